@@ -1,0 +1,52 @@
+"""Contracts of labels, logits and spacing, checked at the door of public functions."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+INTEGER_TYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def check_labels(labels: Tensor, num_classes: int) -> None:
+    """Raise `ValueError` unless `labels` is an integer `(B, *S)` tensor, 2 or 3 axes in S, within `[0, num_classes)`."""
+    if labels.dtype not in INTEGER_TYPES:
+        raise ValueError(f"labels: expected an integer tensor, got {labels.dtype}; pass labels.long()")
+    if labels.ndim not in (3, 4):
+        raise ValueError(
+            f"labels: expected shape (B, H, W) or (B, D, H, W), got {tuple(labels.shape)}; "
+            "a single image needs a batch axis: labels[None]"
+        )
+    if num_classes < 2:
+        raise ValueError(f"num_classes: expected at least 2 (background counts), got {num_classes}")
+    if labels.numel() == 0:
+        raise ValueError(f"labels: expected at least one pixel, got shape {tuple(labels.shape)}")
+    low, high = (int(bound) for bound in torch.aminmax(labels))
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"labels: expected values in [0, {num_classes}), got values in [{low}, {high}]")
+
+
+def check_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
+    """Return `spacing` as `axes` positive floats in mm (ones for None); raise `ValueError` otherwise."""
+    if spacing is None:
+        return (1.0,) * axes
+    values = tuple(float(step) for step in spacing)
+    if len(values) != axes:
+        raise ValueError(f"spacing: expected {axes} values (one per spatial axis), got {len(values)}: {values}")
+    if not all(0 < step < float("inf") for step in values):
+        raise ValueError(f"spacing: expected positive finite values in mm, got {values}")
+    return values
+
+
+def check_logits(logits: Tensor, labels: Tensor) -> None:
+    """Raise `ValueError` unless `logits` is floating `(B, K, *S)` and `labels` integer `(B, *S)` of the same B and S."""
+    if not logits.is_floating_point():
+        raise ValueError(f"logits: expected a floating tensor, got {logits.dtype}")
+    if labels.dtype not in INTEGER_TYPES:
+        raise ValueError(f"labels: expected an integer tensor of class indices, got {labels.dtype}")
+    expected = (logits.shape[0], *logits.shape[2:])
+    if logits.ndim not in (4, 5) or tuple(labels.shape) != expected:
+        raise ValueError(
+            f"expected logits (B, K, *S) and labels (B, *S), got logits {tuple(logits.shape)} "
+            f"and labels {tuple(labels.shape)}; labels are class indices, not one-hot"
+        )

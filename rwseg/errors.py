@@ -1,0 +1,17 @@
+"""The errors that a user can cause and mend; commands print them without a traceback."""
+
+
+class RwsegError(Exception):
+    """Something the user can mend; the message names the thing, what was expected, what was found, what to do."""
+
+
+class ConfigError(RwsegError):
+    """The configuration asks for something that does not exist or does not fit together."""
+
+
+class DataError(RwsegError):
+    """Files of a dataset are missing or faulty."""
+
+
+class RunError(RwsegError):
+    """A run directory cannot be used as asked."""
