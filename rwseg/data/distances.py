@@ -1,0 +1,48 @@
+"""Distances of region-wise maps, computed once per volume in mm and kept beside the prepared arrays.
+
+`inside`  `(Z, H, W)`     mm to the nearest voxel of another class: all that RRW maps need, whatever K is.
+`signed`  `(K, Z, H, W)`  the boundary map of Eq. 3: minus the distance inside each class, plus outside.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rwseg.data.prepare import locked, new_folder
+from rwseg.data.store import Entry, Prepared
+from rwseg.distance import inside_distance
+from rwseg.files import save_array
+from rwseg.maps import boundary_map
+from rwseg.progress import track
+
+KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
+"""Which distances a map is made from; maps that are not listed cost less than reading them would."""
+
+
+def ensure_distances(prepared: Prepared, map_name: str | None) -> None:
+    """Compute the distances that `map_name` needs for all labelled volumes, unless they are there or it needs none."""
+    kind = KIND_OF_MAP.get(map_name or "")
+    if kind is None or (prepared.folder / kind).is_dir():
+        return
+    labelled = [entry for entry in prepared.entries if entry.has_label]
+    with locked(prepared.folder), new_folder(prepared.folder / kind) as temporary:
+        if temporary is not None:
+            for entry in track(labelled, f"distances of {prepared.name} ({kind})"):
+                save_array(temporary / f"{entry.name}.npy", COMPUTE[kind](prepared, entry))
+
+
+def _inside(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:
+    return inside_distance(_labels(prepared, entry), entry.spacing)[0].numpy()
+
+
+def _signed(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:
+    return boundary_map(_labels(prepared, entry), len(prepared.classes), entry.spacing)[0].numpy()
+
+
+def _labels(prepared: Prepared, entry: Entry) -> torch.Tensor:
+    return torch.from_numpy(np.array(prepared.label(entry)))[None]  # (1, Z, H, W), a copy: the file is read-only
+
+
+COMPUTE: dict[str, Callable[[Prepared, Entry], NDArray[np.float32]]] = {"inside": _inside, "signed": _signed}

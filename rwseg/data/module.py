@@ -1,0 +1,98 @@
+"""The Lightning data module: batches built on the training device, whole volumes for validation."""
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from rwseg.data.bank import Batch, SliceBank
+from rwseg.data.distances import ensure_distances
+from rwseg.data.sampling import forced_samples, uniforms
+from rwseg.data.store import Entry, Prepared
+
+
+class Volume(NamedTuple):
+    """A whole volume for validation: the image on the prepared grid, the reference on the native one."""
+
+    entry: Entry
+    image: Tensor  # (C, Z, H, W) on the device
+    reference: NDArray[np.uint8]  # (Z, H, W) native
+
+
+class SliceDataModule(pl.LightningDataModule):
+    """Serves `rwseg.data.bank.Batch` for training and `Volume` for validation.
+
+    `map_name` and `rectified` come from the loss; `foreground` is the share of samples forced to show foreground.
+    Sample numbers follow from epoch and batch number, so a resumed run sees the batches that it would have seen.
+    `data_seconds` adds up the time that training waited for batches.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        map_name: str | None,
+        rectified: bool,
+        patch_size: tuple[int, int],
+        batch_size: int,
+        batches_per_epoch: int,
+        foreground: float,
+        flips: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.prepared = prepared
+        self.map_name = map_name
+        self.rectified = rectified
+        self.patch_size = patch_size
+        self.batch_size = batch_size
+        self.batches_per_epoch = batches_per_epoch
+        self.forced = forced_samples(batch_size, foreground)
+        self.flips = flips
+        self.seed = seed
+        self.train_entries = prepared.split("train")
+        self.val_entries = prepared.split("val")
+        self.bank: SliceBank | None = None
+        self.data_seconds = 0.0
+
+    def prepare_data(self) -> None:
+        """Compute the distances that the loss's map needs, once per dataset."""
+        ensure_distances(self.prepared, self.map_name)
+
+    def train_dataloader(self) -> Sequence[int]:
+        """Batch numbers; the batches themselves are cut on the device."""
+        return range(self.batches_per_epoch)
+
+    def val_dataloader(self) -> Sequence[int]:
+        """Numbers of the validation volumes."""
+        return range(len(self.val_entries))
+
+    def on_after_batch_transfer(self, batch: int, dataloader_idx: int) -> Batch | Volume:
+        """Turn a batch number into the batch, or a volume number into the volume, on the training device."""
+        trainer = self.trainer
+        assert trainer is not None
+        device = trainer.strategy.root_device
+        if not trainer.training:
+            return self.volume(self.val_entries[batch], device)
+        started = time.perf_counter()
+        step = trainer.current_epoch * self.batches_per_epoch + batch
+        made = self.training_batch(step, device)
+        self.data_seconds += time.perf_counter() - started
+        return made
+
+    def training_batch(self, step: int, device: torch.device) -> Batch:
+        """The batch of training step `step` (counted over all epochs)."""
+        if self.bank is None:
+            self.bank = SliceBank(self.prepared, self.train_entries, self.map_name, self.rectified, device)
+        draws = uniforms(self.seed, step * self.batch_size, self.batch_size)
+        boxes = self.bank.sampler.boxes(draws, self.forced, self.patch_size, self.flips)
+        return self.bank.batch(boxes, self.patch_size)
+
+    def volume(self, entry: Entry, device: torch.device) -> Volume:
+        """A whole prepared volume."""
+        image = torch.from_numpy(np.array(self.prepared.image(entry))).to(device)
+        return Volume(entry, image, np.asarray(self.prepared.reference(entry)))

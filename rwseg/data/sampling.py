@@ -1,0 +1,136 @@
+"""Which patches a batch holds: nnU-Net's 2D sampling, for a whole batch at once and without hidden state.
+
+Every random number is a function of (seed, sample number), so the patches of a sample do not depend on the batch it
+travels in, a resumed run draws what an uninterrupted one would have drawn, and nothing has to be stored.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+DRAWS = 8
+"""Uniform numbers per sample: case, slice, class, row or pixel, column, flip of rows, flip of columns, spare."""
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def uniforms(seed: int, first_sample: int, count: int) -> Floats:
+    """`(count, DRAWS)` uniform numbers of the samples `first_sample, first_sample + 1, ...` of the stream `seed`."""
+    blocks_per_sample = DRAWS // 4  # Philox yields four 64-bit words per counter value
+    generator = np.random.Generator(np.random.Philox(key=seed, counter=first_sample * blocks_per_sample))
+    return generator.random((count, DRAWS))
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Where each sample of a batch is cut: slice number, upper left corner in pixels, and flips per axis."""
+
+    slices: Ints  # (B,)
+    top: Ints  # (B,)
+    left: Ints  # (B,)
+    flips: NDArray[np.bool_]  # (B, 2)
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Rows of differing length in one array: row `i` is `values[start[i] : start[i] + count[i]]`."""
+
+    values: Ints
+    start: Ints
+    count: Ints
+
+    @staticmethod
+    def from_groups(groups: Ints, values: Ints, num_groups: int) -> "Ragged":
+        """Collect `values` by their group number, keeping their order."""
+        order = np.argsort(groups, kind="stable")
+        count = np.bincount(groups, minlength=num_groups)
+        return Ragged(values[order], np.cumsum(count) - count, count)
+
+    def pick(self, rows: Ints, uniform: Floats) -> Ints:
+        """One element of each row, uniformly. Rows must not be empty."""
+        return self.values[self.start[rows] + _floor(uniform, self.count[rows])]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Tables over all slices of a dataset, S slices of N cases and K classes."""
+
+    heights: Ints  # (S,)
+    widths: Ints  # (S,)
+    num_classes: int
+    slices_of_case: Ragged  # N rows
+    classes_of_case: Ragged  # N rows: foreground classes present
+    slices_of_class: Ragged  # N * K rows: slices of the case that hold the class
+    pixels_of_class: Ragged  # S * K rows: pixels (row * width + column) of the class in the slice
+
+    @staticmethod
+    def from_labels(volumes: list[NDArray[np.uint8]], num_classes: int) -> "Sampler":
+        """Tables of label volumes `(Z, H, W)`, one per case."""
+        planes = [(case, plane) for case, volume in enumerate(volumes) for plane in volume]
+        cases = np.array([case for case, _ in planes], dtype=np.int64)
+        found = [_foreground(plane, number, num_classes) for number, (_, plane) in enumerate(planes)]
+        keys = np.concatenate([key for key, _ in found])
+        pixels = np.concatenate([pixel for _, pixel in found])
+        held = np.unique(keys)  # (slice, class) pairs that exist
+        held_slices, held_classes = held // num_classes, held % num_classes
+        case_class = np.unique(cases[held_slices] * num_classes + held_classes)
+        numbers = np.arange(len(planes), dtype=np.int64)
+        return Sampler(
+            heights=np.array([plane.shape[0] for _, plane in planes], dtype=np.int64),
+            widths=np.array([plane.shape[1] for _, plane in planes], dtype=np.int64),
+            num_classes=num_classes,
+            slices_of_case=Ragged.from_groups(cases, numbers, len(volumes)),
+            classes_of_case=Ragged.from_groups(
+                case_class // num_classes, case_class % num_classes, len(volumes)
+            ),
+            slices_of_class=Ragged.from_groups(
+                cases[held_slices] * num_classes + held_classes, held_slices, len(volumes) * num_classes
+            ),
+            pixels_of_class=Ragged.from_groups(keys, pixels, len(planes) * num_classes),
+        )
+
+    def boxes(self, draws: Floats, forced: NDArray[np.bool_], patch: tuple[int, int], flip: bool) -> Boxes:
+        """Boxes of `patch` pixels for the samples whose uniform numbers are `draws`.
+
+        A free sample takes a random slice of a random case and a random box. A `forced` one takes a random
+        foreground class of the case, a random slice and pixel of it, and centres the box there. Boxes may
+        exceed the slice where it is smaller than the patch (as in nnU-Net's loader).
+        """
+        case = _floor(draws[:, 0], self.slices_of_case.start.size)
+        slices = self.slices_of_case.pick(case, draws[:, 1])
+        low_top, top = _free(draws[:, 3], self.heights[slices], patch[0])
+        low_left, left = _free(draws[:, 4], self.widths[slices], patch[1])
+
+        forced = forced & (self.classes_of_case.count[case] > 0)
+        some, chosen = np.flatnonzero(forced), case[forced]
+        label = self.classes_of_case.pick(chosen, draws[some, 2])
+        slices[some] = self.slices_of_class.pick(chosen * self.num_classes + label, draws[some, 1])
+        pixel = self.pixels_of_class.pick(slices[some] * self.num_classes + label, draws[some, 3])
+        row, column = np.divmod(pixel, self.widths[slices[some]])
+        top[some] = np.maximum(low_top[some], row - patch[0] // 2)
+        left[some] = np.maximum(low_left[some], column - patch[1] // 2)
+        return Boxes(slices, top, left, (draws[:, 5:7] < 0.5) & flip)
+
+
+def forced_samples(batch_size: int, share: float) -> NDArray[np.bool_]:
+    """The last `B - round((1 - share) B)` samples of a batch are forced to show foreground, as in nnU-Net."""
+    return np.arange(batch_size) >= round((1 - share) * batch_size)
+
+
+def _foreground(plane: NDArray[np.uint8], number: int, num_classes: int) -> tuple[Ints, Ints]:
+    pixels = np.flatnonzero(plane)
+    return number * num_classes + plane.ravel()[pixels].astype(np.int64), pixels
+
+
+def _free(uniform: Floats, size: Ints, patch: int) -> tuple[Ints, Ints]:
+    """Lowest and random corner: inside the image, or with the image anywhere inside a larger patch's middle."""
+    missing = np.maximum(0, patch - size)
+    low = -(missing // 2)
+    high = size + missing - missing // 2 - patch
+    return low, low + _floor(uniform, high - low + 1)
+
+
+def _floor(uniform: Floats, count: Ints | int) -> Ints:
+    return np.floor(uniform * count).astype(np.int64)

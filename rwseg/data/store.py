@@ -1,0 +1,110 @@
+"""Prepared data on disk: memory-mapped arrays per volume, and the manifest that says what they are."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rwseg.errors import DataError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One prepared volume. Shapes are `(Z, H, W)`, spacings `(z, y, x)` in mm; `images` are relative to the root."""
+
+    name: str
+    subject: str
+    phase: str
+    split: str
+    images: tuple[str, ...]
+    has_label: bool
+    shape: tuple[int, int, int]
+    spacing: tuple[float, float, float]
+    native_shape: tuple[int, int, int]
+    native_spacing: tuple[float, float, float]
+    voxels: tuple[int, ...]
+    """Reference voxels of each class on the prepared grid; empty without a label."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared dataset: where its arrays lie and what they hold."""
+
+    folder: Path
+    root: Path
+    name: str
+    classes: tuple[str, ...]
+    digest: str
+    entries: tuple[Entry, ...]
+
+    def split(self, split: str) -> list[Entry]:
+        """The entries of `train`, `val` or `test`; `DataError` when there are none."""
+        chosen = [entry for entry in self.entries if entry.split == split]
+        if not chosen:
+            found = sorted({entry.split for entry in self.entries})
+            raise DataError(
+                f"dataset '{self.name}' in {self.root}: the split '{split}' is empty; expected at least one case, "
+                f"found {len(self.entries)} cases, all of {', '.join(found)}"
+            )
+        return chosen
+
+    def split_digest(self) -> str:
+        """Hash of which case belongs to which split."""
+        text = json.dumps(sorted((entry.name, entry.split) for entry in self.entries))
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    def image(self, entry: Entry) -> NDArray[np.float32]:
+        """Normalised image, `(C, Z, H, W)`, memory-mapped."""
+        return self._array("image", entry)
+
+    def label(self, entry: Entry) -> NDArray[np.uint8]:
+        """Reference on the prepared grid, `(Z, H, W)`, memory-mapped."""
+        return self._array("label", entry)
+
+    def reference(self, entry: Entry) -> NDArray[np.uint8]:
+        """Reference on the native grid, `(Z, H, W)`: the one that metrics use."""
+        return self._array("label" if entry.shape == entry.native_shape else "reference", entry)
+
+    def distance(self, kind: str, entry: Entry) -> NDArray[np.float32]:
+        """Cached distances in mm on the volume: see `rwseg.data.distances`."""
+        return self._array(kind, entry)
+
+    def source(self, entry: Entry) -> Path:
+        """The first image file of the case: it has the native geometry."""
+        return self.root / entry.images[0]
+
+    def _array(self, kind: str, entry: Entry) -> NDArray[Any]:
+        path = self.folder / kind / f"{entry.name}.npy"
+        try:
+            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(
+                f"{path}: expected a prepared array, found {error}; delete {self.folder} and start again"
+            ) from error
+
+
+def manifest_of(prepared: Prepared) -> dict[str, Any]:
+    """The content of `manifest.json`."""
+    return {
+        "name": prepared.name,
+        "classes": list(prepared.classes),
+        "digest": prepared.digest,
+        "entries": [asdict(entry) for entry in prepared.entries],
+    }
+
+
+def open_prepared(folder: Path, root: Path) -> Prepared:
+    """Read the manifest of a finished preparation in `folder` of the dataset at `root`."""
+    content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    entries = tuple(Entry(**{key: _tuples(value) for key, value in entry.items()}) for entry in content["entries"])
+    return Prepared(folder, root, content["name"], tuple(content["classes"]), content["digest"], entries)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,118 @@
+"""`metrics/epochs.csv`, one row per epoch, and the line that a person reads while training runs."""
+
+import math
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytorch_lightning as pl
+from rich.progress import TaskID
+
+from rwseg.checkpoints import Checkpoints
+from rwseg.data.module import SliceDataModule
+from rwseg.files import write_text
+from rwseg.learner import Learner
+from rwseg.progress import bar, duration, on_terminal
+
+
+class EpochTable(pl.Callback):
+    """Adds a row per epoch to the CSV file; a resumed run first drops the rows that it will write again.
+
+    `seconds` is the whole epoch with validation, `train_seconds` the training steps, `data_seconds` the part of
+    those spent on building batches. A column that an epoch did not measure is empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        self.started = 0.0
+        self.train_seconds = 0.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the rows of the epochs that are done."""
+        if self.path.is_file():
+            earlier = pd.read_csv(self.path)
+            done = earlier[earlier["epoch"] < trainer.current_epoch]
+            self.rows = [{str(key): float(value) for key, value in row.items()} for row in done.to_dict("records")]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clocks."""
+        self.started = time.perf_counter()
+        _data(trainer).data_seconds = 0.0
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The training steps of this epoch end here."""
+        self.train_seconds = time.perf_counter() - self.started
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write the row."""
+        assert isinstance(pl_module, Learner)
+        seconds = time.perf_counter() - self.started
+        validated = Checkpoints.validated(trainer)
+        row = {
+            "epoch": float(trainer.current_epoch),
+            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "alpha": pl_module.loss.alpha if pl_module.loss.mode == "gradual" else math.nan,
+            "seconds": seconds,
+            "train_seconds": self.train_seconds if validated else seconds,
+            "data_seconds": _data(trainer).data_seconds,
+        }
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith("train/") or validated:
+                row[name] = float(value)
+        self.rows.append(row)
+        table = pd.DataFrame(self.rows).astype({"epoch": int})
+        write_text(self.path, table.to_csv(index=False))
+
+
+class TrainingProgress(pl.Callback):
+    """A bar over the whole training with the time left on a terminal, and a line per epoch everywhere."""
+
+    def __init__(self, table: EpochTable) -> None:
+        self.table = table
+        self.bar = bar()
+        self.task: TaskID | None = None
+        self.started = 0.0
+        self.first_epoch = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Show the bar where somebody watches."""
+        self.started = time.monotonic()
+        self.first_epoch = trainer.current_epoch
+        if on_terminal():
+            batches = int(trainer.num_training_batches)
+            total = batches * (trainer.max_epochs or 0)
+            self.task = self.bar.add_task("training", total=total, completed=batches * trainer.current_epoch)
+            self.bar.start()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Advance."""
+        if self.task is not None:
+            self.bar.advance(self.task)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say how the epoch went and how long the rest will take."""
+        done, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+        spent = time.monotonic() - self.started
+        left = spent / (done - self.first_epoch) * (epochs - done)
+        row = self.table.rows[-1]
+        line = f"epoch {done}/{epochs}  loss {row['train/loss']:.4f}  gap {row['train/loss_gap']:.4f}"
+        if "val/dice" in row and not math.isnan(row["val/dice"]):
+            line += f"  val dice {row['val/dice']:.3f}"
+        self.bar.console.print(f"{line}  {row['seconds']:.1f} s, {duration(left)} left", highlight=False)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Leave the terminal as it was."""
+        self.bar.stop()
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Leave the terminal as it was."""
+        self.bar.stop()
+
+
+def _data(trainer: pl.Trainer) -> SliceDataModule:
+    module = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(module, SliceDataModule)
+    return module

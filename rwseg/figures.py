@@ -1,0 +1,155 @@
+"""Pictures of a run: learning curves, and images with the contours of reference and prediction."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from rwseg.files import replacing
+
+# Okabe and Ito's colours, told apart by colour-blind readers; one per foreground class, then around again.
+COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+MOST_SLICES = 12
+
+
+def learning_curves(epochs_csv: Path, path: Path) -> Path:
+    """Draw the gap of the training loss and the validation Dice per class over epochs; returns `path`."""
+    table = pd.read_csv(epochs_csv)
+    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    epoch = table["epoch"] + 1
+    left.plot(epoch, table["train/loss_gap"], color="#0072B2", marker="." if len(table) < 40 else None)
+    left.set(title="Training loss above a perfect prediction", xlabel="epoch", ylabel="loss gap", ylim=(0, None))
+    validated = table.dropna(subset=["val/dice"]) if "val/dice" in table else table.iloc[:0]
+    names = [column for column in table if column.startswith("val/dice_")]
+    for column, colour in zip(names, _colours(len(names)), strict=True):
+        right.plot(validated["epoch"] + 1, validated[column], color=colour, marker=".", label=column[len("val/dice_") :])
+    if len(validated):
+        right.plot(validated["epoch"] + 1, validated["val/dice"], color="black", linestyle="--", label="mean")
+        right.legend(loc="lower right")
+    right.set(title="Validation Dice on whole volumes", xlabel="epoch", ylabel="Dice", ylim=(0, 1))
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    return _save(figure, path)
+
+
+def case_picture(
+    image: NDArray[np.float32],
+    reference: NDArray[np.uint8] | None,
+    prediction: NDArray[np.uint8],
+    classes: Sequence[str],
+    aspect: float,
+    title: str,
+    path: Path,
+) -> Path:
+    """Draw the slices of a volume `(Z, H, W)` with contours, solid reference and dashed prediction; returns `path`.
+
+    `aspect` is the pixel's height over its width in mm. Of more than `MOST_SLICES` slices, evenly spaced ones.
+    """
+    rows = [(image, reference, prediction, "")]
+    return _save(_sheet(rows, classes, aspect, title, slices=MOST_SLICES, columns=6), path)
+
+
+def case_sheet(
+    cases: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.uint8], str]],
+    classes: Sequence[str],
+    aspect: float,
+    title: str,
+    path: Path,
+) -> Path:
+    """Draw a row of slices for each of `cases` (image, reference, prediction, name); returns `path`."""
+    return _save(_sheet(cases, classes, aspect, title, slices=6, columns=6), path)
+
+
+def _sheet(
+    cases: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8] | None, NDArray[np.uint8], str]],
+    classes: Sequence[str],
+    aspect: float,
+    title: str,
+    slices: int,
+    columns: int,
+) -> Figure:
+    panels = []
+    for image, reference, prediction, name in cases:
+        window, shown = _window(image, reference, prediction), _slices(len(image), slices)
+        limits = tuple(np.percentile(image, (1, 99)))
+        for z in shown:
+            label = f"{name}  " if name and z == shown[0] else ""
+            plane = None if reference is None else reference[z][window]
+            panels.append((image[z][window], plane, prediction[z][window], f"{label}slice {z + 1}", limits))
+        panels += [None] * (-len(shown) % columns)  # the next case begins a new row
+    rows = max(1, -(-len(panels) // columns))
+    height, width = next(panel[0].shape for panel in panels if panel is not None)
+    figure = Figure(figsize=(2.2 * columns, 0.75 + rows * (2.2 * aspect * height / width + 0.25)), layout="constrained")
+    for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=True):
+        axes.set_axis_off()
+        if panel is not None:
+            _draw(axes, *panel, len(classes), aspect)
+    figure.suptitle(title)
+    figure.legend(handles=_legend(classes, any(case[1] is not None for case in cases)), loc="outside lower center", ncols=8)
+    return figure
+
+
+def _draw(
+    axes: Axes,
+    image: NDArray[np.float32],
+    reference: NDArray[np.uint8] | None,
+    prediction: NDArray[np.uint8],
+    title: str,
+    limits: tuple[float, float],
+    num_classes: int,
+    aspect: float,
+) -> None:
+    axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=aspect, interpolation="nearest")
+    axes.set_title(title, fontsize=8)
+    for label, colour in enumerate(_colours(num_classes - 1), start=1):
+        for labels, style in ((reference, "solid"), (prediction, "dashed")):
+            if labels is not None and (labels == label).any() and not (labels == label).all():
+                axes.contour(labels == label, levels=[0.5], colors=colour, linestyles=style, linewidths=1.1)
+
+
+def _legend(classes: Sequence[str], with_reference: bool) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=colour, label=name)
+        for name, colour in zip(classes[1:], _colours(len(classes) - 1), strict=True)
+    ]
+    if with_reference:
+        handles.append(Line2D([], [], color="gray", linestyle="solid", label="reference"))
+    return [*handles, Line2D([], [], color="gray", linestyle="dashed", label="prediction")]
+
+
+def _window(
+    image: NDArray[np.float32], reference: NDArray[np.uint8] | None, prediction: NDArray[np.uint8]
+) -> tuple[slice, slice]:
+    """The part of the plane that holds the structures with a margin, so that small organs fill the picture."""
+    mask = (prediction > 0) if reference is None else (prediction > 0) | (reference > 0)
+    plane = mask.any(axis=0)
+    if not plane.any():
+        return slice(None), slice(None)
+    bounds = []
+    for axis, size in enumerate(plane.shape):
+        places = np.flatnonzero(plane.any(axis=1 - axis))
+        margin = max(8, (places[-1] - places[0]) // 4)
+        bounds.append(slice(max(0, places[0] - margin), min(size, places[-1] + margin + 1)))
+    return bounds[0], bounds[1]
+
+
+def _slices(depth: int, most: int) -> list[int]:
+    return sorted({round(z) for z in np.linspace(0, depth - 1, min(depth, most))})
+
+
+def _colours(count: int) -> list[str]:
+    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    with replacing(path) as temporary, matplotlib.rc_context({"savefig.dpi": 110}):
+        figure.savefig(temporary, format=path.suffix[1:])
+    return path

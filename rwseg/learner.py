@@ -1,0 +1,103 @@
+"""The Lightning module: a network, a loss and the paper's optimisation."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor
+
+from rwseg.data.bank import Batch
+from rwseg.data.module import Volume
+from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss
+from rwseg.metrics import MissedPolicy
+from rwseg.unet import UNet
+from rwseg.volumes import Row, case_rows, case_table, class_means, predict_labels
+
+STEPS_BETWEEN_GAPS = 10
+"""`loss_gap` costs two more evaluations of the loss; this keeps it under a few percent of the step."""
+
+
+class Learner(pl.LightningModule):
+    """Trains `network` with `loss`; validates on whole volumes in mm on the native grid.
+
+    Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch, and
+    nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
+
+    Logs per epoch `train/loss`, `train/loss_gap` (the full-resolution loss minus its value at the perfect
+    prediction, >= 0; raw values of region-wise losses are negative at a good fit) and the means of
+    `rwseg.volumes.class_means`. `cases` holds the rows of the last validation, `cases_epoch` its epoch.
+    """
+
+    def __init__(
+        self,
+        network: UNet,
+        loss: CombinedLoss,
+        classes: Sequence[str],
+        patch_size: tuple[int, int],
+        epochs: int,
+        learning_rate: float,
+        weight_decay: float,
+        poly_power: float,
+        flips: bool,
+        missed: MissedPolicy,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.classes = tuple(classes)
+        self.patch_size = patch_size
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.poly_power = poly_power
+        self.flips = flips
+        self.missed: MissedPolicy = missed
+        self.rows: list[Row] = []
+        self.cases: pd.DataFrame | None = None
+        self.cases_epoch = -1
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Adam and the polynomial decay per epoch."""
+        optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda epoch: max(0.0, 1 - epoch / self.epochs) ** self.poly_power
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def on_train_epoch_start(self) -> None:
+        """Tell the loss the epoch: its strategy may depend on it, and it cannot know."""
+        self.loss.set_epoch(self.current_epoch)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The supervised loss of a batch over all heads."""
+        outputs = self.network(batch.image)
+        weights = head_weights(len(outputs))
+        loss = supervised_loss(self.loss, outputs, batch.labels, batch.region_map, weights=weights)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
+        if batch_idx % STEPS_BETWEEN_GAPS == 0:
+            self.log("train/loss_gap", self._gap(outputs[0], batch), on_step=False, on_epoch=True, batch_size=1)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the rows of the validation before."""
+        self.rows = []
+
+    def validation_step(self, volume: Volume, batch_idx: int) -> None:
+        """Predict a whole volume and measure it."""
+        prediction = predict_labels(self.network, volume.image, volume.entry, self.patch_size, self.flips)
+        self.rows += case_rows(prediction, volume.reference, volume.entry, self.classes, self.missed)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over cases."""
+        self.cases = case_table(self.rows)
+        self.cases_epoch = self.current_epoch
+        self.log_dict(class_means(self.cases))
+
+    @torch.no_grad()
+    def _gap(self, logits: Tensor, batch: Batch) -> Tensor:
+        perfect = loss_at_perfect(self.loss, batch.labels, logits.shape[1], batch.region_map)
+        return self.loss(logits.detach(), batch.labels, batch.region_map) - perfect

@@ -1,0 +1,42 @@
+"""What every loss shares: the contract of its calls, and the probability of the true class."""
+
+from typing import Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rwseg.maps import RectifiedMap
+
+RegionMap = Tensor | RectifiedMap
+
+
+@runtime_checkable
+class SegmentationLoss(Protocol):
+    """A loss of softmax logits.
+
+    `map_name` is the region-wise map the loss weighs pixels with (None: it needs none), and `rectified`
+    says that the compact `RectifiedMap` can be served for it. A call takes logits `(B, K, *S)`, integer
+    labels `(B, *S)` and, optionally, the map of these labels, and returns a scalar.
+    """
+
+    @property
+    def map_name(self) -> str | None:
+        """The map to serve, one of `rwseg.maps.MAP_NAMES`, or None."""
+
+    @property
+    def rectified(self) -> bool:
+        """Whether the compact form of the map can be served."""
+
+    def __call__(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+        """Return the loss, the mean over the items of the batch."""
+
+
+def full_precision(logits: Tensor) -> Tensor:
+    """Return half-precision logits as float32, others as they are; losses do not survive 11 bits."""
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+
+
+def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the softmax probability of each pixel's own class, `(B, *S)`, by the fused kernel."""
+    return torch.exp(-F.cross_entropy(full_precision(logits), labels.long(), reduction="none"))

@@ -1,0 +1,73 @@
+"""A loss over several resolutions: nnU-Net's deep supervision as the region-wise paper's code uses it."""
+
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from rwseg.losses.base import RegionMap, SegmentationLoss
+from rwseg.maps import RectifiedMap
+
+Target = TypeVar("Target", Tensor, RectifiedMap, RegionMap)
+
+
+def head_weights(num_heads: int) -> tuple[float, ...]:
+    """Return the heads' weights, full resolution first: `2 ** -i`, the last one 0, then scaled to sum 1.
+
+    A single head weighs 1. Raises `ValueError` for fewer than one head.
+
+    >>> head_weights(3)
+    (0.6666666666666666, 0.3333333333333333, 0.0)
+    """
+    if num_heads < 1:
+        raise ValueError(f"num_heads: expected at least 1, got {num_heads}")
+    weights = [2.0**-i for i in range(max(1, num_heads - 1))]
+    return tuple(weight / sum(weights) for weight in weights) + (0.0,) * (num_heads - len(weights))
+
+
+def subsample(target: Target, strides: Sequence[int]) -> Target:
+    """Return labels or a map at a coarser grid: every `strides`-th value along the trailing axes."""
+    index: tuple[EllipsisType | slice, ...] = (..., *(slice(None, None, stride) for stride in strides))
+    if isinstance(target, RectifiedMap):
+        return RectifiedMap(target.inside[index], target.outside[index])
+    return target[index]
+
+
+def supervised_loss(
+    loss: SegmentationLoss,
+    outputs: Sequence[Tensor],
+    labels: Tensor,
+    region_map: RegionMap | None = None,
+    *,
+    weights: Sequence[float],
+) -> Tensor:
+    """Return `sum_i weights_i loss(outputs_i, targets_i)`.
+
+    `outputs` are logits `(B, K, *S_i)`, full resolution first; labels `(B, *S)` and the map, dense or
+    compact, are subsampled to each head's grid. Without a map each scale computes its own from its own
+    labels, as the published code does. Heads of weight 0 are not computed. Raises `ValueError` for a number
+    of weights other than that of the outputs, for weights that are all 0 and for a head whose grid does not
+    divide that of the labels.
+    """
+    if len(outputs) != len(weights) or not any(weights):
+        raise ValueError(
+            f"weights: expected one per output ({len(outputs)}), not all 0, got {tuple(weights)}; "
+            "see head_weights"
+        )
+    values = []
+    for logits, weight in zip(outputs, weights, strict=True):
+        if weight == 0:
+            continue
+        strides = _strides(labels, logits)
+        scaled_map = None if region_map is None else subsample(region_map, strides)
+        values.append(weight * loss(logits, subsample(labels, strides), scaled_map))
+    return torch.stack(values).sum()
+
+
+def _strides(labels: Tensor, logits: Tensor) -> tuple[int, ...]:
+    full, grid = tuple(labels.shape[1:]), tuple(logits.shape[2:])
+    if len(full) != len(grid) or any(size % part for size, part in zip(full, grid, strict=True)):
+        raise ValueError(f"outputs: expected a grid that divides the labels' {full}, got a head of {grid}")
+    return tuple(size // part for size, part in zip(full, grid, strict=True))

@@ -1,0 +1,185 @@
+"""Region-wise maps: the weight `z_ik` that a region-wise loss gives to pixel i and class k.
+
+Equations are those of Valverde and Tohka, "Region-wise loss for biomedical image segmentation", Pattern
+Recognition 136 (2023). Labels are integer `(B, *S)` tensors with 2 or 3 spatial axes, dense maps float32
+`(B, K, *S)` on the same device; items of a batch are independent; `spacing` is mm per spatial axis (None: 1).
+Every builder raises `ValueError` for labels outside `[0, num_classes)`, a float tensor and a wrong spacing.
+
+A map is rectified when the K - 1 wrong classes of each pixel weigh the same (section 3.3). Two numbers per
+pixel then say all of it, and `RectifiedMap` holds just these.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rwseg.checks import check_labels, check_spacing
+from rwseg.distance import inside_distance, outside_distances
+
+
+class RectifiedMap(NamedTuple):
+    """A rectified map as two `(B, *S)` tensors: the weights of the true class and of every other."""
+
+    inside: Tensor
+    outside: Tensor
+
+
+def active_contour_map(labels: Tensor, num_classes: int) -> Tensor:
+    """Return 0 at the true class and 1 elsewhere, the region term of active contours (Eq. 17)."""
+    check_labels(labels, num_classes)
+    return constant_map(labels, num_classes, alpha=0.0, beta=-1.0)
+
+
+def constant_map(labels: Tensor, num_classes: int, alpha: float, beta: float) -> Tensor:
+    """Return `alpha` at the true class and `-beta` elsewhere (Eq. 29, Prop. 4).
+
+    With the positive constants that the paper prints, its loss is lowest where every pixel is wrong; a map
+    that punishes errors needs `alpha < -beta`, as in `alpha=0, beta=-1`, the active-contour map.
+    """
+    check_labels(labels, num_classes)
+    shape = (labels.shape[0], num_classes, *labels.shape[1:])
+    others = torch.full(shape, -float(beta), device=labels.device)
+    return others.scatter_(1, labels[:, None].long(), float(alpha))
+
+
+def boundary_map(labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:
+    """Return minus the inside distance at the true class and the outside distance elsewhere, in mm (Eq. 3).
+
+    Inside distance: to the nearest pixel of another class; outside distance: to the nearest pixel of class k.
+    A class absent from an item is 0 everywhere; a class that fills the item is -1 everywhere.
+    """
+    outside = outside_distances(labels, num_classes, spacing)
+    return outside.scatter_(1, labels[:, None].long(), -inside_distance(labels, spacing)[:, None])
+
+
+def hausdorff_map(
+    labels: Tensor, num_classes: int, alpha: float = 2.0, spacing: Sequence[float] | None = None
+) -> Tensor:
+    """Return 0 at the true class and `distance ** alpha` to class k elsewhere, in mm ** alpha (Eq. 25).
+
+    Multiplied with the *square* of softmax this is the one-sided Hausdorff loss (Prop. 3). An absent class
+    is 0 everywhere. Raises `ValueError` unless `alpha` is positive.
+    """
+    if not alpha > 0:
+        raise ValueError(f"alpha: expected a positive exponent of the distance, got {alpha}")
+    return outside_distances(labels, num_classes, spacing).pow_(alpha)
+
+
+def rrw_map(labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:
+    """Return the rectified region-wise map: `-d / max d` at the true class, 1 elsewhere (Eq. 4).
+
+    `d` is the distance to the nearest pixel of another class and `max d` its maximum over the class in the
+    item. A class absent from an item is 1 everywhere; a class that fills the item is -1 everywhere.
+    """
+    return expand(rectified_rrw_map(labels, num_classes, spacing), labels, num_classes)
+
+
+def rectified_rrw_map(
+    labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None
+) -> RectifiedMap:
+    """Return `rrw_map` in compact form, without ever building its K channels."""
+    check_labels(labels, num_classes)
+    inside = rrw_weights(inside_distance(labels, spacing), labels, num_classes)
+    return RectifiedMap(inside, torch.ones_like(inside))
+
+
+def rrw_weights(distance: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Return `-distance / max distance`, the maximum taken per item and class; all `(B, *S)`.
+
+    `distance` is the inside distance, computed now or cached; a class whose distances are all 0 weighs 0.
+    Only shapes are checked, because looking at the labels would make a GPU wait.
+    """
+    _check_same_shape("distance", distance, labels)
+    items = torch.arange(len(labels), device=labels.device).view(-1, *[1] * (labels.ndim - 1))
+    groups = (labels.long() + num_classes * items).flatten()
+    largest = distance.new_zeros(len(labels) * num_classes)
+    largest.scatter_reduce_(0, groups, distance.flatten(), "amax")
+    largest.clamp_(min=torch.finfo(largest.dtype).tiny)
+    return -distance / largest[groups].view_as(distance)
+
+
+def compact(region_map: Tensor, labels: Tensor) -> RectifiedMap:
+    """Return the rectified form of a dense `(B, K, *S)` map: the wrong classes of each pixel are averaged."""
+    _check_dense(region_map, labels)
+    index = labels[:, None].long()
+    others = region_map.scatter(1, index, 0.0).sum(1) / (region_map.shape[1] - 1)
+    return RectifiedMap(region_map.gather(1, index)[:, 0], others)
+
+
+def expand(rectified: RectifiedMap, labels: Tensor, num_classes: int) -> Tensor:
+    """Return the dense `(B, K, *S)` map that a compact one stands for."""
+    _check_same_shape("inside", rectified.inside, labels)
+    _check_same_shape("outside", rectified.outside, labels)
+    dense = rectified.outside[:, None].repeat(1, num_classes, *[1] * (labels.ndim - 1))
+    return dense.scatter_(1, labels[:, None].long(), rectified.inside[:, None])
+
+
+def rectify(region_map: Tensor, labels: Tensor) -> Tensor:
+    """Return the map with the K - 1 wrong classes of each pixel set to their mean (section 3.3)."""
+    _check_dense(region_map, labels)
+    return expand(compact(region_map, labels), labels, region_map.shape[1])
+
+
+def is_rectified(region_map: Tensor, labels: Tensor, atol: float = 1e-6) -> bool:
+    """Answer whether the map rewards the true class and punishes all wrong classes of a pixel equally.
+
+    That is, within `atol`: the K - 1 wrong entries of each pixel are equal and >= 0, the true one is <= 0.
+    """
+    _check_dense(region_map, labels)
+    index = labels[:, None].long()
+    lowest = region_map.scatter(1, index, float("inf")).amin(1)
+    highest = region_map.scatter(1, index, float("-inf")).amax(1)
+    rewarded = region_map.gather(1, index)[:, 0] <= atol
+    return bool(((highest - lowest <= atol) & (lowest >= -atol) & rewarded).all())
+
+
+def _active_contour(labels: Tensor, num_classes: int, spacing: Sequence[float] | None) -> Tensor:
+    check_spacing(spacing, labels.ndim - 1)  # no distances here, but a wrong spacing is an error all the same
+    return active_contour_map(labels, num_classes)
+
+
+_BUILDERS: dict[str, Callable[[Tensor, int, Sequence[float] | None], Tensor]] = {
+    "active_contour": _active_contour,
+    "boundary": boundary_map,
+    "rrw": rrw_map,
+}
+MAP_NAMES = tuple(_BUILDERS)
+RECTIFIED_MAP_NAMES = ("active_contour", "rrw")
+
+
+def check_map_name(name: str) -> None:
+    """Raise `ValueError` unless `name` is one of `MAP_NAMES`."""
+    if name not in MAP_NAMES:
+        raise ValueError(f"region map: expected one of {', '.join(MAP_NAMES)}, got {name!r}")
+
+
+def region_map(name: str, labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:
+    """Return the dense map called `name`, one of `MAP_NAMES`; `ValueError` for another name."""
+    check_map_name(name)
+    return _BUILDERS[name](labels, num_classes, spacing)
+
+
+def rectified_region_map(
+    name: str, labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None
+) -> RectifiedMap:
+    """Return the map called `name`, one of `MAP_NAMES`, in compact form, rectified where it is not."""
+    if name == "rrw":
+        return rectified_rrw_map(labels, num_classes, spacing)
+    return compact(region_map(name, labels, num_classes, spacing), labels)
+
+
+def _check_dense(region_map: Tensor, labels: Tensor) -> None:
+    got = tuple(region_map.shape)
+    if region_map.ndim < 3 or got[1] < 2 or (got[0], *got[2:]) != tuple(labels.shape):
+        raise ValueError(
+            f"region map: expected shape (B, K, *S) with K >= 2 for labels {tuple(labels.shape)}, got {got}"
+        )
+
+
+def _check_same_shape(name: str, tensor: Tensor, labels: Tensor) -> None:
+    if tensor.shape != labels.shape:
+        raise ValueError(
+            f"{name}: expected the shape of the labels {tuple(labels.shape)}, got {tuple(tensor.shape)}"
+        )

@@ -1,0 +1,131 @@
+"""Dice and Hausdorff distances of one volume, per foreground class, in mm.
+
+The surface of a structure is the mask without its erosion by face connectivity; voxels at the image border
+belong to it. Distances are MONAI's: the Hausdorff distance is the larger of the two directed maxima,
+hausdorff95 the larger of the two directed 95th percentiles.
+"""
+
+from collections.abc import Sequence
+from math import nan
+from typing import Any, Literal, TypedDict, get_args
+
+import edt
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
+
+from rwseg.checks import check_spacing
+
+Volume = NDArray[np.integer[Any]]
+Mask = NDArray[np.bool_]
+MissedPolicy = Literal["nan", "diagonal"]
+
+
+class ClassMetrics(TypedDict):
+    """The metrics of one foreground class in one volume; `missed`: exactly one of the masks is empty."""
+
+    label: int
+    class_name: str
+    dice: float
+    hausdorff_mm: float
+    hausdorff95_mm: float
+    reference_voxels: int
+    predicted_voxels: int
+    missed: int
+
+
+def case_metrics(
+    prediction: Volume,
+    reference: Volume,
+    classes: Sequence[str],
+    spacing: Sequence[float],
+    missed: MissedPolicy = "nan",
+) -> list[ClassMetrics]:
+    """Return one row per foreground class of two integer `(Z, H, W)` label maps.
+
+    `classes` names all labels, the background first; `spacing` is mm along (Z, H, W). A structure that only
+    one of the two maps holds has Dice 0, and Hausdorff distances by the policy `missed`: NaN, or the length
+    of the volume's diagonal in mm. A structure that neither holds is NaN throughout and not missed. Raises
+    `ValueError` for volumes that differ in shape, are not 3-D or not of integers, a label outside the
+    classes, an unknown policy and a wrong spacing.
+    """
+    _check_volumes(prediction, reference, len(classes))
+    steps = check_spacing(spacing, 3)
+    if missed not in get_args(MissedPolicy):
+        raise ValueError(f"missed: expected one of {', '.join(get_args(MissedPolicy))}, got {missed!r}")
+    diagonal = float(np.linalg.norm(np.multiply(reference.shape, steps)))
+    fill = diagonal if missed == "diagonal" else nan
+    return [
+        _class_metrics(prediction == label, reference == label, label, classes[label], steps, fill)
+        for label in range(1, len(classes))
+    ]
+
+
+def _class_metrics(
+    predicted: Mask, reference: Mask, label: int, name: str, spacing: tuple[float, ...], fill: float
+) -> ClassMetrics:
+    predicted_voxels, reference_voxels = int(predicted.sum()), int(reference.sum())
+    dice = hausdorff = hausdorff95 = nan
+    missed = (predicted_voxels == 0) != (reference_voxels == 0)
+    if missed:
+        dice, hausdorff, hausdorff95 = 0.0, fill, fill
+    elif reference_voxels:
+        overlap = int((predicted & reference).sum())
+        dice = 2 * overlap / (predicted_voxels + reference_voxels)
+        hausdorff, hausdorff95 = _hausdorff(predicted, reference, spacing)
+    return ClassMetrics(
+        label=label,
+        class_name=name,
+        dice=dice,
+        hausdorff_mm=hausdorff,
+        hausdorff95_mm=hausdorff95,
+        reference_voxels=reference_voxels,
+        predicted_voxels=predicted_voxels,
+        missed=int(missed),
+    )
+
+
+def _hausdorff(first: Mask, second: Mask, spacing: tuple[float, ...]) -> tuple[float, float]:
+    """Hausdorff distance and hausdorff95 of two masks with at least one voxel each."""
+    box = _bounding_box(first | second)
+    surfaces = [_surface(mask[box]) for mask in (first, second)]
+    directed = [
+        _distance_to(surfaces[1], spacing)[surfaces[0]],
+        _distance_to(surfaces[0], spacing)[surfaces[1]],
+    ]
+    largest = max(float(distances.max()) for distances in directed)
+    return largest, max(float(np.percentile(distances, 95)) for distances in directed)
+
+
+def _surface(mask: Mask) -> Mask:
+    # Cropping changes nothing: what lies beyond the box is outside the mask or outside the image.
+    surface: Mask = mask ^ binary_erosion(mask, border_value=0)
+    return surface
+
+
+def _distance_to(surface: Mask, spacing: tuple[float, ...]) -> NDArray[np.float32]:
+    distance: NDArray[np.float32] = edt.edt((~surface).astype(np.uint8), anisotropy=spacing, parallel=1)
+    return distance
+
+
+def _bounding_box(mask: Mask) -> tuple[slice, ...]:
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        occupied = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
+    return tuple(box)
+
+
+def _check_volumes(prediction: Volume, reference: Volume, num_classes: int) -> None:
+    if prediction.shape != reference.shape or reference.ndim != 3:
+        raise ValueError(
+            f"expected prediction and reference of one shape (Z, H, W), "
+            f"got {prediction.shape} and {reference.shape}"
+        )
+    for name, volume in (("prediction", prediction), ("reference", reference)):
+        if not np.issubdtype(volume.dtype, np.integer):
+            raise ValueError(f"{name}: expected integer labels, got {volume.dtype}")
+        low, high = int(volume.min()), int(volume.max())
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"{name}: expected labels in [0, {num_classes}), got values in [{low}, {high}]")

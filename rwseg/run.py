@@ -1,0 +1,258 @@
+"""One training run from a checked configuration to a finished run directory."""
+
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig
+
+from rwseg.checkpoints import BEST, LAST, Checkpoints, load_checkpoint
+from rwseg.config import Choices
+from rwseg.data.case import Dataset
+from rwseg.data.module import SliceDataModule
+from rwseg.data.prepare import prepare
+from rwseg.data.store import Prepared
+from rwseg.epochs import EpochTable, TrainingProgress
+from rwseg.errors import ConfigError, RunError
+from rwseg.figures import case_sheet, learning_curves
+from rwseg.files import write_text
+from rwseg.learner import Learner
+from rwseg.losses import build_loss
+from rwseg.rundir import (
+    check_same_config,
+    claimed,
+    clear,
+    config_digest,
+    environment,
+    read_run,
+    run_path,
+    save_config,
+    update_run,
+)
+from rwseg.tables import print_cases
+from rwseg.tracking import Identity, tracked
+from rwseg.unet import UNet
+from rwseg.volumes import predict_labels
+
+log = logging.getLogger(__name__)
+
+
+def train_run(cfg: DictConfig, choices: Choices) -> Path:
+    """Train the run that `cfg` (checked) asks for and return its directory.
+
+    A finished run is left alone, an interrupted or failed one goes on where it stopped. Raises `RwsegError` for
+    what the user can mend: faulty data, a directory of another configuration or one that is being written.
+    """
+    cfg.dataset.root, cfg.prepared_root = (str(Path(p).absolute()) for p in (cfg.dataset.root, cfg.prepared_root))
+    device = device_name(cfg.trainer.accelerator)
+    folder = run_path(cfg, choices)
+    with claimed(folder):
+        if cfg.force:
+            clear(folder)
+        check_same_config(folder, cfg)
+        if read_run(folder).get("status") == "finished":
+            log.info("%s is finished; nothing to do (force=true starts it over)", folder)
+            return folder
+        data = prepared_data(cfg)
+        _check_same_data(folder, data)
+        save_config(folder, cfg)
+        with recorded(folder, device, choices, data):
+            _train(cfg, choices, folder, data)
+    return folder
+
+
+def prepared_data(cfg: DictConfig) -> Prepared:
+    """The prepared dataset of a configuration, made now if it is not there yet."""
+    dataset = get_object(cfg.dataset.adapter)
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(f"dataset.adapter: expected a rwseg.data.case.Dataset, got {cfg.dataset.adapter}")
+    return prepare(dataset, Path(cfg.dataset.root), Path(cfg.prepared_root), cfg.dataset.zoom)
+
+
+def build_network(cfg: DictConfig, data: Prepared) -> UNet:
+    """The U-Net of a configuration for the channels and classes of its data."""
+    model = cfg.model
+    return UNet(
+        in_channels=data.image(data.entries[0]).shape[0],
+        num_classes=len(data.classes),
+        features=model.features,
+        max_features=model.max_features,
+        pools=[tuple(pool) for pool in model.pools],
+        convs_per_stage=model.convs_per_stage,
+        norm=model.norm,
+        deep_supervision=model.deep_supervision,
+    )
+
+
+def device_name(accelerator: str) -> str:
+    """`cpu`, or the GPU's name; `ConfigError` if a GPU is asked for and there is none."""
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError(
+            "trainer.accelerator=gpu: expected a CUDA device, found none; use trainer=auto or trainer=cpu"
+        )
+    use_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    return torch.cuda.get_device_name() if use_gpu else "cpu"
+
+
+def precision(asked: str, device: str) -> str:
+    """The precision to run in: `auto` is 16-bit mixed on a GPU (as in the paper) and 32-bit on a CPU."""
+    return asked if asked != "auto" else ("32-true" if device == "cpu" else "16-mixed")
+
+
+@contextmanager
+def recorded(folder: Path, device: str, choices: Choices, data: Prepared) -> Iterator[None]:
+    """Keep `run.json` true: running, then finished, failed or interrupted, with the seconds of all attempts."""
+    before = float(read_run(folder).get("seconds", 0.0))
+    started = time.perf_counter()
+    facts = {"choices": choices, "data_digest": data.digest, "split_digest": data.split_digest()}
+    update_run(folder, {"status": "running", "reason": None, **environment(device), **facts})
+    status, reason = "interrupted", None
+    try:
+        yield
+        status = "finished"
+    except Exception as error:
+        status, reason = "failed", f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        seconds = round(before + time.perf_counter() - started, 2)
+        update_run(folder, {"status": status, "reason": reason, "seconds": seconds})
+
+
+@dataclass(frozen=True)
+class _Parts:
+    learner: Learner
+    data: SliceDataModule
+    trainer: pl.Trainer
+
+
+def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared) -> None:
+    digest = config_digest(cfg)
+    last = folder / "checkpoints" / LAST
+    resume = last.is_file()
+    if resume:
+        epoch = load_checkpoint(last, digest)["epoch"] + 1
+        log.info("resuming %s at epoch %d of %d", folder, epoch + 1, cfg.schedule.epochs)
+    else:
+        log.info("training %s", folder)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    with tracked(cfg, Identity(folder, choices)) as logger:
+        parts = _assemble(cfg, folder, prepared, digest, logger)
+        with warnings.catch_warnings():
+            _expect_warnings()
+            parts.trainer.fit(
+                parts.learner, datamodule=parts.data, ckpt_path=last if resume else None, weights_only=True
+            )
+            if parts.trainer.interrupted:
+                raise KeyboardInterrupt
+            if parts.learner.cases_epoch != cfg.schedule.epochs - 1:
+                parts.trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
+        _finish(cfg, folder, parts)
+
+
+def _assemble(
+    cfg: DictConfig, folder: Path, prepared: Prepared, digest: str, logger: pl.loggers.Logger | None
+) -> _Parts:
+    schedule = cfg.schedule
+    loss = build_loss(cfg)
+    patch = (int(cfg.dataset.patch_size[0]), int(cfg.dataset.patch_size[1]))
+    data = SliceDataModule(
+        prepared,
+        map_name=loss.map_name,
+        rectified=loss.rectified,
+        patch_size=patch,
+        batch_size=cfg.dataset.batch_size,
+        batches_per_epoch=schedule.batches_per_epoch,
+        foreground=schedule.foreground,
+        flips=cfg.augment.flips,
+        seed=cfg.seed,
+    )
+    learner = Learner(
+        build_network(cfg, prepared).to(memory_format=torch.channels_last),
+        loss,
+        classes=prepared.classes,
+        patch_size=patch,
+        epochs=schedule.epochs,
+        learning_rate=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+        poly_power=schedule.poly_power,
+        flips=cfg.evaluation.flips,
+        missed=cfg.evaluation.missed,
+    )
+    table = EpochTable(folder / "metrics" / "epochs.csv")
+    callbacks = [table, TrainingProgress(table), Checkpoints(folder / "checkpoints", digest)]
+    return _Parts(learner, data, _trainer(cfg, callbacks, logger))
+
+
+def _trainer(cfg: DictConfig, callbacks: list[pl.Callback], logger: pl.loggers.Logger | None) -> pl.Trainer:
+    device = device_name(cfg.trainer.accelerator)
+    return pl.Trainer(
+        accelerator="cpu" if device == "cpu" else "gpu",
+        devices=1,
+        precision=precision(cfg.trainer.precision, device),  # type: ignore[arg-type]
+        max_epochs=cfg.schedule.epochs,
+        gradient_clip_val=cfg.schedule.clip_norm,
+        check_val_every_n_epoch=cfg.evaluation.every,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        logger=logger or False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        benchmark=device != "cpu",
+    )
+
+
+def _finish(cfg: DictConfig, folder: Path, parts: _Parts) -> None:
+    """Tables and figures of the last weights; everything here can be written again from the checkpoint."""
+    cases = parts.learner.cases
+    assert cases is not None
+    write_text(folder / "metrics" / "cases.csv", cases.to_csv(index=False))
+    figures = [
+        learning_curves(folder / "metrics" / "epochs.csv", folder / "figures" / "curves.png"),
+        _draw_cases(parts, cases, folder / "figures" / "cases.png"),
+    ]
+    print_cases(cases, cfg.evaluation.missed, title=f"{folder.name}: {len(cases['case'].unique())} validation cases")
+    for path in [folder / "metrics" / "cases.csv", *figures]:
+        log.info("wrote %s", path)
+
+
+def _draw_cases(parts: _Parts, cases: pd.DataFrame, path: Path) -> Path:
+    """The worst, the median and the best validation case, on the prepared grid."""
+    learner, data = parts.learner.eval(), parts.data
+    ranked = cases.groupby("case")["dice"].mean().sort_values()
+    places = sorted({0, len(ranked) // 2, len(ranked) - 1})
+    chosen = []
+    for place in places:
+        entry = next(entry for entry in data.val_entries if entry.name == ranked.index[place])
+        image = data.volume(entry, learner.device).image
+        prepared = replace(entry, native_shape=entry.shape)
+        labels = predict_labels(learner.network, image, prepared, learner.patch_size, learner.flips)
+        name = f"{entry.name} {entry.phase}, Dice {ranked.iloc[place]:.2f},"
+        chosen.append((image[0].cpu().numpy(), np.asarray(data.prepared.label(entry)), labels, name))
+    aspect = data.val_entries[0].spacing[1] / data.val_entries[0].spacing[2]
+    title = "Worst, median and best validation case by mean Dice"
+    return case_sheet(chosen, data.prepared.classes, aspect, title, path)
+
+
+def _check_same_data(folder: Path, data: Prepared) -> None:
+    found = read_run(folder).get("data_digest")
+    if found not in (None, data.digest):
+        raise RunError(
+            f"{folder} was begun on other data (hash {found}, now {data.digest} in {data.root}); "
+            "restore the data, or start over with force=true"
+        )
+
+
+def _expect_warnings() -> None:
+    """Lightning's remarks that do not apply: batches are built on the device, not loaded by worker processes."""
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")

@@ -1,0 +1,143 @@
+"""Dice and Hausdorff distances against MONAI and against cases done by hand."""
+
+from math import hypot, isnan, sqrt
+
+import numpy as np
+import pytest
+import torch
+from monai.metrics import compute_dice, compute_hausdorff_distance
+from scipy.ndimage import gaussian_filter
+
+from rwseg.metrics import Volume, case_metrics
+
+CLASSES = ("background", "RV", "myocardium", "LV")
+SPACING = (10.0, 1.25, 1.5)
+
+
+def smooth_labels(shape: tuple[int, ...], seed: int) -> Volume:
+    """Connected regions of all four classes, some of them at the image border."""
+    noise = np.random.default_rng(seed).normal(size=(len(CLASSES), *shape))
+    return gaussian_filter(noise, (0, 1, 3, 3)).argmax(0).astype(np.uint8)
+
+
+def monai_hausdorff(prediction: Volume, reference: Volume, percentile: float | None) -> list[float]:
+    masks = [
+        torch.from_numpy(np.stack([v == k for k in range(4)]))[None].float() for v in (prediction, reference)
+    ]
+    distances = compute_hausdorff_distance(*masks, percentile=percentile, spacing=SPACING)
+    return [float(d) for d in distances[0]]
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*always_return_as_numpy:FutureWarning"
+)  # MONAI's call of its own function
+@pytest.mark.parametrize("shape", [(6, 24, 31), (3, 40, 17), (1, 30, 22)])
+def test_metrics_equal_monai(shape: tuple[int, int, int]) -> None:
+    prediction, reference = smooth_labels(shape, 0), smooth_labels(shape, 1)
+    rows = case_metrics(prediction, reference, CLASSES, SPACING)
+    masks = [
+        torch.from_numpy(np.stack([v == k for k in range(4)]))[None].float() for v in (prediction, reference)
+    ]
+    dice = compute_dice(*masks, include_background=False)[0]
+    np.testing.assert_allclose([row["dice"] for row in rows], dice, rtol=1e-6)
+    for key, percentile in (("hausdorff_mm", None), ("hausdorff95_mm", 95.0)):
+        ours = [row[key] for row in rows]  # type: ignore[literal-required]
+        np.testing.assert_allclose(ours, monai_hausdorff(prediction, reference, percentile), atol=1e-4)
+
+
+def test_rows_name_their_class_and_count_voxels() -> None:
+    prediction, reference = smooth_labels((4, 20, 15), 0), smooth_labels((4, 20, 15), 1)
+    rows = case_metrics(prediction, reference, CLASSES, SPACING)
+    assert [(row["label"], row["class_name"]) for row in rows] == list(enumerate(CLASSES))[1:]
+    for row in rows:
+        p, r = prediction == row["label"], reference == row["label"]
+        assert (row["predicted_voxels"], row["reference_voxels"]) == (p.sum(), r.sum())
+        assert row["dice"] == pytest.approx(2 * (p & r).sum() / (p.sum() + r.sum()))
+        assert row["missed"] == 0
+
+
+def test_two_single_voxels_are_as_far_apart_as_their_centres() -> None:
+    prediction, reference = np.zeros((2, 5, 9, 12), np.int64)
+    prediction[1, 2, 3] = reference[3, 5, 11] = 1
+    (row,) = case_metrics(prediction, reference, CLASSES[:2], SPACING)
+    assert row["dice"] == 0
+    assert row["hausdorff_mm"] == pytest.approx(sqrt(20**2 + 3.75**2 + 12**2), abs=1e-4)
+
+
+def test_hausdorff95_is_the_larger_of_the_two_directed_percentiles() -> None:
+    reference = np.zeros((1, 1, 40), np.uint8)
+    reference[0, 0, :20] = 1
+    prediction = reference.copy()
+    prediction[0, 0, 20:22] = 1  # every voxel of a single row is surface: distances 0 (20 times), 1, 2
+    (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
+    assert row["hausdorff_mm"] == 2.0
+    assert row["hausdorff95_mm"] == pytest.approx(np.percentile([0] * 20 + [1, 2], 95))
+
+
+def test_perfect_prediction_and_symmetry() -> None:
+    a, b = smooth_labels((4, 20, 15), 0), smooth_labels((4, 20, 15), 1)
+    for row in case_metrics(a, a.astype(np.int32), CLASSES, SPACING):
+        assert (row["dice"], row["hausdorff_mm"], row["hausdorff95_mm"]) == (1, 0, 0)
+    for one, other in zip(
+        case_metrics(a, b, CLASSES, SPACING), case_metrics(b, a, CLASSES, SPACING), strict=True
+    ):
+        assert one["hausdorff_mm"] == other["hausdorff_mm"]
+        assert one["hausdorff95_mm"] == other["hausdorff95_mm"]
+
+
+def test_the_image_border_is_surface() -> None:
+    prediction, reference = np.ones((2, 1, 7, 9), np.uint8)
+    reference[0, 3, 4] = 0  # a hole in the middle of a mask that fills the image
+    (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
+    # A single slice is all surface: the neighbours above and below lie outside the image.
+    assert row["hausdorff_mm"] == 1.0
+    prediction, reference = np.ones((2, 5, 7, 9), np.uint8)
+    reference[2, 3, 4] = 0
+    (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
+    assert row["hausdorff_mm"] == 2.0  # from the hole's rim at [2, 2, 4] to the border at [0, 2, 4]
+
+
+@pytest.mark.parametrize("empty", ["prediction", "reference"])
+@pytest.mark.parametrize("policy", ["nan", "diagonal"])
+def test_structure_missed_by_one_side(empty: str, policy: str) -> None:
+    full = np.zeros((3, 8, 10), np.uint8)
+    full[1, 2:5, 3:6] = 1
+    volumes = {"prediction": full, "reference": full, empty: np.zeros_like(full)}
+    (row,) = case_metrics(**volumes, classes=CLASSES[:2], spacing=SPACING, missed=policy)
+    assert (row["missed"], row["dice"]) == (1, 0.0)
+    if policy == "nan":
+        assert isnan(row["hausdorff_mm"])
+        assert isnan(row["hausdorff95_mm"])
+    else:
+        diagonal = hypot(3 * 10.0, 8 * 1.25, 10 * 1.5)
+        assert row["hausdorff_mm"] == row["hausdorff95_mm"] == pytest.approx(diagonal)
+
+
+@pytest.mark.parametrize("policy", ["nan", "diagonal"])
+def test_structure_that_neither_side_holds_is_nan_and_not_missed(policy: str) -> None:
+    empty = np.zeros((3, 8, 10), np.uint8)
+    (row,) = case_metrics(empty, empty, CLASSES[:2], SPACING, missed=policy)  # type: ignore[arg-type]
+    assert isnan(row["dice"])
+    assert isnan(row["hausdorff_mm"])
+    assert isnan(row["hausdorff95_mm"])
+    assert (row["missed"], row["reference_voxels"], row["predicted_voxels"]) == (0, 0, 0)
+
+
+V = np.zeros((3, 8, 10), np.int64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((V, V[:2], CLASSES, SPACING), r"got \(3, 8, 10\) and \(2, 8, 10\)"),
+        ((V[0], V[0], CLASSES, SPACING), r"\(Z, H, W\)"),
+        ((V, V, CLASSES, SPACING, "inf"), "nan, diagonal, got 'inf'"),
+        ((V + 4, V, CLASSES, SPACING), r"prediction: expected labels in \[0, 4\), got values in \[4, 4\]"),
+        ((V, V - 1, CLASSES, SPACING), "reference: expected labels"),
+        ((V.astype(float), V, CLASSES, SPACING), "prediction: expected integer"),
+        ((V, V, CLASSES, SPACING[1:]), "spacing: expected 3"),
+    ],
+)
+def test_wrong_input_is_refused(arguments: tuple[object, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        case_metrics(*arguments)  # type: ignore[arg-type]

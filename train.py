@@ -1,0 +1,17 @@
+"""Train one run, or a sweep of them with -m: python train.py loss=rrw dataset=acdc seed=0."""
+
+from omegaconf import DictConfig
+
+from rwseg.cli import main
+from rwseg.config import Choices
+
+
+def train(cfg: DictConfig, choices: Choices) -> None:
+    """Import the heavy parts only once the configuration is known to be right."""
+    from rwseg.run import train_run
+
+    train_run(cfg, choices)
+
+
+if __name__ == "__main__":
+    main(train, "train")
