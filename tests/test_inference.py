@@ -159,7 +159,8 @@ def bilinear(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     """Linear interpolation at pixel centres along each axis in turn, edge values beyond the outer centres."""
 
     def along(line: np.ndarray, size: int) -> np.ndarray:
-        return np.interp((np.arange(size) + 0.5) * len(line) / size - 0.5, np.arange(len(line)), line)
+        centres = (np.arange(size) + 0.5) * len(line) / size - 0.5
+        return np.asarray(np.interp(centres, np.arange(len(line)), line))
 
     rows = np.apply_along_axis(along, 0, plane, height)
     return np.asarray(np.apply_along_axis(along, 1, rows, width))
