@@ -29,8 +29,10 @@ class Checkpoints(pl.Callback):
         if improved and dice is not None:
             self.best = float(dice)
         with replacing(self.folder / LAST) as temporary:
-            trainer.save_checkpoint(temporary)
-            if improved:  # first: were we killed between the two, this epoch would run again and give the same best
+            trainer.save_checkpoint(temporary, weights_only=False)  # optimiser and loops too
+            if (
+                improved
+            ):  # first: were we killed between the two, this epoch would run again and give the same best
                 with replacing(self.folder / BEST) as best:
                     shutil.copyfile(temporary, best)
 

@@ -32,7 +32,9 @@ def check_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, ..
         return (1.0,) * axes
     values = tuple(float(step) for step in spacing)
     if len(values) != axes:
-        raise ValueError(f"spacing: expected {axes} values (one per spatial axis), got {len(values)}: {values}")
+        raise ValueError(
+            f"spacing: expected {axes} values (one per spatial axis), got {len(values)}: {values}"
+        )
     if not all(0 < step < float("inf") for step in values):
         raise ValueError(f"spacing: expected positive finite values in mm, got {values}")
     return values

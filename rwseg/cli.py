@@ -17,7 +17,6 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from rich.logging import RichHandler
 
 from rwseg.config import CONF, SCHEMAS, Choices, check, keys_of, suggestion
 from rwseg.errors import ConfigError, RwsegError
@@ -35,9 +34,7 @@ def main(task: Callable[[DictConfig, Choices], None], config_name: str) -> None:
 
     def run(cfg: DictConfig) -> None:
         setup = HydraConfig.get()
-        logging.basicConfig(
-            level=logging.INFO, format="%(message)s", handlers=[RichHandler(show_path=False)], force=True
-        )
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
         try:
             task(check(cfg, SCHEMAS[config_name]), _named(setup.runtime.choices))
         except RwsegError as error:
@@ -91,7 +88,9 @@ def preflight(config_name: str, arguments: list[str]) -> None:
 def _check_key(override: Override, known: list[str], groups: list[str]) -> None:
     key = override.key_or_group.replace("/", ".")
     if not key.startswith("hydra.") and key not in known:
-        raise ConfigError(f"unknown key '{key}' in '{override.input_line}'{suggestion(key, [*groups, *known])}")
+        raise ConfigError(
+            f"unknown key '{key}' in '{override.input_line}'{suggestion(key, [*groups, *known])}"
+        )
 
 
 def _options(group: str) -> list[str]:
@@ -100,7 +99,9 @@ def _options(group: str) -> list[str]:
 
 def _check_option(override: Override) -> None:
     group, options = override.key_or_group, _options(override.key_or_group)
-    for option in override.sweep_string_iterator() if override.is_sweep_override() else [str(override.value())]:
+    for option in (
+        override.sweep_string_iterator() if override.is_sweep_override() else [str(override.value())]
+    ):
         if option not in options and option not in ("None", "null"):
             raise ConfigError(
                 f"{group}={option}: expected one of {', '.join(options)}{suggestion(option, options)}"
@@ -116,7 +117,9 @@ def _single(override: Override) -> str:
 
 
 def _named(choices: DictConfig) -> Choices:
-    return {str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")}
+    return {
+        str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")
+    }
 
 
 def _fail(error: RwsegError) -> NoReturn:

@@ -153,7 +153,9 @@ def check(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
     OmegaConf.resolve(typed)
     problems = list(_train_rules(typed) if schema is TrainConfig else _evaluate_rules(typed))
     if problems:
-        raise ConfigError("the configuration does not fit together:\n" + "\n".join(f"  - {line}" for line in problems))
+        raise ConfigError(
+            "the configuration does not fit together:\n" + "\n".join(f"  - {line}" for line in problems)
+        )
     return typed
 
 

@@ -18,8 +18,8 @@ from rwseg.progress import bar, duration, on_terminal
 class EpochTable(pl.Callback):
     """Adds a row per epoch to the CSV file; a resumed run first drops the rows that it will write again.
 
-    `seconds` is the whole epoch with validation, `train_seconds` the training steps, `data_seconds` the part of
-    those spent on building batches. A column that an epoch did not measure is empty.
+    `seconds` is the whole epoch with validation, `train_seconds` the training steps, `data_seconds` the
+    part of those spent on building batches. A column that an epoch did not measure is empty.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,17 +27,23 @@ class EpochTable(pl.Callback):
         self.rows: list[dict[str, float]] = []
         self.started = 0.0
         self.train_seconds = 0.0
+        self.learning_rate = 0.0
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Take over the rows of the epochs that are done."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Take over the rows of the epochs that are done; only now does the trainer know its epoch."""
         if self.path.is_file():
             earlier = pd.read_csv(self.path)
             done = earlier[earlier["epoch"] < trainer.current_epoch]
-            self.rows = [{str(key): float(value) for key, value in row.items()} for row in done.to_dict("records")]
+            self.rows = [
+                {str(key): float(value) for key, value in row.items()} for row in done.to_dict("records")
+            ]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clocks."""
         self.started = time.perf_counter()
+        self.learning_rate = float(
+            trainer.optimizers[0].param_groups[0]["lr"]
+        )  # Lightning steps before the end
         _data(trainer).data_seconds = 0.0
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -51,7 +57,7 @@ class EpochTable(pl.Callback):
         validated = Checkpoints.validated(trainer)
         row = {
             "epoch": float(trainer.current_epoch),
-            "learning_rate": float(trainer.optimizers[0].param_groups[0]["lr"]),
+            "learning_rate": self.learning_rate,
             "alpha": pl_module.loss.alpha if pl_module.loss.mode == "gradual" else math.nan,
             "seconds": seconds,
             "train_seconds": self.train_seconds if validated else seconds,
@@ -86,7 +92,12 @@ class TrainingProgress(pl.Callback):
             self.bar.start()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         """Advance."""
         if self.task is not None:
@@ -107,7 +118,9 @@ class TrainingProgress(pl.Callback):
         """Leave the terminal as it was."""
         self.bar.stop()
 
-    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
         """Leave the terminal as it was."""
         self.bar.stop()
 

@@ -4,14 +4,13 @@ import logging
 import shutil
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from omegaconf import DictConfig
 
 from rwseg.checkpoints import load_checkpoint
-from rwseg.data.nifti import write_labels
+from rwseg.data.nifti import read_array, write_labels
 from rwseg.data.store import Entry, Prepared
 from rwseg.figures import case_picture
 from rwseg.files import write_json, write_text
@@ -29,9 +28,9 @@ log = logging.getLogger(__name__)
 def evaluate_run(cfg: DictConfig) -> Path:
     """Predict every case of `cfg.split` with the run in `cfg.run_dir`; returns the folder of the results.
 
-    Model, preparation and classes come from the run's own `config.yaml`; `cfg.dataset.root` may name other data of
-    the same layout. Writes `predictions/<case>.nii.gz` with the source's geometry, and, where references exist,
-    `cases.csv` (contract C6) and the pictures of the `cfg.overlays` worst cases. Raises `RwsegError` for a
+    Model, preparation and classes come from the run's own `config.yaml`; `cfg.dataset.root` may name other
+    data of the same layout. Writes `predictions/<case>.nii.gz` with the source's geometry, and, where references
+    exist, `cases.csv` (contract C6) and the pictures of the `cfg.overlays` worst cases. Raises `RwsegError` for a
     folder that is no run, a checkpoint of another configuration, faulty data and an empty split.
     """
     run_dir = Path(cfg.run_dir)
@@ -55,7 +54,9 @@ def evaluate_run(cfg: DictConfig) -> Path:
     for entry in track(entries, f"evaluating {cfg.split}"):
         image = torch.from_numpy(np.array(data.image(entry))).to(next(network.parameters()).device)
         with torch.autocast(image.device.type, enabled=autocast):
-            labels = predict_labels(network, image, entry, tuple(run.dataset.patch_size), run.evaluation.flips)
+            labels = predict_labels(
+                network, image, entry, tuple(run.dataset.patch_size), run.evaluation.flips
+            )
         write_labels(building / "predictions" / f"{entry.name}.nii.gz", labels, like=data.source(entry))
         if entry.has_label:
             rows += case_rows(labels, data.reference(entry), entry, data.classes, missed)
@@ -70,8 +71,8 @@ def _network(run: DictConfig, data: Prepared, state: dict[str, torch.Tensor], de
     network = build_network(run, data)
     prefix = "network."
     network.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
-    network = network.to("cpu" if device == "cpu" else "cuda", memory_format=torch.channels_last)
-    return network.eval()
+    network.eval().to("cpu" if device == "cpu" else "cuda")
+    return network
 
 
 def _write(
@@ -96,9 +97,11 @@ def _write(
     print_cases(table, missed, title=f"{cfg.split}, {len(entries)} cases, {cfg.checkpoint} checkpoint")
     worst = table.groupby("case")["dice"].mean().sort_values().index[: cfg.overlays]
     for entry in track([entry for entry in entries if entry.name in set(worst)], "drawing overlays"):
-        prediction = _label_map(folder / "predictions" / f"{entry.name}.nii.gz")
+        prediction = read_array(folder / "predictions" / f"{entry.name}.nii.gz").astype(np.uint8)
         dice = table[table["case"] == entry.name].set_index("class_name")["dice"]
-        title = f"{entry.name} {entry.phase}   Dice " + ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
+        title = f"{entry.name} {entry.phase}   Dice " + ", ".join(
+            f"{name} {value:.2f}" for name, value in dice.items()
+        )
         case_picture(
             native_image(data, entry),
             data.reference(entry),
@@ -112,12 +115,7 @@ def _write(
 
 def native_image(data: Prepared, entry: Entry) -> NDArray[np.float32]:
     """First channel of the case's image file, `(Z, H, W)`, as it is on disk."""
-    image = nib.load(data.source(entry))
-    return np.asarray(image.dataobj, dtype=np.float32).transpose(2, 1, 0)
-
-
-def _label_map(path: Path) -> NDArray[np.uint8]:
-    return np.asarray(nib.load(path).dataobj, dtype=np.uint8).transpose(2, 1, 0)
+    return read_array(data.source(entry)).astype(np.float32)
 
 
 def _name(cfg: DictConfig) -> str:

@@ -17,6 +17,9 @@ from rwseg.files import replacing
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
 MOST_SLICES = 12
 
+Plane = NDArray[np.uint8]
+Panel = tuple[NDArray[np.float32], Plane | None, Plane, str, tuple[float, float]]
+
 
 def learning_curves(epochs_csv: Path, path: Path) -> Path:
     """Draw the gap of the training loss and the validation Dice per class over epochs; returns `path`."""
@@ -25,11 +28,19 @@ def learning_curves(epochs_csv: Path, path: Path) -> Path:
     left, right = figure.subplots(1, 2)
     epoch = table["epoch"] + 1
     left.plot(epoch, table["train/loss_gap"], color="#0072B2", marker="." if len(table) < 40 else None)
-    left.set(title="Training loss above a perfect prediction", xlabel="epoch", ylabel="loss gap", ylim=(0, None))
+    left.set(
+        title="Training loss above a perfect prediction", xlabel="epoch", ylabel="loss gap", ylim=(0, None)
+    )
     validated = table.dropna(subset=["val/dice"]) if "val/dice" in table else table.iloc[:0]
-    names = [column for column in table if column.startswith("val/dice_")]
+    names = [str(column) for column in table.columns if str(column).startswith("val/dice_")]
     for column, colour in zip(names, _colours(len(names)), strict=True):
-        right.plot(validated["epoch"] + 1, validated[column], color=colour, marker=".", label=column[len("val/dice_") :])
+        right.plot(
+            validated["epoch"] + 1,
+            validated[column],
+            color=colour,
+            marker=".",
+            label=column[len("val/dice_") :],
+        )
     if len(validated):
         right.plot(validated["epoch"] + 1, validated["val/dice"], color="black", linestyle="--", label="mean")
         right.legend(loc="lower right")
@@ -49,9 +60,10 @@ def case_picture(
     title: str,
     path: Path,
 ) -> Path:
-    """Draw the slices of a volume `(Z, H, W)` with contours, solid reference and dashed prediction; returns `path`.
+    """Draw the slices of a volume `(Z, H, W)` with contours, solid reference, dashed prediction.
 
-    `aspect` is the pixel's height over its width in mm. Of more than `MOST_SLICES` slices, evenly spaced ones.
+    `aspect` is the pixel's height over its width in mm. Of more than `MOST_SLICES` slices, evenly spaced
+    ones. Returns `path`.
     """
     rows = [(image, reference, prediction, "")]
     return _save(_sheet(rows, classes, aspect, title, slices=MOST_SLICES, columns=6), path)
@@ -76,24 +88,32 @@ def _sheet(
     slices: int,
     columns: int,
 ) -> Figure:
-    panels = []
+    panels: list[Panel | None] = []
     for image, reference, prediction, name in cases:
         window, shown = _window(image, reference, prediction), _slices(len(image), slices)
-        limits = tuple(np.percentile(image, (1, 99)))
+        low, high = np.percentile(image, (1, 99))
         for z in shown:
-            label = f"{name}  " if name and z == shown[0] else ""
+            heading = f"{name if z == shown[0] else ''}\nslice {z + 1}".lstrip("\n" if not name else "")
             plane = None if reference is None else reference[z][window]
-            panels.append((image[z][window], plane, prediction[z][window], f"{label}slice {z + 1}", limits))
+            panels.append(
+                (image[z][window], plane, prediction[z][window], heading, (float(low), float(high)))
+            )
         panels += [None] * (-len(shown) % columns)  # the next case begins a new row
     rows = max(1, -(-len(panels) // columns))
     height, width = next(panel[0].shape for panel in panels if panel is not None)
-    figure = Figure(figsize=(2.2 * columns, 0.75 + rows * (2.2 * aspect * height / width + 0.25)), layout="constrained")
+    figure = Figure(
+        figsize=(2.2 * columns, 0.75 + rows * (2.2 * aspect * height / width + 0.45)), layout="constrained"
+    )
     for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=True):
         axes.set_axis_off()
         if panel is not None:
             _draw(axes, *panel, len(classes), aspect)
     figure.suptitle(title)
-    figure.legend(handles=_legend(classes, any(case[1] is not None for case in cases)), loc="outside lower center", ncols=8)
+    figure.legend(
+        handles=_legend(classes, any(case[1] is not None for case in cases)),
+        loc="outside lower center",
+        ncols=8,
+    )
     return figure
 
 
@@ -108,7 +128,7 @@ def _draw(
     aspect: float,
 ) -> None:
     axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=aspect, interpolation="nearest")
-    axes.set_title(title, fontsize=8)
+    axes.set_title(title, fontsize=8, loc="left")
     for label, colour in enumerate(_colours(num_classes - 1), start=1):
         for labels, style in ((reference, "solid"), (prediction, "dashed")):
             if labels is not None and (labels == label).any() and not (labels == label).all():
@@ -128,14 +148,14 @@ def _legend(classes: Sequence[str], with_reference: bool) -> list[Line2D]:
 def _window(
     image: NDArray[np.float32], reference: NDArray[np.uint8] | None, prediction: NDArray[np.uint8]
 ) -> tuple[slice, slice]:
-    """The part of the plane that holds the structures with a margin, so that small organs fill the picture."""
+    """The part of the plane that holds the structures, with a margin: small organs fill the picture."""
     mask = (prediction > 0) if reference is None else (prediction > 0) | (reference > 0)
-    plane = mask.any(axis=0)
+    plane: NDArray[np.bool_] = mask.any(axis=0)
     if not plane.any():
         return slice(None), slice(None)
     bounds = []
-    for axis, size in enumerate(plane.shape):
-        places = np.flatnonzero(plane.any(axis=1 - axis))
+    for size, held in zip(plane.shape, (plane.any(axis=1), plane.any(axis=0)), strict=True):
+        places = np.flatnonzero(held)
         margin = max(8, (places[-1] - places[0]) // 4)
         bounds.append(slice(max(0, places[0] - margin), min(size, places[-1] + margin + 1)))
     return bounds[0], bounds[1]

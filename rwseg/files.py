@@ -1,35 +1,71 @@
-"""Writing that never leaves half a file behind: a temporary name first, then a rename."""
+"""Writing that never leaves half a file or folder behind: a temporary name first, then a rename."""
 
+import errno
 import io
 import json
+import logging
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
+
+from rwseg.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is renamed onto `path`, on failure it is removed.
 
-    The temporary name keeps the suffixes of `path`, because many writers choose the format by them.
+    The temporary name ends in that of `path`, because many writers choose the format by the suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=f"-{path.name}", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".writing-{secrets.token_hex(4)}-{path.name}")
     try:
         yield temporary
-        _flush_to_disk(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[Path | None]:
+    """Yield a temporary folder that becomes `folder` on success, or None where `folder` is there by now.
+
+    Processes that build the same folder wait for one another; one that is killed lets the next begin anew.
+    Raises `DataError` where the disk is full or the place cannot be written; what was written is removed.
+    """
+    temporary = folder.with_name(f".building-{folder.name}")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(folder):
+            if folder.exists():
+                yield None
+                return
+            shutil.rmtree(
+                temporary, ignore_errors=True
+            )  # left by a process that was killed; we hold the lock
+            try:
+                temporary.mkdir()
+                yield temporary
+                os.replace(temporary, folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise _cannot_build(folder, error) from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -39,7 +75,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write `content` as indented JSON to `path` atomically."""
+    """Write `content` as indented JSON to `path` atomically; `ValueError` for NaN, which JSON lacks."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
@@ -55,12 +91,33 @@ def save_array(path: Path, array: NDArray[Any]) -> None:
         file.write(buffer.getbuffer())
 
 
-def _flush_to_disk(path: Path) -> None:
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of `folder` between processes; the system releases that of a process that dies."""
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.info("another process is making %s; waiting for it", folder)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
+def _cannot_build(folder: Path, error: OSError) -> Exception:
+    """What to tell the user; the error itself where it is not the user's to mend."""
+    if error.errno in _FULL:
+        there = next(parent for parent in folder.parents if parent.is_dir())
+        free = shutil.disk_usage(there).free / 1e6
+        return DataError(
+            f"{folder.parent}: no space left while making {folder.name}; nothing of it was left behind, "
+            f"{free:.1f} MB are free now. Free more or choose a folder on another disk (prepared_root=...)"
+        )
+    if error.errno in _NOT_WRITABLE:
+        return DataError(
+            f"{folder.parent}: expected a folder to write {folder.name} into, got: {error.strerror}; "
+            "mend it or choose another folder (prepared_root=...)"
+        )
+    return error

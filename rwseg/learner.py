@@ -22,8 +22,8 @@ STEPS_BETWEEN_GAPS = 10
 class Learner(pl.LightningModule):
     """Trains `network` with `loss`; validates on whole volumes in mm on the native grid.
 
-    Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch, and
-    nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
+    Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch,
+    and nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
 
     Logs per epoch `train/loss`, `train/loss_gap` (the full-resolution loss minus its value at the perfect
     prediction, >= 0; raw values of region-wise losses are negative at a good fit) and the means of
@@ -79,7 +79,9 @@ class Learner(pl.LightningModule):
         loss = supervised_loss(self.loss, outputs, batch.labels, batch.region_map, weights=weights)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
         if batch_idx % STEPS_BETWEEN_GAPS == 0:
-            self.log("train/loss_gap", self._gap(outputs[0], batch), on_step=False, on_epoch=True, batch_size=1)
+            self.log(
+                "train/loss_gap", self._gap(outputs[0], batch), on_step=False, on_epoch=True, batch_size=1
+            )
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -100,4 +102,5 @@ class Learner(pl.LightningModule):
     @torch.no_grad()
     def _gap(self, logits: Tensor, batch: Batch) -> Tensor:
         perfect = loss_at_perfect(self.loss, batch.labels, logits.shape[1], batch.region_map)
-        return self.loss(logits.detach(), batch.labels, batch.region_map) - perfect
+        value: Tensor = self.loss(logits.detach(), batch.labels, batch.region_map)
+        return value - perfect

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 T = TypeVar("T")
 
@@ -40,7 +47,7 @@ def track(items: Sequence[T], description: str) -> Iterator[T]:
     started = last = time.monotonic()
     for done, item in enumerate(items):
         now = time.monotonic()
-        if now - last > SECONDS_BETWEEN_LINES:
+        if done and now - last > SECONDS_BETWEEN_LINES:
             left = duration((now - started) / done * (len(items) - done))
             print(f"{description}: {done}/{len(items)}, {left} left", file=sys.stderr, flush=True)
             last = now

@@ -14,8 +14,9 @@ import pytorch_lightning as pl
 import torch
 from hydra.utils import get_object
 from omegaconf import DictConfig
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from rwseg.checkpoints import BEST, LAST, Checkpoints, load_checkpoint
+from rwseg.checkpoints import LAST, Checkpoints, load_checkpoint
 from rwseg.config import Choices
 from rwseg.data.case import Dataset
 from rwseg.data.module import SliceDataModule
@@ -49,10 +50,12 @@ log = logging.getLogger(__name__)
 def train_run(cfg: DictConfig, choices: Choices) -> Path:
     """Train the run that `cfg` (checked) asks for and return its directory.
 
-    A finished run is left alone, an interrupted or failed one goes on where it stopped. Raises `RwsegError` for
-    what the user can mend: faulty data, a directory of another configuration or one that is being written.
+    A finished run is left alone, an interrupted or failed one goes on where it stopped. Raises `RwsegError`
+    for what the user can mend: faulty data, a directory of another configuration or one that is being written.
     """
-    cfg.dataset.root, cfg.prepared_root = (str(Path(p).absolute()) for p in (cfg.dataset.root, cfg.prepared_root))
+    cfg.dataset.root, cfg.prepared_root = (
+        str(Path(p).absolute()) for p in (cfg.dataset.root, cfg.prepared_root)
+    )
     device = device_name(cfg.trainer.accelerator)
     folder = run_path(cfg, choices)
     with claimed(folder):
@@ -81,7 +84,7 @@ def prepared_data(cfg: DictConfig) -> Prepared:
 def build_network(cfg: DictConfig, data: Prepared) -> UNet:
     """The U-Net of a configuration for the channels and classes of its data."""
     model = cfg.model
-    return UNet(
+    network = UNet(
         in_channels=data.image(data.entries[0]).shape[0],
         num_classes=len(data.classes),
         features=model.features,
@@ -91,6 +94,8 @@ def build_network(cfg: DictConfig, data: Prepared) -> UNet:
         norm=model.norm,
         deep_supervision=model.deep_supervision,
     )
+    convert_conv2d_weight_memory_format(network, torch.channels_last)  # 1.2 times faster, also on a CPU
+    return network
 
 
 def device_name(accelerator: str) -> str:
@@ -110,7 +115,7 @@ def precision(asked: str, device: str) -> str:
 
 @contextmanager
 def recorded(folder: Path, device: str, choices: Choices, data: Prepared) -> Iterator[None]:
-    """Keep `run.json` true: running, then finished, failed or interrupted, with the seconds of all attempts."""
+    """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up."""
     before = float(read_run(folder).get("seconds", 0.0))
     started = time.perf_counter()
     facts = {"choices": choices, "data_digest": data.digest, "split_digest": data.split_digest()}
@@ -143,6 +148,7 @@ def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared) 
         log.info("resuming %s at epoch %d of %d", folder, epoch + 1, cfg.schedule.epochs)
     else:
         log.info("training %s", folder)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements and device lists
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     with tracked(cfg, Identity(folder, choices)) as logger:
         parts = _assemble(cfg, folder, prepared, digest, logger)
@@ -176,7 +182,7 @@ def _assemble(
         seed=cfg.seed,
     )
     learner = Learner(
-        build_network(cfg, prepared).to(memory_format=torch.channels_last),
+        build_network(cfg, prepared),
         loss,
         classes=prepared.classes,
         patch_size=patch,
@@ -220,7 +226,9 @@ def _finish(cfg: DictConfig, folder: Path, parts: _Parts) -> None:
         learning_curves(folder / "metrics" / "epochs.csv", folder / "figures" / "curves.png"),
         _draw_cases(parts, cases, folder / "figures" / "cases.png"),
     ]
-    print_cases(cases, cfg.evaluation.missed, title=f"{folder.name}: {len(cases['case'].unique())} validation cases")
+    print_cases(
+        cases, cfg.evaluation.missed, title=f"{folder.name}: {len(cases['case'].unique())} validation cases"
+    )
     for path in [folder / "metrics" / "cases.csv", *figures]:
         log.info("wrote %s", path)
 
@@ -253,6 +261,5 @@ def _check_same_data(folder: Path, data: Prepared) -> None:
 
 
 def _expect_warnings() -> None:
-    """Lightning's remarks that do not apply: batches are built on the device, not loaded by worker processes."""
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*")
+    """Lightning's own use of a PyTorch name that is on its way out."""
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated.*")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -35,20 +36,20 @@ def run_path(cfg: DictConfig, choices: Choices) -> Path:
     """`<output_root>/<experiment>/<dataset>/<loss>/<strategy>[/<other settings>]/seed<seed>`.
 
     Other settings are the groups and values in which `cfg` differs from what the four names alone would give,
-    such as `schedule=small,model.features=16`, so that two different runs never share a directory.
+    such as `model.features-16+schedule-small`, so that two different runs never share a directory.
     """
     names = {group: choices.get(group, "None") for group in IDENTITY}
     chosen = [f"{group}={option}" for group, option in names.items() if option != "None"]
     _, defaults = compose("train", chosen)
     groups = [
-        f"{group}={option}"
+        (group, option)
         for group, option in choices.items()
         if group not in IDENTITY and group not in NO_EFFECT and option != defaults.get(group)
     ]
-    reference, _ = compose("train", [*chosen, *groups])
+    reference, _ = compose("train", [*chosen, *(f"{group}={option}" for group, option in groups)])
     expected, asked = comparable(check(reference)), comparable(cfg)
     keys = [key for key in asked if asked[key] != expected.get(key)]
-    component = _component([*groups, *(f"{key}={_text(asked[key])}" for key in keys if key != "seed")])
+    component = _component([*groups, *((key, asked[key]) for key in keys if key != "seed")])
     experiment = "default" if names["experiment"] == "None" else names["experiment"]
     middle = [experiment, names["dataset"], names["loss"], names["strategy"], *component]
     return Path(cfg.output_root, *middle, f"seed{cfg.seed}")
@@ -83,7 +84,9 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         who = owner.read_text(encoding="utf-8") if owner.is_file() else "an unknown process"
-        raise RunError(f"{folder}: another process is writing this run: {who}; wait for it or stop it") from error
+        raise RunError(
+            f"{folder}: another process is writing this run: {who}; wait for it or stop it"
+        ) from error
     try:
         write_text(owner, f"host {socket.gethostname()}, process {os.getpid()}")
         yield
@@ -110,7 +113,9 @@ def check_same_config(folder: Path, cfg: DictConfig) -> None:
         return
     saved, asked = comparable(OmegaConf.load(path)), comparable(cfg)
     keys = sorted(key for key in saved.keys() | asked.keys() if saved.get(key) != asked.get(key))
-    lines = [f"  - {key}: saved {saved.get(key, 'nothing')}, asked {asked.get(key, 'nothing')}" for key in keys]
+    lines = [
+        f"  - {key}: saved {saved.get(key, 'nothing')}, asked {asked.get(key, 'nothing')}" for key in keys
+    ]
     if lines:
         raise RunError(
             f"{folder} holds a run of another configuration:\n"
@@ -153,7 +158,11 @@ def environment(device: str) -> dict[str, Any]:
         "pid": os.getpid(),
         "device": device,
         "git_commit": _git_commit(),
-        "versions": {"rwseg": __version__, "python": platform.python_version(), **{name: version(name) for name in packages}},
+        "versions": {
+            "rwseg": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
     }
 
 
@@ -181,15 +190,25 @@ def _flatten(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":")).replace('"', "").replace("/", "_")
+def _component(settings: list[tuple[str, Any]]) -> list[str]:
+    """One name for all settings, `model.features-16+schedule.epochs-5`.
 
-
-def _component(settings: list[str]) -> list[str]:
+    It holds only characters that need no quotes in a shell or a Hydra override. Where a value had others, or the
+    name is too long, a hash keeps it unique.
+    """
     if not settings:
         return []
-    name = ",".join(sorted(settings))
-    if len(name) > LONGEST_COMPONENT:
-        digest = hashlib.blake2b(name.encode(), digest_size=4).hexdigest()
-        name = f"{name[:LONGEST_COMPONENT]}-{digest}"
+    plain = "+".join(f"{key}-{_text(value)}" for key, value in sorted(settings, key=lambda item: item[0]))
+    name = re.sub(r"[^A-Za-z0-9._+-]", "_", plain)
+    if name != plain or len(name) > LONGEST_COMPONENT:
+        exact = json.dumps(sorted(settings, key=lambda item: item[0]))
+        name = f"{name[:LONGEST_COMPONENT]}-{hashlib.blake2b(exact.encode(), digest_size=4).hexdigest()}"
     return [name]
+
+
+def _text(value: Any) -> str:
+    """`[32, 48]` as 32x48, `[[2, 2], [2, 1]]` as 2x2x.2x1, true, false and null as in YAML."""
+    if isinstance(value, list):
+        separator = "x." if any(isinstance(item, list) for item in value) else "x"
+        return separator.join(_text(item) for item in value)
+    return value if isinstance(value, str) else json.dumps(value)

@@ -11,7 +11,7 @@ POLICY = {
 
 
 def print_cases(cases: pd.DataFrame, missed: str, title: str) -> None:
-    """Print mean ± std over cases of each class of a `cases.csv` table, the number missed and the policy for them."""
+    """Print mean ± std over cases of each class of a `cases.csv` table, the number missed and the policy."""
     table = Table(title=title, caption=POLICY[missed])
     table.add_column("class")
     for heading in ("Dice", "Hausdorff mm", "Hausdorff95 mm", "missed"):
@@ -36,6 +36,6 @@ def print_cases(cases: pd.DataFrame, missed: str, title: str) -> None:
     Console().print(table)
 
 
-def _mean_std(values: pd.Series, digits: int) -> str:  # type: ignore[type-arg]
+def _mean_std(values: pd.Series, digits: int) -> str:
     std = values.std(ddof=0)
     return f"{values.mean():.{digits}f} ± {std:.{digits}f}"

@@ -22,3 +22,26 @@ def acdc_root() -> Path:
     if not root.is_dir():
         pytest.skip(f"real ACDC data is not at {root}")
     return root
+
+
+TINY = [
+    "trainer=cpu",
+    "model.features=4",
+    "schedule.epochs=3",
+    "schedule.batches_per_epoch=4",
+    "dataset.patch_size=[32,48]",
+    "dataset.batch_size=3",
+    "evaluation.flips=false",
+]
+"""Overrides of a run that takes a second or two on the phantom."""
+
+
+@pytest.fixture
+def tiny(phantom_root: Path, tmp_path: Path) -> list[str]:
+    """Overrides of `TINY` with all folders in `tmp_path`."""
+    return [
+        *TINY,
+        f"dataset.root={phantom_root}",
+        f"output_root={tmp_path / 'outputs'}",
+        f"prepared_root={tmp_path / 'prepared'}",
+    ]

@@ -10,10 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rwseg.data.prepare import locked, new_folder
 from rwseg.data.store import Entry, Prepared
 from rwseg.distance import inside_distance
-from rwseg.files import save_array
+from rwseg.files import building, save_array
 from rwseg.maps import boundary_map
 from rwseg.progress import track
 
@@ -22,12 +21,16 @@ KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
 
 
 def ensure_distances(prepared: Prepared, map_name: str | None) -> None:
-    """Compute the distances that `map_name` needs for all labelled volumes, unless they are there or it needs none."""
+    """Compute the distances that `map_name` needs for all labelled volumes, unless they are there.
+
+    A map that is not in `KIND_OF_MAP` needs none. Raises `DataError` for a label array that cannot be read
+    and where nothing can be written.
+    """
     kind = KIND_OF_MAP.get(map_name or "")
     if kind is None or (prepared.folder / kind).is_dir():
         return
     labelled = [entry for entry in prepared.entries if entry.has_label]
-    with locked(prepared.folder), new_folder(prepared.folder / kind) as temporary:
+    with building(prepared.folder / kind) as temporary:
         if temporary is not None:
             for entry in track(labelled, f"distances of {prepared.name} ({kind})"):
                 save_array(temporary / f"{entry.name}.npy", COMPUTE[kind](prepared, entry))
@@ -42,7 +45,8 @@ def _signed(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:
 
 
 def _labels(prepared: Prepared, entry: Entry) -> torch.Tensor:
-    return torch.from_numpy(np.array(prepared.label(entry)))[None]  # (1, Z, H, W), a copy: the file is read-only
+    """`(1, Z, H, W)`; a copy, because the file is mapped read-only and a tensor must be writable."""
+    return torch.from_numpy(np.array(prepared.label(entry)))[None]
 
 
 COMPUTE: dict[str, Callable[[Prepared, Entry], NDArray[np.float32]]] = {"inside": _inside, "signed": _signed}

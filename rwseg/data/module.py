@@ -14,6 +14,7 @@ from rwseg.data.bank import Batch, SliceBank
 from rwseg.data.distances import ensure_distances
 from rwseg.data.sampling import forced_samples, uniforms
 from rwseg.data.store import Entry, Prepared
+from rwseg.errors import DataError
 
 
 class Volume(NamedTuple):
@@ -27,9 +28,10 @@ class Volume(NamedTuple):
 class SliceDataModule(pl.LightningDataModule):
     """Serves `rwseg.data.bank.Batch` for training and `Volume` for validation.
 
-    `map_name` and `rectified` come from the loss; `foreground` is the share of samples forced to show foreground.
-    Sample numbers follow from epoch and batch number, so a resumed run sees the batches that it would have seen.
-    `data_seconds` adds up the time that training waited for batches.
+    `map_name` and `rectified` come from the loss; `foreground` is the share of samples forced to show
+    foreground. Sample numbers follow from epoch and batch number, so a resumed run sees the batches that it
+    would have seen. `data_seconds` adds up the time that training waited for batches. Raises `DataError` for
+    a split that is empty or holds a case without a label.
     """
 
     def __init__(
@@ -54,8 +56,8 @@ class SliceDataModule(pl.LightningDataModule):
         self.forced = forced_samples(batch_size, foreground)
         self.flips = flips
         self.seed = seed
-        self.train_entries = prepared.split("train")
-        self.val_entries = prepared.split("val")
+        self.train_entries = _with_labels(prepared, "train")
+        self.val_entries = _with_labels(prepared, "val")
         self.bank: SliceBank | None = None
         self.data_seconds = 0.0
 
@@ -96,3 +98,14 @@ class SliceDataModule(pl.LightningDataModule):
         """A whole prepared volume."""
         image = torch.from_numpy(np.array(self.prepared.image(entry))).to(device)
         return Volume(entry, image, np.asarray(self.prepared.reference(entry)))
+
+
+def _with_labels(prepared: Prepared, split: str) -> list[Entry]:
+    entries = prepared.split(split)
+    without = [entry.name for entry in entries if not entry.has_label]
+    if without:
+        raise DataError(
+            f"dataset '{prepared.name}' in {prepared.root}: expected a label for every case of the split "
+            f"'{split}', found none for {', '.join(without)}; add the labels or move these cases to 'test'"
+        )
+    return entries

@@ -75,6 +75,11 @@ def read_case(case: Case, num_classes: int) -> LoadedCase:
     return LoadedCase(image, _classes(reference, num_classes), first.spacing, first.affine)
 
 
+def read_array(path: Path) -> NDArray[Any]:
+    """Voxels `(Z, H, W)` of one file; `DataError` where it cannot be read."""
+    return _read_volume(path).array
+
+
 def write_labels(path: Path, labels: NDArray[np.uint8], like: Path) -> None:
     """Write `labels` uint8 (Z, H, W) with affine, qform and sform codes, spacing and units of `like`.
 

@@ -1,28 +1,22 @@
 """Preparation: from a dataset's files to arrays that training maps into memory, once per data and settings.
 
-The folder's name holds a hash of the files' content, the settings and the format below. It is built under
-a temporary name and renamed, under a lock: a crash, a full disk or a second process never leaves or sees half of it.
+The folder's name holds a hash of the files' content, the settings and the format below, so the same data in
+another place is found again, and anything that would change an array makes another folder.
 """
 
-import errno
 import hashlib
 import json
-import logging
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from rwseg.data.case import Case, Dataset
 from rwseg.data.nifti import LoadedCase, read_case
 from rwseg.data.resample import plane_size, resample_image, resample_labels
 from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.errors import DataError
-from rwseg.files import save_array, write_json
+from rwseg.files import building, save_array, write_json
 from rwseg.progress import track
 
 FORMAT = 1
@@ -30,77 +24,46 @@ FORMAT = 1
 
 MOST_FAULTS = 20
 
-log = logging.getLogger(__name__)
-
 
 def prepare(dataset: Dataset, root: Path, prepared_root: Path, zoom: float) -> Prepared:
-    """Return the prepared form of the dataset at `root`, making it below `prepared_root` if it is not there yet.
+    """Return the prepared form of the dataset at `root`, making it below `prepared_root` unless it is there.
 
-    `zoom` scales the in-plane size (0.5 halves the resolution). Images are standardised per volume and channel,
-    `(x - mean) / (std + 1e-8)`. Raises `DataError` that lists every faulty case, or says that the disk is full.
+    `zoom` scales the in-plane size (0.5 halves the resolution). Images are standardised per volume and
+    channel, `(x - mean) / (std + 1e-8)`. Raises `DataError` that lists every faulty case, or says that the
+    disk is full.
     """
     cases = dataset.load(root)
+    _check_names(dataset, cases, root)
     digest = _digest(dataset, cases, root, zoom)
     folder = prepared_root / f"{dataset.name}-{digest[:12]}"
-    if not (folder / MANIFEST).is_file():
-        with locked(folder), new_folder(folder) as temporary:
+    if not folder.is_dir():
+        with building(folder) as temporary:
             if temporary is not None:
                 _build(dataset, cases, root, zoom, digest, temporary)
     return open_prepared(folder, root)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of `folder` between processes; a process that dies releases it."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.info("another process is preparing %s; waiting for it", folder)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def new_folder(folder: Path) -> Iterator[Path | None]:
-    """Yield a temporary folder that becomes `folder` on success, or None when `folder` is there already.
-
-    Call it under `locked`. A full disk becomes a `DataError`; whatever was written is removed.
-    """
-    if folder.exists():
-        yield None
-        return
-    temporary = folder.with_name(f".building-{folder.name}")
-    shutil.rmtree(temporary, ignore_errors=True)  # left by a process that was killed; we hold the lock
-    temporary.mkdir(parents=True)
-    try:
-        yield temporary
-        os.replace(temporary, folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        free = shutil.disk_usage(folder.parent).free
-        raise DataError(
-            f"no space left in {folder.parent} while preparing {folder.name}: expected room for its arrays, found "
-            f"{free / 1e6:.1f} MB free; nothing was left behind. Free some space or set prepared_root to another disk"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+def _check_names(dataset: Dataset, cases: list[Case], root: Path) -> None:
+    """Two cases of one name would overwrite each other's arrays."""
+    names = Counter(case.name for case in cases)
+    faults = [f"{name}: expected one case of this name, got {n}" for name, n in names.items() if n > 1]
+    _report(dataset, root, faults, cases)
 
 
 def _digest(dataset: Dataset, cases: list[Case], root: Path, zoom: float) -> str:
     """Hash of everything that the prepared arrays depend on; the same data elsewhere has the same hash."""
     settings = {"format": FORMAT, "dataset": dataset.name, "classes": dataset.classes, "zoom": zoom}
     digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
+    faults: list[str] = []
     for case in cases:
         digest.update(f"{case.name}|{case.subject}|{case.phase}|{case.split}".encode())
         for path in (*case.images, *([case.label] if case.label else [])):
             digest.update(path.relative_to(root).as_posix().encode())
-            digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
+            try:
+                digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
+            except OSError as error:
+                faults.append(f"{path}: expected a readable file, got: {error.strerror}; restore it")
+    _report(dataset, root, faults, cases)
     return digest.hexdigest()
 
 
@@ -115,15 +78,22 @@ def _build(dataset: Dataset, cases: list[Case], root: Path, zoom: float, digest:
             continue
         if not faults:
             entries.append(_store(case, loaded, root, zoom, len(dataset.classes), folder))
-    if faults:
-        shown = [f"  - {fault}" for fault in faults[:MOST_FAULTS]]
-        if len(faults) > MOST_FAULTS:
-            shown.append(f"  and {len(faults) - MOST_FAULTS} more")
-        raise DataError(
-            f"dataset '{dataset.name}' in {root}: {len(faults)} of {len(cases)} cases are faulty:\n" + "\n".join(shown)
-        )
+    _report(dataset, root, faults, cases)
     prepared = Prepared(folder, root, dataset.name, dataset.classes, digest, tuple(entries))
     write_json(folder / MANIFEST, manifest_of(prepared))
+
+
+def _report(dataset: Dataset, root: Path, faults: list[str], cases: list[Case]) -> None:
+    """Raise `DataError` with all `faults` of a dataset's cases, if there are any."""
+    if not faults:
+        return
+    shown = [f"  - {fault}" for fault in faults[:MOST_FAULTS]]
+    if len(faults) > MOST_FAULTS:
+        shown.append(f"  and {len(faults) - MOST_FAULTS} more")
+    raise DataError(
+        f"dataset '{dataset.name}' in {root}: {len(faults)} faults in {len(cases)} cases:\n"
+        + "\n".join(shown)
+    )
 
 
 def _store(case: Case, loaded: LoadedCase, root: Path, zoom: float, num_classes: int, folder: Path) -> Entry:

@@ -22,7 +22,10 @@ def resample_image(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray
 
 
 def resample_labels(labels: NDArray[np.uint8], size: tuple[int, int], num_classes: int) -> NDArray[np.uint8]:
-    """Each output pixel takes the class that covers most of it: `(Z, H, W)` to `(Z, *size)`."""
+    """Each output pixel takes the class of the largest share in it: `(Z, H, W)` to `(Z, *size)`.
+
+    Shares are weighted as `resample_image` weights intensities, so image and labels keep fitting each other.
+    """
     if labels.shape[-2:] == size:
         return labels
     one_hot = F.one_hot(torch.from_numpy(labels).long(), num_classes)  # (Z, H, W, K)

@@ -1,7 +1,7 @@
 """Which patches a batch holds: nnU-Net's 2D sampling, for a whole batch at once and without hidden state.
 
-Every random number is a function of (seed, sample number), so the patches of a sample do not depend on the batch it
-travels in, a resumed run draws what an uninterrupted one would have drawn, and nothing has to be stored.
+Every random number is a function of (seed, sample number), so the patch of a sample does not depend on the
+batch it travels in, a resumed run draws what an uninterrupted one would have drawn, and nothing is stored.
 """
 
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 DRAWS = 8
-"""Uniform numbers per sample: case, slice, class, row or pixel, column, flip of rows, flip of columns, spare."""
+"""Uniform numbers per sample: case, slice, class, row or pixel, column, flips of rows and columns, spare."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
 def uniforms(seed: int, first_sample: int, count: int) -> Floats:
-    """`(count, DRAWS)` uniform numbers of the samples `first_sample, first_sample + 1, ...` of the stream `seed`."""
+    """`(count, DRAWS)` uniform numbers of the samples from `first_sample` on, in the stream `seed`."""
     blocks_per_sample = DRAWS // 4  # Philox yields four 64-bit words per counter value
     generator = np.random.Generator(np.random.Philox(key=seed, counter=first_sample * blocks_per_sample))
     return generator.random((count, DRAWS))
@@ -50,7 +50,8 @@ class Ragged:
 
     def pick(self, rows: Ints, uniform: Floats) -> Ints:
         """One element of each row, uniformly. Rows must not be empty."""
-        return self.values[self.start[rows] + _floor(uniform, self.count[rows])]
+        chosen: Ints = self.values[self.start[rows] + _floor(uniform, self.count[rows])]
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,14 @@ def _foreground(plane: NDArray[np.uint8], number: int, num_classes: int) -> tupl
 
 
 def _free(uniform: Floats, size: Ints, patch: int) -> tuple[Ints, Ints]:
-    """Lowest and random corner: inside the image, or with the image anywhere inside a larger patch's middle."""
+    """Lowest and random corner: inside the image, or a larger patch with the image in its middle.
+
+    An odd number of missing pixels leaves two middles, as in nnU-Net.
+    """
     missing = np.maximum(0, patch - size)
-    low = -(missing // 2)
-    high = size + missing - missing // 2 - patch
-    return low, low + _floor(uniform, high - low + 1)
+    low: Ints = -missing // 2
+    positions = size - patch + (missing + 1) // 2 - low + 1
+    return low, low + _floor(uniform, positions)
 
 
 def _floor(uniform: Floats, count: Ints | int) -> Ints:

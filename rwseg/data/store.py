@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared volume. Shapes are `(Z, H, W)`, spacings `(z, y, x)` in mm; `images` are relative to the root."""
+    """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in mm, `images` relative to the root."""
 
     name: str
     subject: str
@@ -47,10 +48,11 @@ class Prepared:
         """The entries of `train`, `val` or `test`; `DataError` when there are none."""
         chosen = [entry for entry in self.entries if entry.split == split]
         if not chosen:
-            found = sorted({entry.split for entry in self.entries})
+            found = Counter(entry.split for entry in self.entries)
+            counts = ", ".join(f"{count} of '{name}'" for name, count in sorted(found.items()))
             raise DataError(
-                f"dataset '{self.name}' in {self.root}: the split '{split}' is empty; expected at least one case, "
-                f"found {len(self.entries)} cases, all of {', '.join(found)}"
+                f"dataset '{self.name}' in {self.root}: the split '{split}' is empty; expected at least one "
+                f"case, found {counts or 'no case at all'}; choose another split or add cases"
             )
         return chosen
 
@@ -100,10 +102,21 @@ def manifest_of(prepared: Prepared) -> dict[str, Any]:
 
 
 def open_prepared(folder: Path, root: Path) -> Prepared:
-    """Read the manifest of a finished preparation in `folder` of the dataset at `root`."""
-    content = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    entries = tuple(Entry(**{key: _tuples(value) for key, value in entry.items()}) for entry in content["entries"])
-    return Prepared(folder, root, content["name"], tuple(content["classes"]), content["digest"], entries)
+    """Read the manifest of a finished preparation in `folder` of the dataset at `root`.
+
+    Raises `DataError` where it is missing or faulty.
+    """
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries = tuple(
+            Entry(**{key: _tuples(value) for key, value in entry.items()}) for entry in content["entries"]
+        )
+        return Prepared(folder, root, content["name"], tuple(content["classes"]), content["digest"], entries)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: expected a sound manifest, found {error!r}; delete {folder} and start again"
+        ) from error
 
 
 def _tuples(value: Any) -> Any:

@@ -1,0 +1,38 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint types bench
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# Made again when the requirements change; touched last, so that an install that broke off is repeated.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/installed ## Make .venv with rwseg and everything the tests need
+
+demo: install ## Train and validate RRW on the built-in phantom (a minute or two on two cores)
+	$(BIN)/python train.py
+
+test: install ## Lint, types, layers and the tests that CI runs, with coverage
+	$(MAKE) --no-print-directory lint types
+	$(BIN)/python -m pytest -m 'not slow' --cov --cov-fail-under=90
+
+test-all: install ## All tests, also those that take minutes
+	$(BIN)/python -m pytest
+
+lint: install ## Style, complexity, and imports that point down only
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: install ## Static types, strict
+	$(BIN)/mypy
+
+bench: install ## Time preparation and training steps on this machine
+	$(BIN)/python -m benchmarks

@@ -1,0 +1,366 @@
+"""Whole runs on a tiny phantom: what they leave behind, and that nothing is lost when they are interrupted."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from rwseg.checkpoints import load_checkpoint
+from rwseg.cli import compose
+from rwseg.config import CONF, check
+from rwseg.errors import ConfigError, DataError, RunError
+from rwseg.metrics import case_metrics
+from rwseg.run import train_run
+from rwseg.rundir import config_digest
+from rwseg.unet import UNet
+
+TRAIN = CONF.parent / "train.py"
+COLUMNS = "case,subject,phase,label,class_name,dice,hausdorff_mm,hausdorff95_mm,reference_voxels,predicted_voxels,missed"
+LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+STRATEGIES = sorted(path.stem for path in (CONF / "strategy").glob("*.yaml"))
+
+
+def run(overrides: list[str]) -> Path:
+    cfg, choices = compose("train", overrides)
+    return train_run(check(cfg), choices)
+
+
+def start(overrides: list[str], folder: Path) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, str(TRAIN), *overrides],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    state: dict[str, torch.Tensor] = content["state_dict"]
+    return state
+
+
+def same_weights(first: Path, second: Path) -> bool:
+    one, other = weights(first), weights(second)
+    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_run_leaves_what_contract_c5_says(
+    tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = run(tiny)
+    assert folder.relative_to(tmp_path / "outputs").parts[:4] == ("default", "phantom", "rrw", "alone")
+    assert folder.name == "seed0"
+    cases = pd.read_csv(folder / "metrics" / "cases.csv")
+    assert ",".join(cases.columns) == COLUMNS
+    assert len(cases) == 4 * 3  # validation cases times foreground classes
+    assert set(cases["phase"]) == {"ED", "ES"}
+    epochs = pd.read_csv(folder / "metrics" / "epochs.csv")
+    assert list(epochs["epoch"]) == [0, 1, 2]
+    assert (epochs["train/loss_gap"] > 0).all()
+    np.testing.assert_allclose(epochs["learning_rate"], 2e-3 * (1 - np.arange(3) / 3) ** 0.9)
+    assert epochs["val/dice"].iloc[-1] == pytest.approx(
+        cases.groupby("class_name")["dice"].mean().mean(), abs=1e-6
+    )
+    record = json.loads((folder / "run.json").read_text())
+    assert (record["status"], record["device"], record["reason"]) == ("finished", "cpu", None)
+    assert record["seconds"] > 0
+    assert {"git_commit", "data_digest", "split_digest", "versions"} <= record.keys()
+    best, last = (
+        torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True) for name in ("best", "last")
+    )
+    assert best["epoch"] == epochs["val/dice"].idxmax()
+    assert last["epoch"] == 2
+    for name in ("curves.png", "cases.png"):
+        assert (folder / "figures" / name).stat().st_size > 10_000
+    assert "myocardium" in capsys.readouterr().out
+    assert not list(tmp_path.rglob(".writing-*"))
+
+
+def test_a_finished_run_is_left_alone_and_force_starts_it_over(
+    tiny: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = run(tiny)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    with caplog.at_level("INFO"):
+        assert run(tiny) == folder
+    assert "finished; nothing to do" in caplog.text
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert {p: t for p, t in after.items() if p.name != ".owner"} == before
+    first = weights(folder)
+    run([*tiny, "force=true"])
+    assert (folder / "checkpoints" / "last.ckpt").stat().st_mtime_ns > before[
+        folder / "checkpoints" / "last.ckpt"
+    ]
+    assert all(
+        torch.equal(first[key], value) for key, value in weights(folder).items()
+    )  # same seed, same weights
+
+
+def test_seed_and_loss_change_the_weights(tiny: list[str]) -> None:
+    folder = run([*tiny, "schedule.epochs=1"])
+    assert not same_weights(folder, run([*tiny, "schedule.epochs=1", "seed=1"]))
+    assert not same_weights(folder, run([*tiny, "schedule.epochs=1", "loss=ce"]))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains_with_its_cached_map(tiny: list[str], loss: str) -> None:
+    folder = run([*tiny, f"loss={loss}", "schedule.epochs=1"])
+    epochs = pd.read_csv(folder / "metrics" / "epochs.csv")
+    assert epochs["train/loss_gap"].iloc[0] > 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_trains(tiny: list[str], strategy: str) -> None:
+    folder = run([*tiny, f"strategy={strategy}", "loss=rw_boundary", "schedule.epochs=2"])
+    alpha = pd.read_csv(folder / "metrics" / "epochs.csv")["alpha"]
+    if strategy.startswith("gradual"):
+        np.testing.assert_allclose(alpha, [1.0, 0.99])
+    else:
+        assert alpha.isna().all()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_runs(experiment: str, tiny: list[str]) -> None:
+    small = [override for override in tiny if not override.startswith(("trainer", "dataset.patch_size"))]
+    folder = run([f"experiment={experiment}", *small, "trainer=cpu", "schedule.epochs=1"])
+    assert (
+        len(pd.read_csv(folder / "metrics" / "cases.csv")) == 12
+    )  # the phantom stands in: it has ACDC's layout
+
+
+def test_deep_supervision_batch_norm_and_other_settings_train(tiny: list[str]) -> None:
+    settings = ["model.norm=batch", "model.deep_supervision=false", "augment=none", "evaluation.flips=true"]
+    folder = run([*tiny, *settings, "schedule.epochs=1", "dataset.zoom=0.5", "evaluation.missed=diagonal"])
+    cases = pd.read_csv(folder / "metrics" / "cases.csv")
+    assert cases["hausdorff_mm"].notna().all()
+    assert "dataset.zoom-0.5" in folder.parent.name
+
+
+def test_the_last_epoch_is_validated_whatever_the_interval(tiny: list[str]) -> None:
+    folder = run([*tiny, "evaluation.every=2"])
+    epochs = pd.read_csv(folder / "metrics" / "epochs.csv")
+    assert list(epochs["val/dice"].notna()) == [False, True, False]
+    assert len(pd.read_csv(folder / "metrics" / "cases.csv")) == 12
+
+
+def test_killed_in_the_middle_of_an_epoch_a_run_ends_with_the_same_weights(
+    tiny: list[str], tmp_path: Path
+) -> None:
+    overrides = [*tiny, "schedule.batches_per_epoch=40"]
+    reference = start([*overrides, f"output_root={tmp_path / 'reference'}"], tmp_path)
+    output, _ = reference.communicate(timeout=200)
+    assert reference.returncode == 0, output
+    process = start(overrides, tmp_path)
+    folder = None
+    while folder is None:  # until the first epoch is saved and the second one runs
+        assert process.poll() is None, process.communicate()[0]
+        folder = next((path.parents[1] for path in (tmp_path / "outputs").rglob("last.ckpt")), None)
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] < 2
+    assert json.loads((folder / "run.json").read_text())["status"] == "running"
+
+    again = start(overrides, tmp_path)
+    output, _ = again.communicate(timeout=200)
+    assert again.returncode == 0, output
+    assert "resuming" in output
+    other = tmp_path / "reference" / folder.relative_to(tmp_path / "outputs")
+    assert same_weights(folder, other)
+    assert (folder / "metrics" / "cases.csv").read_text() == (other / "metrics" / "cases.csv").read_text()
+    columns = ["epoch", "train/loss", "train/loss_gap", "val/dice", "learning_rate"]
+    first, second = (pd.read_csv(path / "metrics" / "epochs.csv")[columns] for path in (folder, other))
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+
+    third = start(overrides, tmp_path)
+    output, _ = third.communicate(timeout=200)
+    assert third.returncode == 0
+    assert "finished; nothing to do" in output
+
+
+def test_two_trainings_started_together_share_the_preparation(tiny: list[str], tmp_path: Path) -> None:
+    processes = [
+        start([*tiny, f"loss={loss}", "schedule.epochs=1"], tmp_path) for loss in ("rrw", "rw_boundary")
+    ]
+    outputs = [process.communicate(timeout=200)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    prepared = [path for path in (tmp_path / "prepared").iterdir() if path.is_dir()]
+    assert len(prepared) == 1
+    assert {"inside", "signed"} <= {path.name for path in prepared[0].iterdir()}
+
+
+def test_a_directory_that_another_process_writes_is_refused(tiny: list[str], tmp_path: Path) -> None:
+    process = start([*tiny, "schedule.batches_per_epoch=5000"], tmp_path)
+    try:
+        while not list((tmp_path / "outputs").rglob(".owner")):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
+        with pytest.raises(
+            RunError, match=rf"another process is writing this run: host .*, process {process.pid}"
+        ):
+            run([*tiny, "schedule.batches_per_epoch=5000"])
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_directory_of_another_configuration_is_refused(tiny: list[str]) -> None:
+    folder = run([*tiny, "schedule.epochs=1"])
+    saved = folder / "config.yaml"
+    saved.write_text(saved.read_text().replace("weight_decay: 3.0e-05", "weight_decay: 0.5"))
+    with pytest.raises(RunError, match=r"schedule\.weight_decay: saved 0\.5, asked 3e-05"):
+        run([*tiny, "schedule.epochs=1"])
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tiny: list[str]) -> None:
+    one, other = run([*tiny, "schedule.epochs=1"]), run([*tiny, "schedule.epochs=1", "model.features=6"])
+    (one / "run.json").unlink()
+    shutil.copy(other / "checkpoints" / "last.ckpt", one / "checkpoints" / "last.ckpt")
+    with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint of this run's configuration"):
+        run([*tiny, "schedule.epochs=1"])
+
+
+def test_a_run_on_other_data_is_refused(tiny: list[str], phantom_root: Path, tmp_path: Path) -> None:
+    folder = run([*tiny, "schedule.epochs=1"])
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    other = tmp_path / "other"
+    shutil.copytree(phantom_root, other)
+    image = other / "training" / "patient001" / "patient001_frame01.nii.gz"
+    source = nib.load(image)
+    nib.save(nib.Nifti1Image(np.asarray(source.dataobj) + 1, source.affine, source.header), image)
+    with pytest.raises(RunError, match="begun on other data"):
+        run([*tiny, "schedule.epochs=1", f"dataset.root={other}"])
+
+
+def test_a_failed_run_says_why_and_can_be_started_again(
+    tiny: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # a network whose forward fails once: what an out-of-memory error on a GPU looks like to the run
+    calls = {"left": 6}
+    plain = UNet.forward
+
+    def forward(self: UNet, image: torch.Tensor) -> list[torch.Tensor]:
+        calls["left"] -= 1
+        if calls["left"] == 0:
+            raise RuntimeError("out of memory")
+        return plain(self, image)
+
+    monkeypatch.setattr(UNet, "forward", forward)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(tiny)
+    [path] = (tmp_path / "outputs").rglob("run.json")
+    record = json.loads(path.read_text())
+    assert (record["status"], record["reason"]) == ("failed", "RuntimeError: out of memory")
+    assert run(tiny) == path.parent
+    assert json.loads(path.read_text())["status"] == "finished"
+
+
+def test_a_missing_gpu_is_said(tiny: list[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match=r"expected a CUDA device, found none; use trainer=auto"):
+        run([*tiny, "trainer=gpu"])
+
+
+def test_an_empty_validation_split_is_said(tiny: list[str], phantom_root: Path, tmp_path: Path) -> None:
+    even = tmp_path / "even"
+    shutil.copytree(phantom_root, even)
+    for odd in ("patient001", "patient003"):
+        shutil.rmtree(even / "training" / odd)
+    with pytest.raises(DataError, match="the split 'val' is empty"):
+        run([*tiny, "dataset=acdc", "model=small", "schedule=small", f"dataset.root={even}"])
+
+
+def evaluate(folder: Path, tmp_path: Path, *overrides: str) -> Path:
+    from rwseg.config import EvaluateConfig
+    from rwseg.evaluation import evaluate_run
+
+    cfg, _ = compose(
+        "evaluate", [f"run_dir={folder}", "trainer=cpu", f"prepared_root={tmp_path / 'prepared'}", *overrides]
+    )
+    return evaluate_run(check(cfg, EvaluateConfig))
+
+
+def test_evaluation_repeats_the_runs_own_metrics_and_keeps_the_geometry(
+    tiny: list[str], tmp_path: Path, phantom_root: Path
+) -> None:
+    folder = run([*tiny, "schedule.epochs=2", "schedule.batches_per_epoch=20"])
+    results = evaluate(folder, tmp_path, "overlays=2")
+    assert results == folder / "evaluation" / "val"
+    assert (results / "cases.csv").read_text() == (folder / "metrics" / "cases.csv").read_text()
+    assert len(list((results / "overlays").glob("*.png"))) == 2
+    cases = pd.read_csv(results / "cases.csv")
+    for path in sorted((results / "predictions").glob("*.nii.gz")):
+        subject = path.name.split("_")[0]
+        source = nib.load(phantom_root / "training" / subject / path.name)
+        prediction = nib.load(path)
+        np.testing.assert_array_equal(prediction.affine, source.affine)
+        assert prediction.shape == source.shape
+        reference = nib.load(phantom_root / "training" / subject / path.name.replace(".nii", "_gt.nii"))
+        arrays = [np.asarray(image.dataobj).astype(np.uint8).T for image in (prediction, reference)]
+        spacing = tuple(float(step) for step in source.header.get_zooms()[::-1])
+        rows = case_metrics(*arrays, ("background", "RV", "myocardium", "LV"), spacing)
+        own = cases[cases["case"] == path.name.removesuffix(".nii.gz")]
+        np.testing.assert_allclose(own["dice"], [row["dice"] for row in rows])
+        np.testing.assert_allclose(own["hausdorff_mm"], [row["hausdorff_mm"] for row in rows], rtol=1e-6)
+
+
+def test_evaluation_of_other_splits_checkpoints_and_data(
+    tiny: list[str], tmp_path: Path, phantom_root: Path
+) -> None:
+    folder = run(["dataset=acdc", "model=small", "schedule=small", *tiny, "schedule.epochs=1"])
+    assert evaluate(folder, tmp_path, "split=train", "checkpoint=best", "overlays=0").name == "train-best"
+    other = tmp_path / "elsewhere"
+    shutil.copytree(phantom_root, other)
+    shutil.rmtree(other / "training" / "patient001")
+    results = evaluate(folder, tmp_path, f"dataset.root={other}", "overlays=0", "missed=diagonal")
+    assert results.name == "val-elsewhere"
+    assert len(list((results / "predictions").iterdir())) == 2
+    assert pd.read_csv(results / "cases.csv")["hausdorff_mm"].notna().all()
+    with pytest.raises(DataError, match="the split 'test' is empty"):
+        evaluate(folder, tmp_path, "split=test")
+
+
+def test_evaluation_refuses_what_is_no_run_or_another_checkpoint(tiny: list[str], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"expected a run directory .* found no config\.yaml"):
+        evaluate(tmp_path, tmp_path)
+    folder = run([*tiny, "schedule.epochs=1"])
+    other = run([*tiny, "schedule.epochs=1", "model.features=6"])
+    shutil.copy(other / "checkpoints" / "last.ckpt", folder / "checkpoints" / "last.ckpt")
+    with pytest.raises(RunError, match="expected a checkpoint of this run's configuration"):
+        evaluate(folder, tmp_path)
+    (folder / "checkpoints" / "last.ckpt").unlink()
+    with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint, found no file"):
+        evaluate(folder, tmp_path)
+
+
+def test_the_checkpoint_carries_the_configurations_digest(tiny: list[str]) -> None:
+    folder = run([*tiny, "schedule.epochs=1"])
+    cfg, _ = compose("train", [*tiny, "schedule.epochs=1"])
+    assert load_checkpoint(folder / "checkpoints" / "last.ckpt", config_digest(check(cfg)))["epoch"] == 0
+
+
+@pytest.mark.slow
+def test_the_demo_reaches_a_mean_dice_of_090(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, str(TRAIN)], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=True
+    )
+    [path] = tmp_path.rglob("cases.csv")
+    assert pd.read_csv(path).groupby("class_name")["dice"].mean().mean() >= 0.90
+    assert "cases.png" in process.stdout
