@@ -2,7 +2,7 @@
 
 
 class RwsegError(Exception):
-    """Something the user can mend; the message names the thing, what was expected, what was found, what to do."""
+    """Something the user can mend; the message names it, what was expected and found, and what to do."""
 
 
 class ConfigError(RwsegError):

@@ -29,9 +29,9 @@ def evaluate_run(cfg: DictConfig) -> Path:
     """Predict every case of `cfg.split` with the run in `cfg.run_dir`; returns the folder of the results.
 
     Model, preparation and classes come from the run's own `config.yaml`; `cfg.dataset.root` may name other
-    data of the same layout. Writes `predictions/<case>.nii.gz` with the source's geometry, and, where references
-    exist, `cases.csv` (contract C6) and the pictures of the `cfg.overlays` worst cases. Raises `RwsegError` for a
-    folder that is no run, a checkpoint of another configuration, faulty data and an empty split.
+    data of the same layout. Writes `predictions/<case>.nii.gz` with the source's geometry, and, where
+    references exist, `cases.csv` (contract C6) and the pictures of the `cfg.overlays` worst cases. Raises
+    `RwsegError` for a folder that is no run, a checkpoint of another configuration, faulty data and an empty split.
     """
     run_dir = Path(cfg.run_dir)
     run = load_config(run_dir)

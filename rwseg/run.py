@@ -50,8 +50,8 @@ log = logging.getLogger(__name__)
 def train_run(cfg: DictConfig, choices: Choices) -> Path:
     """Train the run that `cfg` (checked) asks for and return its directory.
 
-    A finished run is left alone, an interrupted or failed one goes on where it stopped. Raises `RwsegError`
-    for what the user can mend: faulty data, a directory of another configuration or one that is being written.
+    A finished run is left alone, an interrupted or failed one goes on where it stopped. Raises
+    `RwsegError` for what the user can mend: faulty data, a directory of another configuration or one that is being written.
     """
     cfg.dataset.root, cfg.prepared_root = (
         str(Path(p).absolute()) for p in (cfg.dataset.root, cfg.prepared_root)
@@ -244,7 +244,7 @@ def _draw_cases(parts: _Parts, cases: pd.DataFrame, path: Path) -> Path:
         image = data.volume(entry, learner.device).image
         prepared = replace(entry, native_shape=entry.shape)
         labels = predict_labels(learner.network, image, prepared, learner.patch_size, learner.flips)
-        name = f"{entry.name} {entry.phase}, Dice {ranked.iloc[place]:.2f},"
+        name = f"{entry.name} {entry.phase}, Dice {ranked.iloc[place]:.2f}"
         chosen.append((image[0].cpu().numpy(), np.asarray(data.prepared.label(entry)), labels, name))
     aspect = data.val_entries[0].spacing[1] / data.val_entries[0].spacing[2]
     title = "Worst, median and best validation case by mean Dice"

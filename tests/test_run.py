@@ -25,7 +25,10 @@ from rwseg.rundir import config_digest
 from rwseg.unet import UNet
 
 TRAIN = CONF.parent / "train.py"
-COLUMNS = "case,subject,phase,label,class_name,dice,hausdorff_mm,hausdorff95_mm,reference_voxels,predicted_voxels,missed"
+COLUMNS = (
+    "case,subject,phase,label,class_name,dice,hausdorff_mm,hausdorff95_mm,"
+    "reference_voxels,predicted_voxels,missed"
+)
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 STRATEGIES = sorted(path.stem for path in (CONF / "strategy").glob("*.yaml"))
