@@ -1,28 +1,80 @@
 """The losses, plain PyTorch modules: `loss(logits, labels, region_map=None) -> scalar`."""
 
 from rwseg.losses.base import RegionMap, SegmentationLoss
-from rwseg.losses.baselines import CrossEntropyLoss, DiceLoss, FocalLoss
+from rwseg.losses.boundary import ActiveContourLoss, HausdorffDTLoss, LogHausdorffDTLoss
 from rwseg.losses.build import build_loss
 from rwseg.losses.combined import CombinedLoss
+from rwseg.losses.compound import DiceCELoss, DiceFocalLoss, DiceTopKLoss, ExponentialLogarithmicLoss
 from rwseg.losses.deep_supervision import head_weights, subsample, supervised_loss
+from rwseg.losses.distribution import (
+    CrossEntropyLoss,
+    DistancePenalizedCrossEntropyLoss,
+    FocalLoss,
+    PixelWeightedCrossEntropyLoss,
+    RRWCrossEntropyLoss,
+    TopKLoss,
+    WeightedCrossEntropyLoss,
+)
 from rwseg.losses.gap import loss_at_perfect, perfect_logits
-from rwseg.losses.region_wise import RegionWiseLoss, RRWLoss, rectified_loss, region_wise_loss
+from rwseg.losses.hausdorff import OneSidedHausdorffLoss, squared_region_wise_loss
+from rwseg.losses.region import (
+    AsymmetricSimilarityLoss,
+    DiceLoss,
+    FocalTverskyLoss,
+    GeneralizedDiceLoss,
+    IoULoss,
+    PenaltyGeneralizedDiceLoss,
+    SensitivitySpecificityLoss,
+    TverskyLoss,
+)
+from rwseg.losses.region_wise import (
+    ConstantMapLoss,
+    RegionWiseLoss,
+    RRWLoss,
+    rectified_loss,
+    region_wise_loss,
+)
+from rwseg.losses.surrogates import GeneralizedWassersteinDiceLoss, LovaszSoftmaxLoss
 
 __all__ = [
+    "ActiveContourLoss",
+    "AsymmetricSimilarityLoss",
     "CombinedLoss",
+    "ConstantMapLoss",
     "CrossEntropyLoss",
+    "DiceCELoss",
+    "DiceFocalLoss",
     "DiceLoss",
+    "DiceTopKLoss",
+    "DistancePenalizedCrossEntropyLoss",
+    "ExponentialLogarithmicLoss",
     "FocalLoss",
+    "FocalTverskyLoss",
+    "GeneralizedDiceLoss",
+    "GeneralizedWassersteinDiceLoss",
+    "HausdorffDTLoss",
+    "IoULoss",
+    "LogHausdorffDTLoss",
+    "LovaszSoftmaxLoss",
+    "OneSidedHausdorffLoss",
+    "PenaltyGeneralizedDiceLoss",
+    "PixelWeightedCrossEntropyLoss",
+    "RRWCrossEntropyLoss",
     "RRWLoss",
     "RegionMap",
     "RegionWiseLoss",
     "SegmentationLoss",
+    "SensitivitySpecificityLoss",
+    "TopKLoss",
+    "TverskyLoss",
+    "WeightedCrossEntropyLoss",
     "build_loss",
     "head_weights",
     "loss_at_perfect",
     "perfect_logits",
     "rectified_loss",
     "region_wise_loss",
+    "squared_region_wise_loss",
     "subsample",
     "supervised_loss",
 ]

@@ -5,13 +5,15 @@ Eq. 1 with its normalisation 1/(NK), averaged over the batch. Its value is negat
 `rwseg.losses.gap`.
 """
 
-from typing import final
+from collections.abc import Sequence
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-from rwseg.checks import check_logits
-from rwseg.losses.base import RegionMap, full_precision, true_class_probability
+from rwseg.checks import check_logits, check_spacing
+from rwseg.losses.base import RegionMap, full_precision
 from rwseg.maps import (
     RECTIFIED_MAP_NAMES,
     RectifiedMap,
@@ -21,17 +23,15 @@ from rwseg.maps import (
 )
 from rwseg.maps import region_map as named_region_map
 
+LINEAR_MAP_NAMES = ("active_contour", "boundary", "boundary_kervadec", "rrw")
+
 
 def region_wise_loss(logits: Tensor, region_map: Tensor) -> Tensor:
     """Return `mean_{b,i,k} softmax(logits)_ik z_ik` (Eq. 1); logits and dense map both `(B, K, *S)`.
 
     Raises `ValueError` where the shapes differ.
     """
-    if region_map.shape != logits.shape:
-        raise ValueError(
-            f"region map: expected the shape of the logits {tuple(logits.shape)}, "
-            f"got {tuple(region_map.shape)}"
-        )
+    check_dense(region_map, logits)
     probabilities = torch.softmax(full_precision(logits), dim=1)
     return (probabilities * region_map.to(probabilities.dtype)).mean()
 
@@ -40,42 +40,85 @@ def rectified_loss(logits: Tensor, labels: Tensor, rectified: RectifiedMap) -> T
     """Return the region-wise loss of a rectified map, `mean_i [outside + p_y (inside - outside)] / K`.
 
     `p_y` is the softmax probability of the pixel's class. Equal to `region_wise_loss` of the expanded map
-    because softmax sums to one. Raises `ValueError` for shapes that do not fit: logits `(B, K, *S)`, all
-    others `(B, *S)`.
+    because softmax sums to one. It can be differentiated once, with respect to the logits. Raises
+    `ValueError` for shapes that do not fit: logits `(B, K, *S)`, all others `(B, *S)`.
     """
     check_logits(logits, labels)
+    check_rectified(rectified, labels)
+    full = full_precision(logits)
+    inside, outside = (weights.to(full.dtype) for weights in rectified)
+    loss: Tensor = _RectifiedLoss.apply(full, labels.long(), inside, outside)  # type: ignore[no-untyped-call]
+    return loss
+
+
+def check_dense(region_map: Tensor, logits: Tensor) -> None:
+    """Raise `ValueError` unless the map has the shape of the logits."""
+    if region_map.shape != logits.shape:
+        raise ValueError(
+            f"region map: expected the shape of the logits {tuple(logits.shape)}, "
+            f"got {tuple(region_map.shape)}"
+        )
+
+
+def check_rectified(rectified: RectifiedMap, labels: Tensor) -> None:
+    """Raise `ValueError` unless both parts of the map have the shape of the labels."""
     for name, weights in zip(RectifiedMap._fields, rectified, strict=True):
         if weights.shape != labels.shape:
             raise ValueError(
                 f"region map, {name}: expected the shape of the labels {tuple(labels.shape)}, "
                 f"got {tuple(weights.shape)}"
             )
-    p_y = true_class_probability(logits, labels)
-    inside, outside = (weights.to(p_y.dtype) for weights in rectified)
-    return (outside + p_y * (inside - outside)).mean() / logits.shape[1]
+
+
+class _RectifiedLoss(torch.autograd.Function):
+    """Eq. 2 for a rectified map: `dL/dphi_k = (inside - outside) p_y ([k = y] - p_k) / (N K)`.
+
+    The softmax of the forward pass is all that both passes need, so this costs less than cross entropy.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, labels: Tensor, inside: Tensor, outside: Tensor) -> Tensor:
+        p = torch.softmax(logits, dim=1)  # (B, K, *S)
+        own = labels[:, None]  # (B, 1, *S)
+        slope = p.gather(1, own).mul_((inside - outside)[:, None])  # (B, 1, *S)
+        ctx.save_for_backward(p, own, slope)
+        return (outside[:, None] + slope).mean() / p.shape[1]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, None, None, None]:
+        p, own, slope = ctx.saved_tensors
+        weight = slope * (grad_output / p.numel())
+        return (p * -weight).scatter_add_(1, own, weight), None, None, None
 
 
 @final
 class RegionWiseLoss(nn.Module):
     """The region-wise loss of one named map, `mean_{b,i,k} softmax(logits)_ik z_ik`.
 
-    `region_map` is one of `rwseg.maps.MAP_NAMES` (`ValueError` otherwise); `rectify` replaces the weights
-    of a pixel's wrong classes by their mean (section 3.3), also in a dense map that is passed in.
+    `region_map` is one of `LINEAR_MAP_NAMES` (`ValueError` otherwise); `rectify` replaces the weights of a
+    pixel's wrong classes by their mean (section 3.3), also in a dense map that is passed in. `spacing` is for
+    maps that the loss computes itself: the mm per spatial axis of the labels it is given, or None for
+    pixels, as in the published code. A map that is passed in is used as it is; those that the data module
+    serves were made from the whole volume, in mm.
     """
 
-    def __init__(self, region_map: str = "rrw", rectify: bool = False) -> None:
+    def __init__(
+        self, region_map: str = "rrw", rectify: bool = False, spacing: Sequence[float] | None = None
+    ) -> None:
         super().__init__()
-        check_map_name(region_map)
+        check_map_name(region_map, LINEAR_MAP_NAMES)
         self.map_name = region_map
         self.rectified = rectify or region_map in RECTIFIED_MAP_NAMES
         self.rectify = rectify and region_map not in RECTIFIED_MAP_NAMES
+        self.spacing = None if spacing is None else check_spacing(spacing, len(spacing))
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss of logits `(B, K, *S)` and integer labels `(B, *S)`.
 
-        `region_map` is a dense `(B, K, *S)` map or the compact form. Without one the map is computed from
-        the labels on their device in pixel units, as the published code does. Raises `ValueError` for
-        shapes that do not fit and, where the map is computed, for labels outside `[0, K)`.
+        `region_map` is a dense `(B, K, *S)` map or the compact form; without one the map is computed from
+        the labels on their device. Raises `ValueError` for shapes that do not fit and, where the map is
+        computed, for labels outside `[0, K)` and a spacing of another number of axes.
         """
         check_logits(logits, labels)
         if region_map is None:
@@ -88,17 +131,46 @@ class RegionWiseLoss(nn.Module):
 
     def _online_map(self, labels: Tensor, num_classes: int) -> RegionMap:
         if self.rectified:
-            return rectified_region_map(self.map_name, labels, num_classes)
-        return named_region_map(self.map_name, labels, num_classes)
+            return rectified_region_map(self.map_name, labels, num_classes, self.spacing)
+        return named_region_map(self.map_name, labels, num_classes, self.spacing)
+
+
+@final
+class ConstantMapLoss(nn.Module):
+    """The region-wise loss of a constant map, `mean_i [(alpha + beta) p_y - beta] / K` (Eq. 29, Prop. 4).
+
+    `alpha` weighs the true class, `-beta` all others (Cao et al. 2020; Valverde and Tohka 2023). As printed,
+    with positive constants, the loss rewards errors: `ValueError` unless `alpha + beta < 0`. All such losses
+    have the gradient of the active-contour map (`alpha=0, beta=-1`) times `-(alpha + beta)`. There is nothing
+    to serve or to compute: a map that is passed is not looked at.
+    """
+
+    map_name = None
+    rectified = False
+
+    def __init__(self, alpha: float = -1.0, beta: float = -1.0) -> None:
+        super().__init__()
+        if not alpha + beta < 0:
+            raise ValueError(
+                "alpha, beta: expected alpha + beta < 0, so that the true class weighs less than the others, "
+                f"got alpha={alpha}, beta={beta}"
+            )
+        self.alpha, self.beta = float(alpha), float(beta)
+
+    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+        """Return the loss of logits `(B, K, *S)` and integer labels `(B, *S)`; errors of `rectified_loss`."""
+        check_logits(logits, labels)
+        weights = (torch.full((), value, device=logits.device) for value in (self.alpha, -self.beta))
+        return rectified_loss(logits, labels, RectifiedMap(*(w.expand(labels.shape) for w in weights)))
 
 
 @final
 class RRWLoss(nn.Module):
     """The rectified region-wise (RRW) loss: `RegionWiseLoss` of `rwseg.maps.rrw_map` (Eq. 4)."""
 
-    def __init__(self) -> None:
+    def __init__(self, spacing: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.region_wise = RegionWiseLoss("rrw")
+        self.region_wise = RegionWiseLoss("rrw", spacing=spacing)
         self.map_name = self.region_wise.map_name
         self.rectified = self.region_wise.rectified
 

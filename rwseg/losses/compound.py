@@ -1,0 +1,133 @@
+"""Compound losses: an overlap and a cross entropy at once.
+
+The Dice term is MONAI's, `D = mean_{b,k} [1 - (2 TP + 1e-5) / (2 TP + FP + FN + 1e-5)]`, in which an absent
+class that is predicted nowhere is perfect; `include_background=False` leaves class 0 out of it, and out of it
+only. Arguments, results and errors are those of `rwseg.losses.region`.
+"""
+
+from collections.abc import Sequence
+from typing import final
+
+import torch
+from monai.losses import dice as monai_dice
+from torch import Tensor, nn
+
+from rwseg.checks import check_logits
+from rwseg.losses.base import RegionMap, full_precision
+from rwseg.losses.classes import weight_tensor
+from rwseg.losses.distribution import FocalLoss, TopKLoss, pixel_class_weights, pixel_cross_entropy
+from rwseg.losses.region import finite_power, per_class
+
+
+@final
+class DiceCELoss(nn.Module):
+    """Dice + cross entropy: the overlap of each class and the surprise at each pixel.
+
+    `D + mean_i CE_i`. Taghanaki et al., "Combo loss", Computerized Medical Imaging and Graphics 2019, without
+    its weights, as nnU-Net uses it (Isensee et al., 2018).
+    """
+
+    map_name = None
+    rectified = False
+
+    def __init__(self, include_background: bool = True) -> None:
+        super().__init__()
+        self.monai = monai_dice.DiceCELoss(include_background, softmax=True, to_onehot_y=True)
+
+    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+        """Return the loss averaged over items."""
+        check_logits(logits, labels)
+        loss: Tensor = self.monai(full_precision(logits), labels[:, None])
+        return loss
+
+
+@final
+class DiceFocalLoss(nn.Module):
+    """Dice + focal loss: the overlap of each class and the pixels that are still wrong.
+
+    `D + mean_i [-(1 - p_iy) ** gamma log p_iy]`. Zhu et al., "AnatomyNet", Medical Physics 2019. MONAI's
+    focal term is that of a sigmoid per class; this is the softmax's. Raises `ValueError` for a negative
+    `gamma`.
+    """
+
+    map_name = None
+    rectified = False
+
+    def __init__(self, gamma: float = 2.0, include_background: bool = True) -> None:
+        super().__init__()
+        self.dice = monai_dice.DiceLoss(include_background, softmax=True, to_onehot_y=True)
+        self.focal = FocalLoss(gamma)
+
+    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+        """Return the loss averaged over items."""
+        focal: Tensor = self.focal(logits, labels)
+        dice: Tensor = self.dice(full_precision(logits), labels[:, None])
+        return dice + focal
+
+
+@final
+class DiceTopKLoss(nn.Module):
+    """Dice + TopK cross entropy: the overlap of each class and the worst pixels of each image.
+
+    `D` + the mean of the `percent` % largest `CE_i` of an item. Ma et al., "Loss odyssey in medical image
+    segmentation", Medical Image Analysis 2021. Raises `ValueError` for a `percent` outside (0, 100].
+    """
+
+    map_name = None
+    rectified = False
+
+    def __init__(self, percent: float = 10.0, include_background: bool = True) -> None:
+        super().__init__()
+        self.dice = monai_dice.DiceLoss(include_background, softmax=True, to_onehot_y=True)
+        self.topk = TopKLoss(percent)
+
+    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+        """Return the loss averaged over items."""
+        topk: Tensor = self.topk(logits, labels)
+        dice: Tensor = self.dice(full_precision(logits), labels[:, None])
+        return dice + topk
+
+
+@final
+class ExponentialLogarithmicLoss(nn.Module):
+    """Exponential logarithmic loss: roots of the logarithms of Dice and of the probabilities.
+
+    `0.8 mean_{b,k} (-ln Dice_k) ** gamma + 0.2 mean_i w_y (-ln p_iy) ** gamma`, `Dice_k = (2 TP + 1) /
+    (2 TP + FP + FN + 1)`. Wong et al., "3D segmentation with exponential logarithmic loss for highly
+    unbalanced object sizes", MICCAI 2018. A straight line where a logarithm is below 1e-6 keeps the
+    gradients finite. `class_weights` are the paper's w (None: 1), there `sqrt(sum_l f_l / f_k)` of the label
+    frequencies f in the training data. Raises `ValueError` for a gamma that is not positive and weights that
+    do not fit.
+    """
+
+    map_name = None
+    rectified = False
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        gamma: float = 0.3,
+        dice_weight: float = 0.8,
+        ce_weight: float = 0.2,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__()
+        if not gamma > 0 or not dice_weight > 0 or not ce_weight > 0:
+            raise ValueError(
+                f"expected gamma, dice_weight and ce_weight to be positive, got gamma={gamma}, "
+                f"dice_weight={dice_weight}, ce_weight={ce_weight}"
+            )
+        self.gamma, self.dice_weight, self.ce_weight = gamma, dice_weight, ce_weight
+        self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
+        self.dice = monai_dice.DiceLoss(
+            softmax=True, to_onehot_y=True, reduction="none", smooth_nr=1.0, smooth_dr=1.0
+        )
+
+    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+        """Return the loss averaged over items."""
+        minus_log_dice = -torch.log1p(-per_class(self.dice, logits, labels))  # (B, K)
+        pixels = finite_power(pixel_cross_entropy(logits, labels), self.gamma)
+        if self.weights is not None:
+            pixels = pixels * pixel_class_weights(self.weights, logits, labels)
+        classes = finite_power(minus_log_dice, self.gamma)
+        return self.dice_weight * classes.mean() + self.ce_weight * pixels.mean()

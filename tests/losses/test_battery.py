@@ -1,0 +1,216 @@
+"""Properties of every loss that can be selected: the files of conf/loss are the registry."""
+
+from pathlib import Path
+
+import hydra.utils
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from rwseg.losses import SegmentationLoss, loss_at_perfect, perfect_logits
+from rwseg.maps import MAP_NAMES, RectifiedMap, compact, region_map
+
+CONF = Path(__file__).parents[2] / "conf"
+FILES = sorted((CONF / "loss").glob("*.yaml"))
+SHAPES = {"2d": (3, 9, 14), "3d": (2, 4, 6, 9)}
+K = 4
+
+NOT_MINIMAL = {"active_contour": "contours have a price: a speck is cheaper to leave out"}
+"""Losses of which a perfect prediction is the minimum over random ones, but not over its neighbours."""
+
+every_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+every_filling = pytest.mark.parametrize("filling", [None, 0, 2], ids=["scene", "background", "class2"])
+
+
+def load(file: Path) -> SegmentationLoss:
+    loss = hydra.utils.instantiate(OmegaConf.load(file))
+    assert isinstance(loss, SegmentationLoss)
+    return loss
+
+
+def make(shape: tuple[int, ...], filling: int | None = None) -> tuple[Tensor, Tensor]:
+    """Random logits, and boxes of classes 1 and 2 in the background, or one class; class 3 is absent."""
+    logits = 2 * torch.randn(shape[0], K, *shape[1:], generator=torch.Generator().manual_seed(2))
+    labels = torch.full(shape, filling or 0)
+    if filling is None:
+        labels[(slice(0, 2), *(slice(1, n - 1) for n in shape[1:]))] = 1
+        labels[(0, *(slice(2, n // 2 + 1) for n in shape[1:]))] = 2
+    return logits, labels
+
+
+@every_file
+@every_shape
+@every_filling
+def test_value_and_gradient_are_finite(file: Path, shape: tuple[int, ...], filling: int | None) -> None:
+    random, labels = make(shape, filling)
+    loss = load(file)
+    for logits in (random, 0 * random, 40 * random, perfect_logits(labels, K)):
+        logits.requires_grad_()
+        value = loss(logits, labels)
+        (gradient,) = torch.autograd.grad(value, logits)
+        assert value.shape == ()
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+        if logits is random:
+            assert gradient.any()
+
+
+@every_file
+@pytest.mark.parametrize("shape", [(2, 3, 5), (1, 2, 3, 4)], ids=["2d", "3d"])
+def test_gradient_is_that_of_finite_differences(file: Path, shape: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(5)
+    labels = torch.randint(0, 3, shape, generator=generator)
+    labels[-1, :, 0] = 0
+    logits = torch.randn(
+        shape[0], K, *shape[1:], generator=generator, dtype=torch.float64, requires_grad=True
+    )
+    loss = load(file)
+    assert loss(logits, labels).dtype == torch.float64
+    assert torch.autograd.gradcheck(lambda x: loss(x, labels), logits, eps=1e-6, atol=1e-6, rtol=1e-4)
+
+
+@every_file
+@every_shape
+def test_batch_is_the_mean_of_its_items(file: Path, shape: tuple[int, ...]) -> None:
+    logits, labels = make(shape)
+    loss = load(file)
+    alone = [loss(x[None], y[None]) for x, y in zip(logits, labels, strict=True)]
+    torch.testing.assert_close(loss(logits, labels), torch.stack(alone).mean())
+
+
+@every_file
+@every_shape
+@every_filling
+def test_perfect_prediction_is_the_minimum(file: Path, shape: tuple[int, ...], filling: int | None) -> None:
+    logits, labels = make(shape, filling)
+    loss = load(file)
+    best = loss_at_perfect(loss, labels, K)
+    perfect = perfect_logits(labels, K)
+    torch.testing.assert_close(loss(perfect, labels), best, rtol=0, atol=0)
+    others = [logits, 0 * logits, -logits, 0.01 * perfect, perfect_logits((labels + 1) % K, K)]
+    if file.stem not in NOT_MINIMAL:
+        wrong_pixel = perfect.clone()
+        wrong_pixel[0, :, 2, 3] = wrong_pixel[0, :, 2, 3].roll(1, 0)
+        others.append(wrong_pixel)
+    for other in others:
+        assert loss(other, labels) > best
+
+
+def test_exceptions_to_the_minimum_are_selectable_and_real() -> None:
+    files = {file.stem: file for file in FILES}
+    labels = torch.zeros(1, 12, 17, dtype=torch.long)
+    nothing = perfect_logits(labels, K)
+    labels[0, 5, 8] = 1
+    for name in NOT_MINIMAL:
+        loss = load(files[name])
+        assert loss(nothing, labels) < loss_at_perfect(loss, labels, K)
+
+
+@every_file
+@every_shape
+def test_a_given_map_is_the_one_computed_online(file: Path, shape: tuple[int, ...]) -> None:
+    logits, labels = make(shape)
+    loss = load(file)
+    if loss.map_name is None:
+        anything = torch.full_like(logits, float("nan"))
+        assert torch.equal(loss(logits, labels, anything), loss(logits, labels))
+        assert not loss.rectified
+        return
+    assert loss.map_name in MAP_NAMES
+    dense = region_map(loss.map_name, labels, K)
+    torch.testing.assert_close(loss(logits, labels, dense), loss(logits, labels))
+    if loss.rectified:
+        torch.testing.assert_close(loss(logits, labels, compact(dense, labels)), loss(logits, labels))
+        # A map served from a cache must be used, not computed again.
+        other = RectifiedMap(torch.zeros_like(dense[:, 0]), torch.full_like(dense[:, 0], K))
+        assert loss(logits, labels, other) != loss(logits, labels)
+
+
+@every_file
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_logits_are_computed_in_single_precision(file: Path, dtype: torch.dtype) -> None:
+    logits, labels = make(SHAPES["2d"])
+    half = (20 * logits).to(dtype).requires_grad_()
+    value = load(file)(half, labels)
+    assert value.dtype == torch.float32
+    torch.testing.assert_close(value, load(file)(half.detach().float(), labels))
+    (gradient,) = torch.autograd.grad(value, half)
+    assert gradient.dtype == dtype
+    assert gradient.isfinite().all()
+
+
+@every_file
+def test_bfloat16_and_autocast_stay_within_2_percent(file: Path) -> None:
+    logits, labels = make((3, 40, 62))
+    loss = load(file)
+    # Distance from the minimum, because the value of a region-wise loss may lie anywhere around 0.
+    best = loss_at_perfect(loss, labels, K)
+    gap = loss(logits, labels) - best
+    with torch.autocast("cpu", torch.bfloat16):
+        cast = loss(logits, labels) - best
+        half = loss(logits.bfloat16(), labels) - best
+    assert cast.dtype == half.dtype == torch.float32
+    torch.testing.assert_close(cast, gap)
+    torch.testing.assert_close(half, gap, rtol=0.02, atol=0)
+
+
+@every_file
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_integer_types_of_labels_agree(file: Path, dtype: torch.dtype) -> None:
+    logits, labels = make(SHAPES["2d"])
+    assert torch.equal(load(file)(logits, labels.to(dtype)), load(file)(logits, labels))
+
+
+@every_file
+def test_wrong_shapes_are_refused(file: Path) -> None:
+    logits, labels = make(SHAPES["2d"])
+    with pytest.raises(ValueError, match=r"expected logits \(B, K, \*S\) and labels \(B, \*S\)"):
+        load(file)(logits, labels.transpose(1, 2))
+    with pytest.raises(ValueError, match="labels: expected an integer tensor"):
+        load(file)(logits, labels.float())
+
+
+@every_file
+def test_file_starts_with_what_it_is_and_names_its_target_first(file: Path) -> None:
+    comment, target, *options = file.read_text().splitlines()
+    assert comment.startswith("# ")
+    assert target.startswith("_target_: rwseg.losses.")
+    assert len(options) <= 4
+
+
+@every_file
+def test_docstring_starts_with_one_line_and_names_a_year(file: Path) -> None:
+    lines = (type(load(file)).__doc__ or "").splitlines()
+    assert lines[0].endswith(".")
+    assert not any(lines[1:2])
+    assert "20" in file.read_text().splitlines()[0]
+
+
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@every_file
+@needs_cuda
+def test_value_on_a_gpu_equals_that_on_the_cpu(file: Path) -> None:
+    logits, labels = make(SHAPES["2d"])
+    torch.testing.assert_close(load(file)(logits.cuda(), labels.cuda()).cpu(), load(file)(logits, labels))
+
+
+@every_file
+@needs_cuda
+def test_a_loss_with_its_map_at_hand_never_waits_for_the_gpu(file: Path) -> None:
+    if file.stem in ("hausdorff", "log_hausdorff"):
+        pytest.skip("measures the distances of the prediction, new at every step")
+    logits, labels = (tensor.cuda() for tensor in make(SHAPES["2d"]))
+    logits.requires_grad_()
+    loss = load(file)
+    dense = None if loss.map_name is None else region_map(loss.map_name, labels, K)
+    given = compact(dense, labels) if dense is not None and loss.rectified else dense
+    loss(logits, labels, given)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loss(logits, labels, given).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
