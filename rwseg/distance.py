@@ -1,11 +1,17 @@
 """Exact Euclidean distances of label maps, with empty and full masks defined.
 
-Distances run from pixel centre to pixel centre; the image border is no boundary. The work is done on the
-CPU by `edt` (Felzenszwalb and Huttenlocher's lower envelope; all classes of an item in one pass): a tensor
-on another device is copied to the host and its distances are copied back.
+Distances run from pixel centre to pixel centre; the image border is no boundary. Two backends compute them,
+exact both:
+
+- `edt`: Felzenszwalb and Huttenlocher's lower envelope in C++, for tensors on the CPU only;
+- `torch`: `rwseg.distance_torch`, on the device of the labels, which nothing leaves.
+
+`backend=None` means `edt` for a tensor on the CPU and `torch` for one on any other device. Nothing else falls
+back: `edt` refuses a tensor that is not on the CPU. `max_bytes` bounds the working memory of `torch`.
 """
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import edt
 import numpy as np
@@ -13,57 +19,127 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rwseg import distance_torch
 from rwseg.checks import check_labels, check_spacing
+
+Backend = Literal["edt", "torch"]
 
 MOST_CLASSES = 2**31 - 1  # no bound of its own: label + 1 must fit the 32 bits given to edt
 
 
-def inside_distance(labels: Tensor, spacing: Sequence[float] | None = None) -> Tensor:
+def inside_distance(
+    labels: Tensor,
+    spacing: Sequence[float] | None = None,
+    backend: Backend | None = None,
+    max_bytes: int | None = None,
+) -> Tensor:
     """Return the distance of each pixel to the nearest pixel of another class, in mm.
 
     `labels` is an integer `(B, *S)` tensor with 2 or 3 spatial axes, `spacing` the mm per spatial axis
-    (None: 1). The result is float32 `(B, *S)` on the device of `labels`. An item of a single class has no
-    other class to measure to: its distance is 1 everywhere. Raises `ValueError` for non-integer or negative
-    labels, a wrong number of axes and a spacing that does not fit.
+    (None: 1, so pixels). The result is float32 `(B, *S)` on the device of `labels`. An item of a single class
+    has no other class to measure to: its distance is 1 everywhere. Raises `ValueError` for non-integer or
+    negative labels, a wrong number of axes, a spacing that does not fit and an unknown or unfit backend.
 
     >>> inside_distance(torch.tensor([[[0, 0, 0, 1]]]))
     tensor([[[3., 2., 1., 1.]]])
     """
     check_labels(labels, MOST_CLASSES)
     steps = check_spacing(spacing, labels.ndim - 1)
-    # edt takes 0 for background and measures nothing there, so every class is shifted by one.
-    shifted = labels.cpu().numpy().astype(np.uint32) + np.uint32(1)
-    distances = np.stack([_distance_to_other(item, steps) for item in shifted])
-    return torch.from_numpy(distances).to(labels.device)
+    if choose_backend(labels, backend) == "torch":
+        distance = distance_torch.inside_squared(labels, steps, max_bytes).sqrt_()
+    else:
+        # edt takes 0 for background and measures nothing there, so every class is shifted by one.
+        shifted = labels.numpy().astype(np.uint32) + np.uint32(1)
+        distance = torch.from_numpy(np.stack([_distance_to_other(item, steps) for item in shifted]))
+    return distance.nan_to_num_(posinf=1.0)
 
 
-def outside_distances(labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:
+def outside_distances(
+    labels: Tensor,
+    num_classes: int,
+    spacing: Sequence[float] | None = None,
+    backend: Backend | None = None,
+    max_bytes: int | None = None,
+) -> Tensor:
     """Return the distance of each pixel to the nearest pixel of each class, in mm; 0 inside the class.
 
-    `labels` is an integer `(B, *S)` tensor with 2 or 3 spatial axes, `spacing` the mm per spatial axis
-    (None: 1). The result is float32 `(B, K, *S)` on the device of `labels`. A class absent from an item: 0
-    everywhere. Raises `ValueError` for labels outside `[0, num_classes)` and a spacing that does not fit.
+    Arguments and errors as in `inside_distance`, and `ValueError` for labels outside `[0, num_classes)`. The
+    result is float32 `(B, K, *S)` on the device of `labels`. A class absent from an item: 0 everywhere.
 
     >>> outside_distances(torch.tensor([[[0, 0, 0, 1]]]), num_classes=3)[0, :, 0]
     tensor([[0., 0., 0., 1.],
             [3., 2., 1., 0.],
             [0., 0., 0., 0.]])
     """
+    distances = _outside(labels, num_classes, spacing, backend, max_bytes)
+    return distances.nan_to_num_(posinf=0.0)
+
+
+def signed_distances(
+    labels: Tensor,
+    num_classes: int,
+    spacing: Sequence[float] | None = None,
+    backend: Backend | None = None,
+    max_bytes: int | None = None,
+) -> Tensor:
+    """Return minus the inside distance at the class of each pixel, the outside distances of the others.
+
+    Arguments, errors and result as in `outside_distances`. No transform is spent on the inside: the nearest
+    pixel of another class is the nearest of the nearest pixels of the other classes.
+
+    >>> signed_distances(torch.tensor([[[0, 0, 0, 1]]]), num_classes=3)[0, :, 0]
+    tensor([[-3., -2., -1.,  1.],
+            [ 3.,  2.,  1., -1.],
+            [ 0.,  0.,  0.,  0.]])
+    """
+    distances = _outside(labels, num_classes, spacing, backend, max_bytes)
+    own = labels[:, None].long()
+    inside = distances.scatter_(1, own, torch.inf).amin(1, keepdim=True)
+    return distances.nan_to_num_(posinf=0.0).scatter_(1, own, -inside.nan_to_num_(posinf=1.0))
+
+
+def _outside(
+    labels: Tensor,
+    num_classes: int,
+    spacing: Sequence[float] | None,
+    backend: Backend | None,
+    max_bytes: int | None,
+) -> Tensor:
+    """`outside_distances` with infinity for absent classes."""
     check_labels(labels, num_classes)
     steps = check_spacing(spacing, labels.ndim - 1)
-    host = labels.cpu().numpy()
-    distances = np.zeros((len(host), num_classes, *host.shape[1:]), np.float32)
-    for item, channels in zip(host, distances, strict=True):
-        for k in np.unique(item):
+    if choose_backend(labels, backend) == "torch":
+        return distance_torch.outside_squared(labels, num_classes, steps, max_bytes).sqrt_()
+    distances = np.empty((len(labels), num_classes, *labels.shape[1:]), np.float32)
+    for item, channels in zip(labels.numpy(), distances, strict=True):
+        for k in range(num_classes):
+            outside = item != k
             # Not a bool array: edt 3.1 is four times slower on bool than on uint8.
-            channels[k] = _distance_to_other((item != k).astype(np.uint8), steps)
-    return torch.from_numpy(distances).to(labels.device)
+            channels[k] = np.inf if outside.all() else _distance_to_other(outside.view(np.uint8), steps)
+    return torch.from_numpy(distances)
+
+
+def choose_backend(labels: Tensor, backend: Backend | None = None) -> Backend:
+    """Return the backend that computes distances of `labels`: the one asked for, or by their device for None.
+
+    Raises `ValueError` for an unknown backend and for `edt` with labels that are not on the CPU.
+    """
+    on_cpu = labels.device.type == "cpu"
+    if backend is None:
+        return "edt" if on_cpu else "torch"
+    if backend not in get_args(Backend):
+        raise ValueError(f"backend: expected one of {', '.join(get_args(Backend))} or None, got {backend!r}")
+    if backend == "edt" and not on_cpu:
+        raise ValueError(
+            f"backend: expected labels on the CPU for 'edt', got {labels.device}; pass labels.cpu() or take "
+            "backend='torch'"
+        )
+    return backend
 
 
 def _distance_to_other(
     mask: NDArray[np.uint8] | NDArray[np.uint32], spacing: tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """Distance to the nearest pixel of another value, 0 where `mask` is 0, 1 where no other value exists."""
+    """Distance to the nearest pixel of another value, 0 where `mask` is 0, infinite where there is none."""
     distance: NDArray[np.float32] = edt.edt(np.ascontiguousarray(mask), anisotropy=spacing, parallel=1)
-    distance[np.isinf(distance)] = 1.0
     return distance

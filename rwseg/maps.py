@@ -2,8 +2,9 @@
 
 Equations are those of Valverde and Tohka, "Region-wise loss for biomedical image segmentation", Pattern
 Recognition 136 (2023). Labels are integer `(B, *S)` tensors with 2 or 3 spatial axes, dense maps float32
-`(B, K, *S)` on the same device; items of a batch are independent; `spacing` is mm per spatial axis (None: 1).
-Every builder raises `ValueError` for labels outside `[0, num_classes)`, a float tensor and a wrong spacing.
+`(B, K, *S)` on the same device; items of a batch are independent. Distances are exact; they are in pixels, as
+in the published code, unless `spacing` gives the mm per spatial axis. Every builder raises `ValueError` for
+labels outside `[0, num_classes)`, a float tensor and a wrong spacing.
 
 A map is rectified when the K - 1 wrong classes of each pixel weigh the same (section 3.3). Two numbers per
 pixel then say all of it, and `RectifiedMap` holds just these.
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rwseg.checks import check_labels, check_spacing
-from rwseg.distance import inside_distance, outside_distances
+from rwseg.distance import inside_distance, outside_distances, signed_distances
 
 
 class RectifiedMap(NamedTuple):
@@ -35,8 +36,9 @@ def active_contour_map(labels: Tensor, num_classes: int) -> Tensor:
 def constant_map(labels: Tensor, num_classes: int, alpha: float, beta: float) -> Tensor:
     """Return `alpha` at the true class and `-beta` elsewhere (Eq. 29, Prop. 4).
 
-    With the positive constants that the paper prints, its loss is lowest where every pixel is wrong; a map
-    that punishes errors needs `alpha < -beta`, as in `alpha=0, beta=-1`, the active-contour map.
+    Its loss is `(alpha + beta) p_y - beta` at a pixel of class y: with the positive constants that the paper
+    prints it is lowest where every pixel is wrong. A map that punishes errors needs `alpha + beta < 0`, as in
+    `alpha=0, beta=-1`, the active-contour map; the gradient of any other is a multiple of that one's.
     """
     check_labels(labels, num_classes)
     shape = (labels.shape[0], num_classes, *labels.shape[1:])
@@ -45,22 +47,39 @@ def constant_map(labels: Tensor, num_classes: int, alpha: float, beta: float) ->
 
 
 def boundary_map(labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:
-    """Return minus the inside distance at the true class and the outside distance elsewhere, in mm (Eq. 3).
+    """Return minus the inside distance at the true class and the outside distance elsewhere (Eq. 3).
 
     Inside distance: to the nearest pixel of another class; outside distance: to the nearest pixel of class k.
-    A class absent from an item is 0 everywhere; a class that fills the item is -1 everywhere.
+    No pixel of a class is 0. A class absent from an item is 0 everywhere; a class that fills the item is -1
+    everywhere.
     """
-    outside = outside_distances(labels, num_classes, spacing)
-    return outside.scatter_(1, labels[:, None].long(), -inside_distance(labels, spacing)[:, None])
+    return signed_distances(labels, num_classes, spacing)
+
+
+def boundary_kervadec_map(labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:
+    """Return `boundary_map` with the inside distance shortened by a pixel: 0 on the inner border of a class.
+
+    In pixels this is the map in the published code of Kervadec et al., "Boundary loss for highly unbalanced
+    segmentation" (2021). With a spacing that code still subtracts 1, then 1 mm, which punishes the true class
+    at borders where pixels are smaller; here the smallest spacing is subtracted, so the true class never
+    weighs more than 0. A class that fills an item has no border and stays -1.
+    """
+    pixel = min(check_spacing(spacing, labels.ndim - 1))
+    region_map = boundary_map(labels, num_classes, spacing)
+    own = labels[:, None].long()
+    low, high = own.flatten(1).aminmax(dim=1)
+    shorter = pixel * (low < high).view(-1, *[1] * labels.ndim)
+    return region_map.scatter_(1, own, (region_map.gather(1, own) + shorter).clamp_(max=0))
 
 
 def hausdorff_map(
     labels: Tensor, num_classes: int, alpha: float = 2.0, spacing: Sequence[float] | None = None
 ) -> Tensor:
-    """Return 0 at the true class and `distance ** alpha` to class k elsewhere, in mm ** alpha (Eq. 25).
+    """Return 0 at the true class and `distance ** alpha` to class k elsewhere (Eq. 25).
 
-    Multiplied with the *square* of softmax this is the one-sided Hausdorff loss (Prop. 3). An absent class
-    is 0 everywhere. Raises `ValueError` unless `alpha` is positive.
+    Multiplied with the *square* of softmax this is the one-sided Hausdorff loss (Prop. 3), see
+    `rwseg.losses.OneSidedHausdorffLoss`. An absent class is 0 everywhere. Raises `ValueError` unless `alpha`
+    is positive.
     """
     if not alpha > 0:
         raise ValueError(f"alpha: expected a positive exponent of the distance, got {alpha}")
@@ -93,11 +112,11 @@ def rrw_weights(distance: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     """
     _check_same_shape("distance", distance, labels)
     items = torch.arange(len(labels), device=labels.device).view(-1, *[1] * (labels.ndim - 1))
-    groups = (labels.long() + num_classes * items).flatten()
+    groups = (labels + num_classes * items).flatten()
     largest = distance.new_zeros(len(labels) * num_classes)
     largest.scatter_reduce_(0, groups, distance.flatten(), "amax")
-    largest.clamp_(min=torch.finfo(largest.dtype).tiny)
-    return -distance / largest[groups].view_as(distance)
+    largest.clamp_(min=torch.finfo(largest.dtype).tiny).neg_()
+    return distance / largest.index_select(0, groups).view_as(distance)
 
 
 def compact(region_map: Tensor, labels: Tensor) -> RectifiedMap:
@@ -140,19 +159,25 @@ def _active_contour(labels: Tensor, num_classes: int, spacing: Sequence[float] |
     return active_contour_map(labels, num_classes)
 
 
+def _hausdorff(labels: Tensor, num_classes: int, spacing: Sequence[float] | None) -> Tensor:
+    return hausdorff_map(labels, num_classes, spacing=spacing)
+
+
 _BUILDERS: dict[str, Callable[[Tensor, int, Sequence[float] | None], Tensor]] = {
     "active_contour": _active_contour,
     "boundary": boundary_map,
+    "boundary_kervadec": boundary_kervadec_map,
+    "hausdorff": _hausdorff,
     "rrw": rrw_map,
 }
 MAP_NAMES = tuple(_BUILDERS)
 RECTIFIED_MAP_NAMES = ("active_contour", "rrw")
 
 
-def check_map_name(name: str) -> None:
-    """Raise `ValueError` unless `name` is one of `MAP_NAMES`."""
-    if name not in MAP_NAMES:
-        raise ValueError(f"region map: expected one of {', '.join(MAP_NAMES)}, got {name!r}")
+def check_map_name(name: str, names: tuple[str, ...] = MAP_NAMES) -> None:
+    """Raise `ValueError` unless `name` is one of `names`."""
+    if name not in names:
+        raise ValueError(f"region map: expected one of {', '.join(names)}, got {name!r}")
 
 
 def region_map(name: str, labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:

@@ -1,5 +1,10 @@
 """Distances against SciPy, class by class, and the defined cases that SciPy leaves undefined."""
 
+import weakref
+from collections.abc import Callable
+from typing import Any, get_args
+
+import edt
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
@@ -8,24 +13,53 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from rwseg.distance import inside_distance, outside_distances
+from rwseg.distance import Backend, choose_backend, inside_distance, outside_distances, signed_distances
 
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 GRIDS = {
     "2d": ((2, 7, 12), None),
     "2d-anisotropic": ((2, 7, 12), (1.5, 0.75)),
     "3d": ((2, 4, 9, 6), None),
     "3d-anisotropic": ((2, 4, 9, 6), (10.0, 1.37, 1.37)),
     "single-row": ((1, 1, 9), (3.0, 0.5)),
+    "single-column": ((2, 11, 1), None),
 }
 
+every_backend = pytest.mark.parametrize("backend", BACKENDS)
 
-def blobs(shape: tuple[int, ...], classes: int = 4, seed: int = 0) -> Tensor:
-    """Labels in patches of two pixels, so that classes have an inside."""
-    coarse = np.random.default_rng(seed).integers(0, classes, [shape[0], *(-(-n // 2) for n in shape[1:])])
+
+def blobs(shape: tuple[int, ...], classes: int = 4, seed: int = 0, size: int = 2) -> Tensor:
+    """Labels in patches of `size` pixels, so that classes have an inside."""
+    coarse = np.random.default_rng(seed).integers(
+        0, classes, [shape[0], *(-(-n // size) for n in shape[1:])], dtype=np.uint8
+    )
     for axis in range(1, len(shape)):
-        coarse = coarse.repeat(2, axis)
-    return torch.from_numpy(coarse[tuple(slice(n) for n in shape)].copy())
+        coarse = coarse.repeat(size, axis)
+    return torch.from_numpy(coarse[tuple(slice(n) for n in shape)].copy()).long()
+
+
+def structure(name: str) -> Tensor:
+    """One item of 2 or 3 classes in a form that transforms are known to get wrong."""
+    labels = torch.zeros(1, 40, 23, dtype=torch.long)
+    if name == "empty":
+        return labels
+    if name == "full":
+        return labels + 1
+    if name == "line":
+        labels[:, 17] = 1
+    elif name == "diagonal":
+        labels[:, range(23), range(23)] = 1
+    elif name == "corner":
+        labels[:, -1, 0] = 1
+    elif name == "hole":
+        labels[:] = 2
+        labels[:, 3, 20] = 0
+    elif name == "checks":
+        labels[:] = (torch.arange(40)[:, None] + torch.arange(23)) % 2
+    return labels
 
 
 def scipy_inside(labels: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
@@ -45,69 +79,206 @@ def scipy_outside(labels: np.ndarray, classes: int, spacing: tuple[float, ...] |
     return distance
 
 
+def assert_equals_scipy(labels: Tensor, spacing: tuple[float, ...] | None, backend: Backend) -> None:
+    inside = inside_distance(labels, spacing, backend)
+    outside = outside_distances(labels, 5, spacing, backend)
+    signed = signed_distances(labels, 5, spacing, backend)
+    assert inside.dtype == outside.dtype == signed.dtype == torch.float32
+    assert outside.is_contiguous()
+    expected_inside = scipy_inside(labels.numpy(), spacing)
+    expected = scipy_outside(labels.numpy(), 5, spacing)
+    np.testing.assert_allclose(inside, expected_inside, rtol=1e-6, atol=1e-5)
+    np.testing.assert_allclose(outside, expected, rtol=1e-6, atol=1e-5)
+    np.put_along_axis(expected, labels.numpy()[:, None], -expected_inside[:, None], axis=1)
+    np.testing.assert_allclose(signed, expected, rtol=1e-6, atol=1e-5)
+
+
+@every_backend
 @pytest.mark.parametrize(("shape", "spacing"), GRIDS.values(), ids=GRIDS)
-def test_distances_equal_scipy_per_class(shape: tuple[int, ...], spacing: tuple[float, ...] | None) -> None:
-    labels = blobs(shape)
-    inside, outside = inside_distance(labels, spacing), outside_distances(labels, 5, spacing)
-    assert inside.dtype == outside.dtype == torch.float32
-    assert outside.shape == (shape[0], 5, *shape[1:])
-    np.testing.assert_allclose(inside, scipy_inside(labels.numpy(), spacing), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(outside, scipy_outside(labels.numpy(), 5, spacing), rtol=1e-5, atol=1e-5)
+def test_distances_equal_scipy_per_class(
+    shape: tuple[int, ...], spacing: tuple[float, ...] | None, backend: Backend
+) -> None:
+    assert_equals_scipy(blobs(shape), spacing, backend)
 
 
+@every_backend
+@pytest.mark.parametrize("spacing", [None, (0.7, 2.2)])
+@pytest.mark.parametrize("name", ["empty", "full", "line", "diagonal", "corner", "hole", "checks"])
+def test_thin_and_degenerate_structures(
+    name: str, spacing: tuple[float, float] | None, backend: Backend
+) -> None:
+    assert_equals_scipy(structure(name), spacing, backend)
+
+
+@every_backend
 @settings(max_examples=60, deadline=None)
 @given(
     labels=hnp.arrays(np.int64, st.tuples(*[st.integers(1, 6)] * 3), elements=st.integers(0, 3)),
     spacing=st.tuples(*[st.floats(0.1, 10)] * 2),
 )
-def test_any_small_label_map_equals_scipy(labels: np.ndarray, spacing: tuple[float, float]) -> None:
-    inside = inside_distance(torch.from_numpy(labels), spacing)
-    outside = outside_distances(torch.from_numpy(labels), 4, spacing)
-    np.testing.assert_allclose(inside, scipy_inside(labels, spacing), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(outside, scipy_outside(labels, 4, spacing), rtol=1e-5, atol=1e-5)
+def test_any_small_label_map_equals_scipy(
+    labels: np.ndarray, spacing: tuple[float, float], backend: Backend
+) -> None:
+    assert_equals_scipy(torch.from_numpy(labels), spacing, backend)
 
 
+@every_backend
+def test_large_slice_is_exact_to_a_ten_thousandth_of_a_pixel(backend: Backend) -> None:
+    labels = blobs((1, 1200, 1200), classes=3, size=240)
+    labels[0, 600, 1100] = 3
+    expected = scipy_inside(labels.numpy(), None)
+    np.testing.assert_allclose(inside_distance(labels, None, backend), expected, rtol=0, atol=1e-4)
+    corner = torch.zeros(1, 1200, 1200, dtype=torch.uint8)
+    corner[0, 0, 0] = 1
+    far = np.hypot(*np.indices((1200, 1200)))
+    ours = outside_distances(corner, 2, None, backend)[0, 1]
+    np.testing.assert_allclose(ours, far, rtol=0, atol=1e-4)
+
+
+def test_anisotropic_distances_of_torch_are_rounded_a_few_times_only() -> None:
+    spacing = (0.9765625 * 3, 0.78)
+    labels = torch.zeros(1, 900, 700, dtype=torch.uint8)
+    labels[0, 3, 5] = 1
+    rows, columns = np.indices((900, 700))
+    exact = np.hypot((rows - 3) * spacing[0], (columns - 5) * spacing[1])
+    np.testing.assert_allclose(outside_distances(labels, 2, spacing, "torch")[0, 1], exact, rtol=2e-7)
+
+
+@every_backend
+def test_volume_of_ordinary_size(backend: Backend) -> None:
+    assert_equals_scipy(blobs((1, 9, 96, 61), size=23), (10.0, 1.5625, 1.25), backend)
+
+
+@every_backend
 @pytest.mark.parametrize("value", [0, 2])
-def test_item_of_one_class_is_1_inside_and_0_outside(value: int) -> None:
+def test_item_of_one_class_is_1_inside_and_0_outside(value: int, backend: Backend) -> None:
     labels = torch.full((2, 5, 8), value)
     labels[1, 2, 3] = 1  # the second item is ordinary and must not be touched
-    assert inside_distance(labels)[0].eq(1).all()
-    assert inside_distance(labels)[1].max() > 1
-    assert outside_distances(labels, 3)[0].eq(0).all()
+    assert inside_distance(labels, None, backend)[0].eq(1).all()
+    assert inside_distance(labels, None, backend)[1].max() > 1
+    assert outside_distances(labels, 3, None, backend)[0].eq(0).all()
+    signed = signed_distances(labels, 3, None, backend)[0]
+    assert all(signed[k].eq(-1 if k == value else 0).all() for k in range(3))
 
 
-def test_one_pixel_structure() -> None:
-    labels = torch.zeros(1, 5, 9, dtype=torch.uint8)
-    labels[0, 1, 6] = 1
-    rows, columns = torch.meshgrid(torch.arange(5), torch.arange(9), indexing="ij")
-    distance = torch.hypot((rows - 1) * 3.0, (columns - 6) * 2.0)
-    torch.testing.assert_close(outside_distances(labels, 2, (3.0, 2.0))[0, 1], distance)
-    assert inside_distance(labels, (3.0, 2.0))[0, 1, 6] == 2.0
-
-
+@every_backend
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
-def test_integer_types_and_memory_layouts_agree(dtype: torch.dtype) -> None:
+def test_integer_types_and_memory_layouts_agree(dtype: torch.dtype, backend: Backend) -> None:
     labels = blobs((2, 6, 9))
     transposed = labels.to(dtype).transpose(1, 2).contiguous().transpose(1, 2)
     assert not transposed.is_contiguous()
-    torch.testing.assert_close(inside_distance(transposed), inside_distance(labels))
-    torch.testing.assert_close(outside_distances(transposed, 4), outside_distances(labels, 4))
+    for distances in (inside_distance(transposed, None, backend), inside_distance(labels, None, backend)):
+        torch.testing.assert_close(distances, inside_distance(labels))
+    torch.testing.assert_close(outside_distances(transposed, 4, None, backend), outside_distances(labels, 4))
 
 
-def test_largest_label_of_each_type_is_a_class_like_any_other() -> None:
+@every_backend
+def test_largest_label_of_each_type_is_a_class_like_any_other(backend: Backend) -> None:
     small = torch.tensor([[[0, 0, 1, 1, 1]]])
     for dtype in (torch.uint8, torch.int8):
         large = (small * torch.iinfo(dtype).max).to(dtype)
-        torch.testing.assert_close(inside_distance(large), inside_distance(small))
+        torch.testing.assert_close(inside_distance(large, None, backend), inside_distance(small))
+    channel = outside_distances(large, 128, None, backend)[0, 127]
+    assert channel.tolist() == [[2.0, 1.0, 0.0, 0.0, 0.0]]
 
 
-def test_items_of_a_batch_are_independent() -> None:
+@every_backend
+def test_items_of_a_batch_are_independent(backend: Backend) -> None:
     labels = blobs((3, 8, 5))
-    torch.testing.assert_close(inside_distance(labels), torch.cat([inside_distance(x[None]) for x in labels]))
-    alone = torch.cat([outside_distances(x[None], 4) for x in labels])
-    torch.testing.assert_close(outside_distances(labels, 4), alone)
+    alone = torch.cat([inside_distance(x[None], None, backend) for x in labels])
+    assert torch.equal(inside_distance(labels, None, backend), alone)
+    alone = torch.cat([outside_distances(x[None], 4, None, backend) for x in labels])
+    assert torch.equal(outside_distances(labels, 4, None, backend), alone)
 
 
+class LiveBytes(TorchDispatchMode):
+    """Counts the bytes of all tensors alive that were made while it is on, by their storages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users: dict[int, int] = {}
+        self.live = self.peak = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        given = {x.untyped_storage().data_ptr() for x in tree_leaves(args) if isinstance(x, Tensor)}
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self._see(tensor, given)
+        return result
+
+    def _see(self, tensor: Tensor, given: set[int]) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage.data_ptr(), storage.nbytes()
+        if key not in self.users:
+            if key in given:  # a view of a tensor from outside
+                return
+            self.users[key] = 0
+            self.live += size
+            self.peak = max(self.peak, self.live)
+        self.users[key] += 1
+        weakref.finalize(tensor, self._forget, key, size)
+
+    def _forget(self, key: int, size: int) -> None:
+        self.users[key] -= 1
+        if not self.users[key]:
+            del self.users[key]
+            self.live -= size
+
+
+def transforms(labels: Tensor, max_bytes: int | None) -> list[Callable[[], Tensor]]:
+    return [
+        lambda: inside_distance(labels, None, "torch", max_bytes),
+        lambda: outside_distances(labels, 4, None, "torch", max_bytes),
+    ]
+
+
+@pytest.mark.parametrize("shape", [(9, 60, 44), (3, 5, 30, 26)], ids=["2d", "3d"])
+def test_memory_stays_within_the_result_and_max_bytes(shape: tuple[int, ...]) -> None:
+    labels = blobs(shape, size=9)
+    pixels = labels[0].numel()
+    for max_bytes in (80 * pixels, 200 * pixels, 1000 * pixels):
+        for bounded, free in zip(transforms(labels, max_bytes), transforms(labels, None), strict=True):
+            with LiveBytes() as memory:
+                distances = bounded()
+            assert torch.equal(distances, free())
+            used = memory.peak - distances.nbytes
+            assert used <= max_bytes
+            assert used > max_bytes / 8  # the bound is made use of, so it was what bounded the memory
+
+
+def test_memory_that_holds_no_item_is_refused() -> None:
+    for transform in transforms(blobs((2, 60, 44)), max_bytes=80 * 60 * 44 - 1):
+        with pytest.raises(
+            ValueError, match=r"max_bytes: expected at least 211200, .* \(60, 44\).* got 211199"
+        ):
+            transform()
+
+
+def test_torch_needs_nothing_of_edt(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = blobs((2, 7, 12))
+    expected = signed_distances(labels, 4)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("edt was called")
+
+    monkeypatch.setattr(edt, "edt", refuse)
+    torch.testing.assert_close(signed_distances(labels, 4, None, "torch"), expected)
+    with pytest.raises(AssertionError, match="edt was called"):
+        signed_distances(labels, 4)
+
+
+def test_backend_follows_the_device_and_never_changes_it() -> None:
+    here, elsewhere = torch.zeros(1, 4, 4, dtype=torch.long), torch.zeros(1, 4, 4, device="meta").long()
+    assert (choose_backend(here), choose_backend(here, "torch")) == ("edt", "torch")
+    assert (choose_backend(elsewhere), choose_backend(elsewhere, "torch")) == ("torch", "torch")
+    with pytest.raises(ValueError, match="expected labels on the CPU for 'edt', got meta"):
+        choose_backend(elsewhere, "edt")
+    with pytest.raises(ValueError, match="expected one of edt, torch or None, got 'cupy'"):
+        inside_distance(here, None, "cupy")  # type: ignore[arg-type]
+
+
+@every_backend
 @pytest.mark.parametrize(
     ("labels", "spacing", "message"),
     [
@@ -118,16 +289,26 @@ def test_items_of_a_batch_are_independent() -> None:
         (torch.zeros(1, 4, 4, dtype=torch.long), (1.0, 0.0), "positive"),
     ],
 )
-def test_wrong_input_is_refused(labels: Tensor, spacing: tuple[float, ...] | None, message: str) -> None:
+def test_wrong_input_is_refused(
+    labels: Tensor, spacing: tuple[float, ...] | None, message: str, backend: Backend
+) -> None:
     with pytest.raises(ValueError, match=message):
-        inside_distance(labels, spacing)
-    with pytest.raises(ValueError, match=message):
-        outside_distances(labels, 3, spacing)
+        inside_distance(labels, spacing, backend)
+    for transform in (outside_distances, signed_distances):
+        with pytest.raises(ValueError, match=message):
+            transform(labels, 3, spacing, backend)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_distances_stay_on_the_device_of_the_labels() -> None:
-    labels = blobs((2, 7, 12))
-    for distances in (inside_distance(labels.cuda()), outside_distances(labels.cuda(), 4)):
+@pytest.mark.parametrize("shape", [(40, 224, 160), (2, 10, 96, 64)], ids=["2d", "3d"])
+def test_distances_stay_on_the_device_of_the_labels(shape: tuple[int, ...]) -> None:
+    labels = blobs(shape, size=13)
+    spacing = (1.5, 0.75, 2.0)[: labels.ndim - 1]
+    for transform in (
+        lambda x: inside_distance(x, spacing),
+        lambda x: outside_distances(x, 4, spacing),
+        lambda x: signed_distances(x, 4, spacing),
+    ):
+        distances = transform(labels.cuda())
         assert distances.device.type == "cuda"
-    torch.testing.assert_close(inside_distance(labels.cuda()).cpu(), inside_distance(labels))
+        torch.testing.assert_close(distances.cpu(), transform(labels), rtol=1e-6, atol=1e-5)

@@ -13,6 +13,7 @@ from rwseg.maps import (
     RECTIFIED_MAP_NAMES,
     RectifiedMap,
     active_contour_map,
+    boundary_kervadec_map,
     boundary_map,
     compact,
     constant_map,
@@ -73,6 +74,20 @@ def published_rrw(labels: Tensor, spacing: Spacing) -> np.ndarray:
     return result
 
 
+def published_kervadec(labels: Tensor, spacing: Spacing) -> np.ndarray:
+    """The steps of Kervadec's code: distance outside, minus distance inside less 1; absent classes 0."""
+    present = one_hot(labels)
+    result = np.zeros(present.shape)
+    for b, k in np.ndindex(present.shape[:2]):
+        inside, outside = present[b, k], ~present[b, k]
+        if inside.any():
+            result[b, k] = (
+                distance_transform_edt(outside, sampling=spacing) * outside
+                - (distance_transform_edt(inside, sampling=spacing) - 1) * inside
+            )
+    return result
+
+
 @pytest.mark.parametrize(("shape", "spacing"), GRIDS.values(), ids=GRIDS)
 def test_maps_equal_their_formulas(shape: tuple[int, ...], spacing: Spacing) -> None:
     labels = scene(shape)
@@ -89,6 +104,34 @@ def test_maps_equal_their_formulas(shape: tuple[int, ...], spacing: Spacing) -> 
         np.testing.assert_allclose(ours, formula, rtol=2e-5, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.parametrize("shape", [(3, 10, 15), (2, 5, 8, 11)], ids=["2d", "3d"])
+def test_kervadecs_map_is_the_published_one_in_pixels_and_scales_with_them(shape: tuple[int, ...]) -> None:
+    labels = scene(shape)
+    pixels = boundary_kervadec_map(labels, K)
+    np.testing.assert_allclose(pixels, published_kervadec(labels, None), rtol=1e-5, atol=1e-5)
+    for size in (0.3, 1.7):
+        scaled = boundary_kervadec_map(labels, K, (size,) * len(shape[1:]))
+        torch.testing.assert_close(scaled, size * pixels, rtol=1e-5, atol=1e-5)
+
+
+def test_kervadecs_map_never_punishes_the_true_class_where_the_published_one_does() -> None:
+    labels, spacing = scene((3, 10, 15)), (0.8, 0.5)
+    true = torch.from_numpy(one_hot(labels))
+    ours, published = boundary_kervadec_map(labels, K, spacing), published_kervadec(labels, spacing)
+    assert published[one_hot(labels)].max() > 0
+    assert ours[true].max() == 0
+    torch.testing.assert_close(ours[~true], boundary_map(labels, K, spacing)[~true])
+    torch.testing.assert_close(
+        ours[true], (boundary_map(labels, K, spacing)[true] + 0.5).clamp(max=0), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_spacing_of_none_is_pixels() -> None:
+    labels = scene((3, 10, 15))
+    for name in MAP_NAMES:
+        assert torch.equal(region_map(name, labels, K), region_map(name, labels, K, (1.0, 1.0)))
+
+
 def test_golden_rrw_map_of_one_row() -> None:
     labels = torch.tensor([[[0, 0, 0, 1, 1, 0]]])
     golden = [[-1, -2 / 3, -1 / 3, 1, 1, -1 / 3], [1, 1, 1, -1, -1, 1], [1] * 6]
@@ -100,6 +143,7 @@ def test_golden_rrw_map_of_one_row() -> None:
     [
         (active_contour_map, 1, 0),
         (boundary_map, 0, -1),
+        (boundary_kervadec_map, 0, -1),
         (hausdorff_map, 0, 0),
         (rrw_map, 1, -1),
     ],
@@ -152,14 +196,14 @@ def test_rectify_averages_the_wrong_classes_and_keeps_the_true_one() -> None:
     torch.testing.assert_close(rectify(rectify(dense, labels), labels), rectify(dense, labels))
 
 
-def test_boundary_map_is_not_rectified_until_rectify() -> None:
+@pytest.mark.parametrize("name", sorted(set(MAP_NAMES) - set(RECTIFIED_MAP_NAMES)))
+def test_other_maps_are_not_rectified_until_rectify(name: str) -> None:
     labels = scene((3, 10, 15))
-    dense = boundary_map(labels, K)
+    dense = region_map(name, labels, K)
     assert not is_rectified(dense, labels)
     assert is_rectified(rectify(dense, labels), labels)
-    torch.testing.assert_close(
-        expand(rectified_region_map("boundary", labels, K), labels, K), rectify(dense, labels)
-    )
+    compacted = rectified_region_map(name, labels, K)
+    torch.testing.assert_close(expand(compacted, labels, K), rectify(dense, labels))
 
 
 @pytest.mark.parametrize("name", MAP_NAMES)
@@ -196,6 +240,9 @@ def test_constant_map_as_printed_rewards_errors() -> None:
     right, wrong = (torch.from_numpy(one_hot(x)).float() for x in (labels, (labels + 1) % K))
     assert (wrong * printed).mean() < (right * printed).mean()
     assert not is_rectified(printed, labels)
+    corrected = constant_map(labels, K, alpha=-1.0, beta=-2.0)
+    assert (wrong * corrected).mean() > (right * corrected).mean()
+    assert is_rectified(corrected, labels)
 
 
 def test_rrw_weights_of_cached_distances() -> None:
@@ -218,8 +265,10 @@ LABELS = torch.zeros(2, 4, 6, dtype=torch.long)
         (lambda: rectified_rrw_map(LABELS, 3, (1.0,)), "expected 2 values"),
         (lambda: region_map("active_contour", LABELS, 3, (1.0, 1.0, 1.0)), "expected 2 values"),
         (lambda: hausdorff_map(LABELS, 3, alpha=0.0), "positive exponent"),
+        (lambda: boundary_kervadec_map(LABELS, 3, (1.0,)), "expected 2 values"),
+        (lambda: boundary_kervadec_map(LABELS + 3, 3), r"values in \[0, 3\)"),
         (lambda: rrw_map(LABELS, 1), "at least 2"),
-        (lambda: region_map("rwr", LABELS, 3), "active_contour, boundary, rrw, got 'rwr'"),
+        (lambda: region_map("rwr", LABELS, 3), "boundary_kervadec, hausdorff, rrw, got 'rwr'"),
         (lambda: rectified_region_map("rwr", LABELS, 3), "got 'rwr'"),
         (lambda: rectify(torch.zeros(2, 3, 6, 4), LABELS), r"labels \(2, 4, 6\), got \(2, 3, 6, 4\)"),
         (lambda: is_rectified(torch.zeros(2, 4, 6), LABELS), "region map: expected shape"),

@@ -1,0 +1,1 @@
+"""Timings against SciPy, PyTorch and peers; each but `timing` is a command, `python -m benchmarks.maps`."""

@@ -1,0 +1,94 @@
+"""Paired timing: what is compared runs in turns in one process, so a busy machine is busy for all of it."""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+Work = Callable[[], object]
+
+
+def paired(works: Mapping[str, Work], baseline: str, rounds: int) -> list[dict[str, Any]]:
+    """Time each of `works` once per round, after one round of warming up.
+
+    Returns a row per name: the median milliseconds, and median and quartiles of `baseline / name`, each
+    ratio taken within a round. A ratio of 2 means twice as fast as the baseline.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(rounds + 1):
+        for name, work in works.items():
+            seconds = _seconds(work)
+            if turn:
+                samples[name].append(1e3 * seconds)
+    return [_row(name, times, samples[baseline]) for name, times in samples.items()]
+
+
+def _seconds(work: Work) -> float:
+    _wait()
+    start = time.perf_counter()
+    work()
+    _wait()
+    return time.perf_counter() - start
+
+
+def _wait() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _row(name: str, times: list[float], baseline: list[float]) -> dict[str, Any]:
+    ratios = [base / own for base, own in zip(baseline, times, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return {
+        "name": name,
+        "ms": statistics.median(times),
+        "faster": middle,
+        "faster_quartiles": [low, high],
+        "rounds": len(times),
+    }
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """What a reader needs to judge the figures."""
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        cpu = next((x.split(":")[1].strip() for x in info.read_text().splitlines() if "model name" in x), cpu)
+    return {
+        "cpu": cpu,
+        "threads": threads,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "scipy", "numpy", "edt")},
+    }
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options that all benchmarks share."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--rounds", type=int, default=15, help="paired runs per comparison (default 15)")
+    options.add_argument("--threads", type=int, default=1, help="CPU threads of PyTorch (default 1)")
+    options.add_argument("--json", type=Path, help="write the figures to this file as well")
+    return options
+
+
+def report(tables: Mapping[str, list[dict[str, Any]]], threads: int, file: Path | None) -> None:
+    """Print the tables, and write them with the machine to `file` if there is one."""
+    host = machine(threads)
+    print(", ".join(f"{key} {value}" for key, value in host.items() if value is not None))
+    for title, rows in tables.items():
+        print(f"\n{title}")
+        for row in rows:
+            low, high = row["faster_quartiles"]
+            print(
+                f"  {row['name']:<36} {row['ms']:9.2f} ms   x {row['faster']:6.2f}  ({low:.2f} to {high:.2f})"
+            )
+    if file is not None:
+        file.write_text(json.dumps({"machine": host, "tables": dict(tables)}, indent=2) + "\n")
