@@ -1,4 +1,4 @@
-"""Whole runs on a tiny phantom: what they leave behind, and that nothing is lost when they are interrupted."""
+"""Whole runs on a tiny phantom: what they leave behind, and that interruptions lose nothing."""
 
 import json
 import os
