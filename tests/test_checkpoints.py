@@ -214,7 +214,8 @@ def test_code_in_a_checkpoint_is_refused_and_not_run(checkpoint: Path, tmp_path:
 
 
 def test_files_of_other_programs_are_refused(checkpoint: Path) -> None:
-    for content in ({"state_dict": {}}, {"rwseg": 3}, torch.zeros(3), [1, 2]):
+    contents: list[object] = [{"state_dict": {}}, {"rwseg": 3}, torch.zeros(3), [1, 2]]
+    for content in contents:
         torch.save(content, checkpoint)
         with pytest.raises(RunError, match="expected a checkpoint of rwseg, found a file of another program"):
             load_checkpoint(checkpoint, DIGEST)

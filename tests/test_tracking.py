@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import wandb
 from omegaconf import DictConfig, OmegaConf
-from wandb.proto import wandb_internal_pb2
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]
 
 from rwseg.cli import compose
 from rwseg.config import Choices, check
@@ -46,7 +46,7 @@ def identity(folder: Path, choices: Choices) -> Identity:
     return Identity(folder, choices)
 
 
-def records(path: Path) -> list[wandb_internal_pb2.Record]:
+def records(path: Path) -> list[Record]:
     """The records of a .wandb file: 7 bytes of header, then LevelDB's log format in blocks of 32 KiB."""
     content = path.read_bytes()
     assert content[:4] == b":W&B"
@@ -59,7 +59,7 @@ def records(path: Path) -> list[wandb_internal_pb2.Record]:
         parts.append(content[place + 7 : place + 7 + size])
         place += 7 + size
         if kind in (1, 4):  # a whole record, or the last part of one
-            found.append(wandb_internal_pb2.Record.FromString(b"".join(parts)))
+            found.append(Record.FromString(b"".join(parts)))
             parts = []
     return found
 
@@ -102,7 +102,7 @@ def test_runs_of_one_process_are_described_tracked_and_ended_each_for_itself(tmp
         assert exit_codes(found) == [0]
 
 
-def exit_codes(found: list[wandb_internal_pb2.Record]) -> list[int]:
+def exit_codes(found: list[Record]) -> list[int]:
     return [record.exit.exit_code for record in found if record.HasField("exit")]
 
 
