@@ -21,10 +21,10 @@ demo: install ## Train and validate RRW on the built-in phantom (a minute or two
 
 test: install ## Lint, types, layers and the tests that CI runs, with coverage
 	$(MAKE) --no-print-directory lint types
-	$(BIN)/python -m pytest -m 'not slow' --cov --cov-fail-under=90
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m 'not slow' --cov --cov-fail-under=90
 
 test-all: install ## All tests, also those that take minutes
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 lint: install ## Style, complexity, and imports that point down only
 	$(BIN)/ruff check .

@@ -1,8 +1,11 @@
-"""Checkpoints: `last.ckpt` after every epoch and `best.ckpt` by validation Dice, written so that a crash cannot hurt them."""
+"""Checkpoints: `last.ckpt` after every epoch and `best.ckpt` by validation Dice, safe from crashes."""
 
 import shutil
+import zlib
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import pytorch_lightning as pl
 import torch
@@ -24,15 +27,13 @@ class Checkpoints(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save; validation, if this epoch had one, is done by now."""
-        dice = trainer.callback_metrics.get("val/dice")
-        improved = self.validated(trainer) and dice is not None and float(dice) > self.best
-        if improved and dice is not None:
-            self.best = float(dice)
+        dice = float(trainer.callback_metrics.get("val/dice", -1.0))
+        improved = dice > self.best  # without validation in this epoch it is an earlier one's: no improvement
+        if improved:
+            self.best = dice
         with replacing(self.folder / LAST) as temporary:
             trainer.save_checkpoint(temporary, weights_only=False)  # optimiser and loops too
-            if (
-                improved
-            ):  # first: were we killed between the two, this epoch would run again and give the same best
+            if improved:  # first: killed between the two, this epoch would run again and give the same best
                 with replacing(self.folder / BEST) as best:
                     shutil.copyfile(temporary, best)
 
@@ -50,26 +51,42 @@ class Checkpoints(pl.Callback):
 
     @staticmethod
     def validated(trainer: pl.Trainer) -> bool:
-        """Whether the epoch that ends now was validated: metrics of earlier epochs stay in Lightning's dictionary."""
+        """Whether the epoch that ends now was validated: Lightning keeps the metrics of earlier epochs."""
         interval = trainer.check_val_every_n_epoch or 1
         return (trainer.current_epoch + 1) % interval == 0
 
 
 def load_checkpoint(path: Path, config_digest: str) -> dict[str, Any]:
-    """Read a checkpoint without unpickling code; `RunError` if it is damaged or another configuration made it."""
+    """Read a checkpoint without unpickling code; `RunError` if damaged or of another configuration."""
+    if not path.is_file():
+        raise RunError(f"{path}: expected a checkpoint, found no file; train the run first")
+    content = _read(path)
+    mark = content.get("rwseg") if isinstance(content, dict) else None
+    if not isinstance(mark, dict):
+        raise RunError(f"{path}: expected a checkpoint of rwseg, found a file of another program")
+    found = mark.get("config_digest")
+    if found != config_digest:
+        raise RunError(
+            f"{path}: expected a checkpoint of this run's configuration ({config_digest}), found one of "
+            f"another ({found}); start over with force=true, or use the run directory that it came from"
+        )
+    return dict(content)
+
+
+def _read(path: Path) -> Any:
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: expected a checkpoint, found no file; train the run first") from error
-    except Exception as error:  # torch raises half a dozen types for damaged files
+        with ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load does not compare the checksums that torch.save writes
+        if damaged is not None:
+            raise BadZipFile(f"wrong checksum of {damaged}")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise RunError(
+            f"{path}: expected a checkpoint of tensors and plain values, found other objects, which could "
+            "run code when read; delete it, or start over with force=true"
+        ) from error
+    except (BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
         raise RunError(
             f"{path}: expected a checkpoint of rwseg, found a file that cannot be read ({error}); "
             "delete it, or start over with force=true"
         ) from error
-    found = content.get("rwseg", {}).get("config_digest")
-    if found != config_digest:
-        raise RunError(
-            f"{path}: expected a checkpoint of this run's configuration ({config_digest}), found one of another "
-            f"({found}); start over with force=true, or use the run directory that it came from"
-        )
-    return content

@@ -9,7 +9,7 @@ INTEGER_TYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def check_labels(labels: Tensor, num_classes: int) -> None:
-    """Raise `ValueError` unless `labels` is an integer `(B, *S)` tensor, 2 or 3 axes in S, within `[0, num_classes)`."""
+    """Raise `ValueError` unless `labels` is integer, `(B, *S)`, 2 or 3 axes in S, in `[0, num_classes)`."""
     if labels.dtype not in INTEGER_TYPES:
         raise ValueError(f"labels: expected an integer tensor, got {labels.dtype}; pass labels.long()")
     if labels.ndim not in (3, 4):
@@ -41,7 +41,7 @@ def check_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, ..
 
 
 def check_logits(logits: Tensor, labels: Tensor) -> None:
-    """Raise `ValueError` unless `logits` is floating `(B, K, *S)` and `labels` integer `(B, *S)` of the same B and S."""
+    """Raise `ValueError` unless `logits` is floating `(B, K, *S)`, `labels` integer, of the same B and S."""
     if not logits.is_floating_point():
         raise ValueError(f"logits: expected a floating tensor, got {logits.dtype}")
     if labels.dtype not in INTEGER_TYPES:

@@ -1,59 +1,76 @@
 """The door of the commands: overrides are checked before Hydra runs, and errors are said in plain words."""
 
+import itertools
 import logging
-import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import hydra
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra._internal.utils import get_args_parser
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg.config import CONF, SCHEMAS, Choices, check, keys_of, suggestion
+from rwseg.config import CONF, SCHEMAS, Choices, check
 from rwseg.errors import ConfigError, RwsegError
+from rwseg.keys import keys_of
+from rwseg.overrides import Setting, form_faults, key_faults, kind_faults, option_faults
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
 
+Job = tuple[Setting, ...]
+"""The overrides of one run; a sweep is several of them."""
 
-def main(task: Callable[[DictConfig, Choices], None], config_name: str) -> None:
-    """Run `task(cfg, choices)` under Hydra; a `RwsegError` ends the command with status 2 and its message alone."""
-    # Before torch is loaded. OpenMP threads that spin while they wait stall each other when anything else runs on
-    # the machine: two trainings on two cores then take 280 ms and more for a step of 38 ms, with this 150 ms.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+def main(task: Callable[[DictConfig, Choices], object], config_name: str) -> None:
+    """Run `task(cfg, choices)` under Hydra; a `RwsegError` ends it with status 2 and its message alone.
+
+    In a sweep the other jobs go on; the failed ones are listed at the end, with status 2.
+    """
+    failed: list[str] = []
     try:
         preflight(config_name, sys.argv[1:])
     except RwsegError as error:
-        _fail(error)
+        _fail(str(error))
 
     def run(cfg: DictConfig) -> None:
         setup = HydraConfig.get()
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
         try:
-            task(check(cfg, SCHEMAS[config_name]), _named(setup.runtime.choices))
+            _perform(task, check(cfg, SCHEMAS[config_name]), _named(setup.runtime.choices))
         except RwsegError as error:
-            if setup.mode == RunMode.MULTIRUN:
-                raise  # the other jobs of the sweep go on; Hydra reports this one at the end
-            _fail(error)
+            if setup.mode != RunMode.MULTIRUN:
+                _fail(str(error))
+            failed.append(f"{' '.join(setup.overrides.task)}: {error}")
+            logging.error("%s", error)
 
     hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
+    if failed:
+        _fail("\n".join([f"{len(failed)} of the sweep's jobs failed:", *failed]))
 
 
 def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices]:
-    """Compose `conf/<config_name>.yaml` with `overrides` outside a running Hydra application."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), **VERSION_BASE):
-        cfg = hydra_compose(config_name, overrides=overrides, return_hydra_config=True)
+    """Compose `conf/<config_name>.yaml` with `overrides`, also inside a running Hydra application.
+
+    Raises `ConfigError` with Hydra's words where an override does not fit.
+    """
+    with _hydra():
+        try:
+            cfg = hydra_compose(config_name, overrides=overrides, return_hydra_config=True)
+        except HydraException as error:
+            raise ConfigError(str(error)) from error
     choices = _named(cfg.hydra.runtime.choices)
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]
@@ -62,70 +79,110 @@ def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices
 
 
 def preflight(config_name: str, arguments: list[str]) -> None:
-    """Check the overrides of a command line: unknown groups, options and keys (also with `+`), types and rules.
+    """Check a command line: unknown groups, options and keys (also with `+`), types and rules, of every job.
 
-    Hydra accepts `+los=rrw` silently and says of `los=rrw` only that it is not in the struct; here both get the
-    nearest valid name. Of a sweep the first value is checked; the others are checked as their job starts.
+    Hydra accepts `+los=rrw` silently and says of `los=rrw` only that it is not in the struct; here both get
+    the nearest valid name. Every job of a sweep is checked before the first one starts. Raises `ConfigError`.
     """
     parsed = get_args_parser().parse_args(arguments)
     if parsed.help or parsed.hydra_help or parsed.info or parsed.shell_completion:
         return
+    jobs = _parse(parsed.overrides, sweep=parsed.multirun)
+    schema = None if parsed.cfg else SCHEMAS[config_name]  # --cfg shows a configuration as it is
+    faults = []
+    for job in jobs:
+        try:
+            _check_job(config_name, job, schema)
+        except _OverrideError as error:
+            faults.append(str(error))
+        except ConfigError as error:
+            faults.append(f"{_line(job)}: {error}" if len(jobs) > 1 else str(error))
+    if faults:
+        raise ConfigError("\n".join(dict.fromkeys(faults)))
+
+
+class _OverrideError(ConfigError):
+    """Faults of single overrides, which they name themselves."""
+
+
+def _check_job(config_name: str, job: Job, schema: type | None) -> None:
+    own = [setting for setting in job if not setting.override.is_hydra_override()]
+    _, defaults = _composed(config_name)
+    groups = [setting for setting in own if setting.key in defaults]
+    keys = [setting for setting in own if setting.key not in defaults]
+    _refuse(fault for setting in own for fault in form_faults(setting, defaults))
+    _refuse(fault for setting in groups for fault in option_faults(setting))
+    base, choices = _composed(config_name, *(setting.text for setting in groups))
+    _refuse(fault for setting in keys for fault in key_faults(setting, keys_of(base), choices))
+    cfg, _ = compose(config_name, [setting.text for setting in job])
+    if schema is not None:
+        typed = check(cfg, schema)
+        _refuse(fault for setting in keys for fault in kind_faults(setting, base, typed))
+
+
+@cache
+def _composed(config_name: str, *overrides: str) -> tuple[DictConfig, Choices]:
+    """`compose`, once for all jobs of a sweep; to be read only."""
+    return compose(config_name, list(overrides))
+
+
+def _refuse(faults: Iterable[str]) -> None:
+    found = list(faults)
+    if found:
+        raise _OverrideError("\n".join(found))
+
+
+@contextmanager
+def _hydra() -> Iterator[ConfigLoader]:
+    """Hydra over `CONF`; an application that is running has its own back afterwards."""
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
-        overrides = OverridesParser.create().parse_overrides(parsed.overrides)
-    except HydraException as error:
-        raise ConfigError(str(error)) from error
-    _, defaults = compose(config_name, [])
-    groups = [override for override in overrides if override.key_or_group in defaults]
-    for override in groups:
-        _check_option(override)
-    base, _ = compose(config_name, [_single(override) for override in groups])
-    for override in overrides:
-        if override not in groups:
-            _check_key(override, keys_of(base), list(defaults))
+        with initialize_config_dir(str(CONF), **VERSION_BASE):
+            yield GlobalHydra.instance().config_loader()
+    finally:
+        GlobalHydra.instance().hydra = outer
+
+
+def _perform(task: Callable[[DictConfig, Choices], object], cfg: DictConfig, choices: Choices) -> None:
     try:
-        cfg, _ = compose(config_name, [_single(override) for override in overrides])
-    except HydraException as error:
+        task(cfg, choices)
+    except InstantiationException as error:  # a `_target_` that does not exist or does not take its arguments
         raise ConfigError(str(error)) from error
-    check(cfg, SCHEMAS[config_name])
 
 
-def _check_key(override: Override, known: list[str], groups: list[str]) -> None:
-    key = override.key_or_group.replace("/", ".")
-    if not key.startswith("hydra.") and key not in known:
-        raise ConfigError(
-            f"unknown key '{key}' in '{override.input_line}'{suggestion(key, [*groups, *known])}"
-        )
+def _parse(texts: list[str], sweep: bool) -> list[Job]:
+    with _hydra() as loader:
+        try:
+            overrides = OverridesParser.create(loader).parse_overrides(texts)
+            return list(itertools.product(*(_settings(override, sweep) for override in overrides)))
+        except HydraException as error:
+            raise ConfigError(str(error)) from error
 
 
-def _options(group: str) -> list[str]:
-    return sorted(file.stem for file in (CONF / group).glob("*.yaml"))
-
-
-def _check_option(override: Override) -> None:
-    group, options = override.key_or_group, _options(override.key_or_group)
-    for option in (
-        override.sweep_string_iterator() if override.is_sweep_override() else [str(override.value())]
-    ):
-        if option not in options and option not in ("None", "null"):
-            raise ConfigError(
-                f"{group}={option}: expected one of {', '.join(options)}{suggestion(option, options)}"
-            )
-
-
-def _single(override: Override) -> str:
-    """The override itself, or the first value of a sweep."""
+def _settings(override: Override, sweep: bool) -> list[Setting]:
+    line = override.input_line or ""
     if not override.is_sweep_override():
-        return override.input_line or ""
-    first = next(iter(override.sweep_string_iterator()))
-    return f"{override.get_key_element()}={first}"
+        return [Setting(override, line)]
+    if not sweep:
+        raise ConfigError(f"'{line}': expected one value, got several; add -m to run each of them")
+    key = override.get_key_element()
+    settings = [Setting(override, f"{key}={value}") for value in override.sweep_string_iterator()]
+    if not settings:
+        raise ConfigError(f"'{line}': expected at least one value, got none")
+    return settings
 
 
-def _named(choices: DictConfig) -> Choices:
+def _line(job: Job) -> str:
+    return " ".join(setting.text for setting in job)
+
+
+def _named(choices: Mapping[Any, Any]) -> Choices:
     return {
         str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")
     }
 
 
-def _fail(error: RwsegError) -> NoReturn:
-    print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+def _fail(message: str) -> NoReturn:
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
     raise SystemExit(2)

@@ -31,8 +31,10 @@ def evaluate_run(cfg: DictConfig) -> Path:
     Model, preparation and classes come from the run's own `config.yaml`; `cfg.dataset.root` may name other
     data of the same layout. Writes `predictions/<case>.nii.gz` with the source's geometry, and, where
     references exist, `cases.csv` (contract C6) and the pictures of the `cfg.overlays` worst cases. Raises
-    `RwsegError` for a folder that is no run, a checkpoint of another configuration, faulty data and an empty split.
+    `RwsegError` for a folder that is no run, a checkpoint of another configuration, faulty data and an
+    empty split.
     """
+    torch.set_num_threads(cfg.trainer.threads)
     run_dir = Path(cfg.run_dir)
     run = load_config(run_dir)
     run.prepared_root = str(Path(cfg.prepared_root).absolute())

@@ -150,7 +150,7 @@ def _window(
 ) -> tuple[slice, slice]:
     """The part of the plane that holds the structures, with a margin: small organs fill the picture."""
     mask = (prediction > 0) if reference is None else (prediction > 0) | (reference > 0)
-    plane: NDArray[np.bool_] = mask.any(axis=0)
+    plane = np.logical_or.reduce(mask, axis=0)
     if not plane.any():
         return slice(None), slice(None)
     bounds = []

@@ -55,9 +55,8 @@ def building(folder: Path) -> Iterator[Path | None]:
             if folder.exists():
                 yield None
                 return
-            shutil.rmtree(
-                temporary, ignore_errors=True
-            )  # left by a process that was killed; we hold the lock
+            # We hold the lock: what is there was left by a process that was killed.
+            shutil.rmtree(temporary, ignore_errors=True)
             try:
                 temporary.mkdir()
                 yield temporary

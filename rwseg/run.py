@@ -1,10 +1,7 @@
 """One training run from a checked configuration to a finished run directory."""
 
 import logging
-import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,17 +25,8 @@ from rwseg.figures import case_sheet, learning_curves
 from rwseg.files import write_text
 from rwseg.learner import Learner
 from rwseg.losses import build_loss
-from rwseg.rundir import (
-    check_same_config,
-    claimed,
-    clear,
-    config_digest,
-    environment,
-    read_run,
-    run_path,
-    save_config,
-    update_run,
-)
+from rwseg.record import read_run, recorded
+from rwseg.rundir import check_same_config, claimed, clear, config_digest, run_path, save_config
 from rwseg.tables import print_cases
 from rwseg.tracking import Identity, tracked
 from rwseg.unet import UNet
@@ -51,11 +39,13 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
     """Train the run that `cfg` (checked) asks for and return its directory.
 
     A finished run is left alone, an interrupted or failed one goes on where it stopped. Raises
-    `RwsegError` for what the user can mend: faulty data, a directory of another configuration or one that is being written.
+    `RwsegError` for what the user can mend: faulty data, a directory of another configuration
+    or one that is being written.
     """
     cfg.dataset.root, cfg.prepared_root = (
         str(Path(p).absolute()) for p in (cfg.dataset.root, cfg.prepared_root)
     )
+    torch.set_num_threads(cfg.trainer.threads)
     device = device_name(cfg.trainer.accelerator)
     folder = run_path(cfg, choices)
     with claimed(folder):
@@ -111,25 +101,6 @@ def device_name(accelerator: str) -> str:
 def precision(asked: str, device: str) -> str:
     """The precision to run in: `auto` is 16-bit mixed on a GPU (as in the paper) and 32-bit on a CPU."""
     return asked if asked != "auto" else ("32-true" if device == "cpu" else "16-mixed")
-
-
-@contextmanager
-def recorded(folder: Path, device: str, choices: Choices, data: Prepared) -> Iterator[None]:
-    """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up."""
-    before = float(read_run(folder).get("seconds", 0.0))
-    started = time.perf_counter()
-    facts = {"choices": choices, "data_digest": data.digest, "split_digest": data.split_digest()}
-    update_run(folder, {"status": "running", "reason": None, **environment(device), **facts})
-    status, reason = "interrupted", None
-    try:
-        yield
-        status = "finished"
-    except Exception as error:
-        status, reason = "failed", f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        seconds = round(before + time.perf_counter() - started, 2)
-        update_run(folder, {"status": status, "reason": reason, "seconds": seconds})
 
 
 @dataclass(frozen=True)

@@ -1,71 +1,58 @@
-"""The run directory: its name, who may write it, and what it says about itself (contract C5)."""
+"""The run directory: its name, who may write it, and whose configuration it holds (contract C5)."""
 
 import hashlib
 import json
 import os
-import platform
 import re
 import shutil
 import socket
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from filelock import FileLock, Timeout
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from rwseg import __version__
 from rwseg.cli import compose
-from rwseg.config import Choices, check
-from rwseg.errors import RunError
-from rwseg.files import write_json, write_text
+from rwseg.config import CONF, Choices, check, typed
+from rwseg.errors import ConfigError, RunError
+from rwseg.files import write_text
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
-NO_EFFECT = ("output_root", "prepared_root", "force", "logger", "dataset.root", "seed")
-"""What does not change a run's result, or has its own place in the path (seed) or in run.json (the data's hash)."""
+NO_EFFECT = ("output_root", "prepared_root", "force", "logger", "dataset.root")
+"""What does not change a run's result; the data itself stands in run.json by its hash."""
 
 LONGEST_COMPONENT = 120
 
-Flat = dict[str, Any]
+ABSENT = "-"
+
+Flat = dict[str, str]
 
 
 def run_path(cfg: DictConfig, choices: Choices) -> Path:
     """`<output_root>/<experiment>/<dataset>/<loss>/<strategy>[/<other settings>]/seed<seed>`.
 
-    Other settings are the groups and values in which `cfg` differs from what the four names alone would give,
-    such as `model.features-16+schedule-small`, so that two different runs never share a directory.
+    Other settings are those in which `cfg` (checked) differs from what the four names alone give, told by the
+    nearest option of their group and the values beside it: `schedule-small+model.features-16`. They depend on
+    the values alone, so that two different runs never share a directory and equal ones always do.
     """
     names = {group: choices.get(group, "None") for group in IDENTITY}
     chosen = [f"{group}={option}" for group, option in names.items() if option != "None"]
-    _, defaults = compose("train", chosen)
-    groups = [
-        (group, option)
-        for group, option in choices.items()
-        if group not in IDENTITY and group not in NO_EFFECT and option != defaults.get(group)
-    ]
-    reference, _ = compose("train", [*chosen, *(f"{group}={option}" for group, option in groups)])
-    expected, asked = comparable(check(reference)), comparable(cfg)
-    keys = [key for key in asked if asked[key] != expected.get(key)]
-    component = _component([*groups, *((key, asked[key]) for key in keys if key != "seed")])
     experiment = "default" if names["experiment"] == "None" else names["experiment"]
-    middle = [experiment, names["dataset"], names["loss"], names["strategy"], *component]
-    return Path(cfg.output_root, *middle, f"seed{cfg.seed}")
+    middle = [experiment, names["dataset"], names["loss"], names["strategy"]]
+    return Path(cfg.output_root, *middle, *_component(_other_settings(cfg, chosen)), f"seed{cfg.seed}")
 
 
-def comparable(cfg: DictConfig | ListConfig) -> Flat:
-    """The settings that decide a run's result, flat: {"schedule.epochs": 300, ...}."""
-    content = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(content, dict)
-    flat = dict(_flatten(content, ""))
-    ignored = tuple(name for name in NO_EFFECT if name != "seed")
-    return {
-        key: value
-        for key, value in flat.items()
-        if key not in ignored and not key.startswith(tuple(f"{name}." for name in ignored))
-    }
+def comparable(cfg: DictConfig) -> Flat:
+    """The settings that decide a run's result, flat, as JSON: {"schedule.epochs": "300", ...}."""
+    flat = _flatten(OmegaConf.to_container(cfg, resolve=True), "")
+    ignored = tuple(f"{name}." for name in NO_EFFECT)
+    return {key: text for key, text in flat if not f"{key}.".startswith(ignored)}
 
 
 def config_digest(cfg: DictConfig) -> str:
@@ -76,16 +63,23 @@ def config_digest(cfg: DictConfig) -> str:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Be the only process that writes `folder`; `RunError` names host and process of another one that does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
+    """Be the only process that writes `folder`; `RunError` names host and process of another one that does.
+
+    The lock is the operating system's, so that it ends with the process however that ends.
+    """
     owner = folder / ".owner"
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
         lock.acquire(timeout=0)
     except Timeout as error:
         who = owner.read_text(encoding="utf-8") if owner.is_file() else "an unknown process"
         raise RunError(
             f"{folder}: another process is writing this run: {who}; wait for it or stop it"
+        ) from error
+    except OSError as error:
+        raise RunError(
+            f"{folder}: expected a folder that can be written, got: {error}; give another output_root"
         ) from error
     try:
         write_text(owner, f"host {socket.gethostname()}, process {os.getpid()}")
@@ -111,10 +105,11 @@ def check_same_config(folder: Path, cfg: DictConfig) -> None:
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    saved, asked = comparable(OmegaConf.load(path)), comparable(cfg)
-    keys = sorted(key for key in saved.keys() | asked.keys() if saved.get(key) != asked.get(key))
+    saved, asked = comparable(_read(path)), comparable(cfg)
     lines = [
-        f"  - {key}: saved {saved.get(key, 'nothing')}, asked {asked.get(key, 'nothing')}" for key in keys
+        f"  - {key}: saved {saved.get(key, 'nothing')}, asked {asked.get(key, 'nothing')}"
+        for key in sorted(saved.keys() | asked.keys())
+        if saved.get(key) != asked.get(key)
     ]
     if lines:
         raise RunError(
@@ -130,85 +125,82 @@ def save_config(folder: Path, cfg: DictConfig) -> None:
 
 
 def load_config(folder: Path) -> DictConfig:
-    """Read `config.yaml` of a run; `RunError` if `folder` is not a run directory."""
+    """Read a run's `config.yaml`; `RunError` if `folder` is no run directory or has a faulty one."""
     path = folder / "config.yaml"
     if not path.is_file():
         raise RunError(f"{folder}: expected a run directory that train.py wrote, found no config.yaml in it")
-    cfg = OmegaConf.load(path)
-    assert isinstance(cfg, DictConfig)
-    return check(cfg)
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """The content of `run.json`, empty if there is none yet."""
-    path = folder / "run.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-
-
-def update_run(folder: Path, content: Mapping[str, Any]) -> None:
-    """Merge `content` into `run.json`."""
-    write_json(folder / "run.json", {**read_run(folder), **content})
-
-
-def environment(device: str) -> dict[str, Any]:
-    """What a result depends on besides configuration and data."""
-    packages = ("torch", "pytorch-lightning", "monai", "numpy", "scipy", "edt", "hydra-core", "pandas")
-    return {
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "device": device,
-        "git_commit": _git_commit(),
-        "versions": {
-            "rwseg": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
-    }
-
-
-def _git_commit() -> str | None:
-    """Commit of this checkout, `-dirty` with uncommitted changes; None where there is no git or no checkout."""
-    here = Path(__file__).resolve().parent.parent
     try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None
+        return check(_read(path))
+    except ConfigError as error:
+        raise RunError(f"{path}: expected a configuration of this version of rwseg: {error}") from error
 
 
-def _flatten(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
+def _read(path: Path) -> DictConfig:
+    try:
+        cfg = OmegaConf.load(path)
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise RunError(f"{path}: expected a configuration in YAML, got: {error}") from error
+    if not isinstance(cfg, DictConfig):
+        raise RunError(f"{path}: expected a configuration in YAML, got a list")
+    return cfg
 
 
-def _component(settings: list[tuple[str, Any]]) -> list[str]:
-    """One name for all settings, `model.features-16+schedule.epochs-5`.
-
-    It holds only characters that need no quotes in a shell or a Hydra override. Where a value had others, or the
-    name is too long, a hash keeps it unique.
-    """
-    if not settings:
-        return []
-    plain = "+".join(f"{key}-{_text(value)}" for key, value in sorted(settings, key=lambda item: item[0]))
-    name = re.sub(r"[^A-Za-z0-9._+-]", "_", plain)
-    if name != plain or len(name) > LONGEST_COMPONENT:
-        exact = json.dumps(sorted(settings, key=lambda item: item[0]))
-        name = f"{name[:LONGEST_COMPONENT]}-{hashlib.blake2b(exact.encode(), digest_size=4).hexdigest()}"
-    return [name]
+def _flatten(content: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    if isinstance(content, Mapping) and content:
+        for key, value in content.items():
+            yield from _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, json.dumps(_plain(content), separators=(",", ":"))
 
 
-def _text(value: Any) -> str:
-    """`[32, 48]` as 32x48, `[[2, 2], [2, 1]]` as 2x2x.2x1, true, false and null as in YAML."""
+def _plain(value: Any) -> Any:
+    """2.0 as 2: which of the two a setting is depends on who wrote it, where no schema says its type."""
     if isinstance(value, list):
-        separator = "x." if any(isinstance(item, list) for item in value) else "x"
-        return separator.join(_text(item) for item in value)
-    return value if isinstance(value, str) else json.dumps(value)
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _other_settings(cfg: DictConfig, chosen: list[str]) -> list[str]:
+    """`group=option` (the nearest one) and `key=value` that give `cfg` when added to `chosen`."""
+    asked, groups = comparable(cfg), set(_reference(*chosen)[1]).difference(IDENTITY, NO_EFFECT)
+    options: list[str] = []
+    for group in sorted(groups):
+        files = sorted((CONF / group).glob("*.yaml"))
+        trials = [options, *([*options, f"{group}={file.stem}"] for file in files)]
+        if any(key.startswith(f"{group}.") for key in _differences(asked, [*chosen, *options])):
+            options = min(trials, key=lambda trial: len(_differences(asked, [*chosen, *trial])))
+    rest = _differences(asked, [*chosen, *options])
+    return [*options, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
+
+
+def _differences(asked: Flat, options: list[str]) -> Flat:
+    expected, _ = _reference(*options)
+    keys = (key for key in asked.keys() | expected.keys() if asked.get(key) != expected.get(key))
+    return {key: asked.get(key, ABSENT) for key in keys if key != "seed"}
+
+
+@cache
+def _reference(*options: str) -> tuple[Flat, Choices]:
+    cfg, choices = compose("train", list(options))
+    return comparable(typed(cfg)), choices
+
+
+def _text(value: str) -> str:
+    """JSON as a part of a file's name: words without quotes, other signs as %XX."""
+    word = re.fullmatch(r'"([A-Za-z_][\w.-]*)"', value, re.ASCII)
+    plain = word is not None and word[1] not in ("true", "false", "null")
+    if word and plain:
+        return word[1]
+    lists = (
+        quote(value, safe=",[]" + ABSENT).replace("],[", "_").replace(",", "x")
+    )  # [[2,2],[2,1]] as 2x2_2x1
+    return lists.replace("[", "").replace("]", "")
+
+
+def _component(settings: list[str]) -> list[str]:
+    """One folder name; `=` and commas would need quotes where Hydra reads it again, as in run_dir=DIR."""
+    name = "+".join(setting.replace("=", "-", 1) for setting in settings)
+    if len(name) > LONGEST_COMPONENT:
+        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+        name = f"{name[:LONGEST_COMPONENT]}-{digest}"
+    return [name] if name else []

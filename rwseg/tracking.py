@@ -26,7 +26,7 @@ class Identity:
 
 @contextmanager
 def tracked(cfg: DictConfig, identity: Identity) -> Iterator[Logger | None]:
-    """Yield the logger that `cfg.logger` names (None for csv) and end it with the run, also when training fails."""
+    """Yield the logger that `cfg.logger` names (None for csv); end it with the run, also a failing one."""
     if not cfg.logger:
         yield None
         return
@@ -38,15 +38,16 @@ def tracked(cfg: DictConfig, identity: Identity) -> Iterator[Logger | None]:
     finally:
         logger.finalize(status)
         if isinstance(logger, WandbLogger):
-            # Lightning leaves the W&B run open; the next job of a sweep in this process would go on writing to it
+            # Lightning leaves the W&B run open, and the next job of a sweep would go on writing to it
             logger.experiment.finish(exit_code=0 if status == "success" else 1)
 
 
 def wandb_logger(project: str, entity: str | None, cfg: DictConfig, identity: Identity) -> WandbLogger:
     """A W&B run whose group collects seeds: `<dataset>/<loss>/<strategy>`, name `<loss>-s<seed>`.
 
-    Its id stands in `wandb_id.txt` of the run directory, so that a resumed run goes on in the same W&B run. With
-    WANDB_MODE=offline no account is needed and `wandb sync` sends it later. Raises `RunError` without an account.
+    Its id stands in `wandb_id.txt` of the run directory, so that a resumed run goes on in the same W&B run.
+    With WANDB_MODE=offline no account is needed and `wandb sync` sends it later. Without an account W&B asks
+    for one at a terminal; elsewhere, and for whatever else keeps W&B from starting, `RunError` is raised.
     """
     import wandb
 
@@ -64,7 +65,7 @@ def wandb_logger(project: str, entity: str | None, cfg: DictConfig, identity: Id
             tags=[choices["dataset"], choices["loss"], choices["strategy"]],
             config=_plain(cfg),
         )
-    except (wandb.errors.UsageError, wandb.errors.CommError, wandb.errors.AuthenticationError) as error:
+    except wandb.errors.Error as error:  # no account, no connection, a refused setting
         raise RunError(
             f"logger=wandb: expected an account (wandb login) or offline mode, got: {error}; "
             "set WANDB_MODE=offline, or use logger=csv"

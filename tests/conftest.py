@@ -36,12 +36,18 @@ TINY = [
 """Overrides of a run that takes a second or two on the phantom."""
 
 
+@pytest.fixture(scope="session")
+def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder of prepared data for all runs that do not test the preparation itself."""
+    return tmp_path_factory.mktemp("prepared")
+
+
 @pytest.fixture
-def tiny(phantom_root: Path, tmp_path: Path) -> list[str]:
-    """Overrides of `TINY` with all folders in `tmp_path`."""
+def tiny(phantom_root: Path, prepared_root: Path, tmp_path: Path) -> list[str]:
+    """Overrides of `TINY` with the run's own folder in `tmp_path`."""
     return [
         *TINY,
         f"dataset.root={phantom_root}",
         f"output_root={tmp_path / 'outputs'}",
-        f"prepared_root={tmp_path / 'prepared'}",
+        f"prepared_root={prepared_root}",
     ]

@@ -1,4 +1,4 @@
-"""Whole runs on a tiny phantom: what they leave behind, and that nothing is lost when they are interrupted."""
+"""Whole runs on a tiny phantom: what they leave behind, and that interruptions lose nothing."""
 
 import json
 import os
@@ -197,9 +197,8 @@ def test_killed_in_the_middle_of_an_epoch_a_run_ends_with_the_same_weights(
 
 
 def test_two_trainings_started_together_share_the_preparation(tiny: list[str], tmp_path: Path) -> None:
-    processes = [
-        start([*tiny, f"loss={loss}", "schedule.epochs=1"], tmp_path) for loss in ("rrw", "rw_boundary")
-    ]
+    own = [*tiny, f"prepared_root={tmp_path / 'prepared'}", "schedule.epochs=1"]
+    processes = [start([*own, f"loss={loss}"], tmp_path) for loss in ("rrw", "rw_boundary")]
     outputs = [process.communicate(timeout=200)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
     prepared = [path for path in (tmp_path / "prepared").iterdir() if path.is_dir()]
@@ -290,21 +289,21 @@ def test_an_empty_validation_split_is_said(tiny: list[str], phantom_root: Path, 
         run([*tiny, "dataset=acdc", "model=small", "schedule=small", f"dataset.root={even}"])
 
 
-def evaluate(folder: Path, tmp_path: Path, *overrides: str) -> Path:
+def evaluate(folder: Path, prepared: Path, *overrides: str) -> Path:
     from rwseg.config import EvaluateConfig
     from rwseg.evaluation import evaluate_run
 
     cfg, _ = compose(
-        "evaluate", [f"run_dir={folder}", "trainer=cpu", f"prepared_root={tmp_path / 'prepared'}", *overrides]
+        "evaluate", [f"run_dir={folder}", "trainer=cpu", f"prepared_root={prepared}", *overrides]
     )
     return evaluate_run(check(cfg, EvaluateConfig))
 
 
 def test_evaluation_repeats_the_runs_own_metrics_and_keeps_the_geometry(
-    tiny: list[str], tmp_path: Path, phantom_root: Path
+    tiny: list[str], prepared_root: Path, phantom_root: Path
 ) -> None:
     folder = run([*tiny, "schedule.epochs=2", "schedule.batches_per_epoch=20"])
-    results = evaluate(folder, tmp_path, "overlays=2")
+    results = evaluate(folder, prepared_root, "overlays=2")
     assert results == folder / "evaluation" / "val"
     assert (results / "cases.csv").read_text() == (folder / "metrics" / "cases.csv").read_text()
     assert len(list((results / "overlays").glob("*.png"))) == 2
@@ -325,32 +324,34 @@ def test_evaluation_repeats_the_runs_own_metrics_and_keeps_the_geometry(
 
 
 def test_evaluation_of_other_splits_checkpoints_and_data(
-    tiny: list[str], tmp_path: Path, phantom_root: Path
+    tiny: list[str], tmp_path: Path, prepared_root: Path, phantom_root: Path
 ) -> None:
     folder = run(["dataset=acdc", "model=small", "schedule=small", *tiny, "schedule.epochs=1"])
-    assert evaluate(folder, tmp_path, "split=train", "checkpoint=best", "overlays=0").name == "train-best"
+    assert evaluate(folder, prepared_root, "split=train", "checkpoint=best", "overlays=0").name == "train-best"
     other = tmp_path / "elsewhere"
     shutil.copytree(phantom_root, other)
     shutil.rmtree(other / "training" / "patient001")
-    results = evaluate(folder, tmp_path, f"dataset.root={other}", "overlays=0", "missed=diagonal")
+    results = evaluate(folder, prepared_root, f"dataset.root={other}", "overlays=0", "missed=diagonal")
     assert results.name == "val-elsewhere"
     assert len(list((results / "predictions").iterdir())) == 2
     assert pd.read_csv(results / "cases.csv")["hausdorff_mm"].notna().all()
     with pytest.raises(DataError, match="the split 'test' is empty"):
-        evaluate(folder, tmp_path, "split=test")
+        evaluate(folder, prepared_root, "split=test")
 
 
-def test_evaluation_refuses_what_is_no_run_or_another_checkpoint(tiny: list[str], tmp_path: Path) -> None:
+def test_evaluation_refuses_what_is_no_run_or_another_checkpoint(
+    tiny: list[str], tmp_path: Path, prepared_root: Path
+) -> None:
     with pytest.raises(RunError, match=r"expected a run directory .* found no config\.yaml"):
-        evaluate(tmp_path, tmp_path)
+        evaluate(tmp_path, prepared_root)
     folder = run([*tiny, "schedule.epochs=1"])
     other = run([*tiny, "schedule.epochs=1", "model.features=6"])
     shutil.copy(other / "checkpoints" / "last.ckpt", folder / "checkpoints" / "last.ckpt")
     with pytest.raises(RunError, match="expected a checkpoint of this run's configuration"):
-        evaluate(folder, tmp_path)
+        evaluate(folder, prepared_root)
     (folder / "checkpoints" / "last.ckpt").unlink()
     with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint, found no file"):
-        evaluate(folder, tmp_path)
+        evaluate(folder, prepared_root)
 
 
 def test_the_checkpoint_carries_the_configurations_digest(tiny: list[str]) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rwseg.data.case import Case, Dataset
 from rwseg.data.nifti import LoadedCase, read_case
@@ -19,7 +20,7 @@ from rwseg.errors import DataError
 from rwseg.files import building, save_array, write_json
 from rwseg.progress import track
 
-FORMAT = 1
+FORMAT = 2
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
 
 MOST_FAULTS = 20
@@ -28,9 +29,8 @@ MOST_FAULTS = 20
 def prepare(dataset: Dataset, root: Path, prepared_root: Path, zoom: float) -> Prepared:
     """Return the prepared form of the dataset at `root`, making it below `prepared_root` unless it is there.
 
-    `zoom` scales the in-plane size (0.5 halves the resolution). Images are standardised per volume and
-    channel, `(x - mean) / (std + 1e-8)`. Raises `DataError` that lists every faulty case, or says that the
-    disk is full.
+    `zoom` scales the in-plane size (0.5 halves the resolution); images are standardised after it. Raises
+    `DataError` that lists every faulty case, or says that the disk is full.
     """
     cases = dataset.load(root)
     _check_names(dataset, cases, root)
@@ -41,6 +41,14 @@ def prepare(dataset: Dataset, root: Path, prepared_root: Path, zoom: float) -> P
             if temporary is not None:
                 _build(dataset, cases, root, zoom, digest, temporary)
     return open_prepared(folder, root)
+
+
+def standardise(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """`(x - mean) / (std + 1e-8)` over each channel of a volume `(C, Z, H, W)`, as nnU-Net does it."""
+    mean = image.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
+    std = image.std(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
+    standard: NDArray[np.float32] = ((image - mean) / (std + 1e-8)).astype(np.float32)
+    return standard
 
 
 def _check_names(dataset: Dataset, cases: list[Case], root: Path) -> None:
@@ -99,10 +107,8 @@ def _report(dataset: Dataset, root: Path, faults: list[str], cases: list[Case]) 
 def _store(case: Case, loaded: LoadedCase, root: Path, zoom: float, num_classes: int, folder: Path) -> Entry:
     depth, height, width = loaded.image.shape[1:]
     size = plane_size((height, width), zoom)
-    image = resample_image(loaded.image, size)
-    mean = image.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
-    std = image.std(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
-    save_array(folder / "image" / f"{case.name}.npy", ((image - mean) / (std + 1e-8)).astype(np.float32))
+    image = standardise(resample_image(loaded.image, size))
+    save_array(folder / "image" / f"{case.name}.npy", image)
     voxels: tuple[int, ...] = ()
     if loaded.label is not None:
         label = resample_labels(loaded.label, size, num_classes)

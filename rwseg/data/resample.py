@@ -5,10 +5,17 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
+TIE = 1e-3
+"""Added to the share of the nearest pixel's class. Straight edges give exact ties, 4 % of ACDC's foreground
+at half size; the lower class would win them all and shrink the LV by 2.7 % instead of 0.7 %."""
+
 
 def plane_size(shape: tuple[int, int], zoom: float) -> tuple[int, int]:
-    """Size of a `(H, W)` plane after scaling by `zoom`, at least one pixel per axis."""
-    height, width = (max(1, round(size * zoom)) for size in shape)
+    """Size of a `(H, W)` plane after scaling by `zoom`, at least two pixels per axis.
+
+    PyTorch's antialiased interpolation returns wrong values at an output width of one (2.13, on a CPU).
+    """
+    height, width = (max(2, round(size * zoom)) for size in shape)
     return height, width
 
 
@@ -24,12 +31,13 @@ def resample_image(image: NDArray[np.float32], size: tuple[int, int]) -> NDArray
 def resample_labels(labels: NDArray[np.uint8], size: tuple[int, int], num_classes: int) -> NDArray[np.uint8]:
     """Each output pixel takes the class of the largest share in it: `(Z, H, W)` to `(Z, *size)`.
 
-    Shares are weighted as `resample_image` weights intensities, so image and labels keep fitting each other.
+    Shares are weighted as `resample_image` weights intensities, so image and labels keep fitting each other;
+    between equal shares the class of the nearest input pixel wins.
     """
     if labels.shape[-2:] == size:
         return labels
     one_hot = F.one_hot(torch.from_numpy(labels).long(), num_classes)  # (Z, H, W, K)
-    shares = F.interpolate(
-        one_hot.permute(0, 3, 1, 2).float(), size=size, mode="bilinear", antialias=True, align_corners=False
-    )  # (Z, K, h, w)
-    return shares.argmax(dim=1).to(torch.uint8).numpy()
+    one_hot = one_hot.permute(0, 3, 1, 2).float()
+    shares = F.interpolate(one_hot, size=size, mode="bilinear", antialias=True, align_corners=False)
+    nearest = F.interpolate(one_hot, size=size, mode="nearest-exact")
+    return (shares + TIE * nearest).argmax(dim=1).to(torch.uint8).numpy()

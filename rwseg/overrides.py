@@ -1,0 +1,79 @@
+"""What is wrong with the overrides of a command line, in one line each, with what was probably meant."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+from rwseg.config import CONF, Choices
+from rwseg.keys import suggestion
+
+UNTYPED = ("loss.", "logger.", "strategy.partner.")
+"""Settings that the schema leaves to the chosen file: their types are those of the file's values."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An override with one value: itself, or one of those that it sweeps over."""
+
+    override: Override
+    text: str
+
+    @property
+    def key(self) -> str:
+        """`loss` or `schedule.epochs`."""
+        return self.override.key_or_group
+
+    @property
+    def option(self) -> str:
+        """The value as text."""
+        sweep = self.override.is_sweep_override()
+        return self.text.partition("=")[2] if sweep else str(self.override.value())
+
+
+def form_faults(setting: Setting, defaults: Choices) -> Iterator[str]:
+    """Removals, and groups that are added instead of chosen."""
+    override, key = setting.override, setting.key
+    if override.is_delete():
+        yield f"'{setting.text}': nothing can be removed, every setting is needed; give {key} another value"
+    elif key in defaults and (override.is_add() or override.is_force_add() or override.package):
+        yield f"'{setting.text}': a group is chosen as {key}=OPTION, without + and @"
+
+
+def option_faults(setting: Setting) -> Iterator[str]:
+    """An option that its group does not have."""
+    options = sorted(file.stem for file in (CONF / setting.key).glob("*.yaml"))
+    if setting.option not in options:
+        near = suggestion(setting.option, options)
+        yield f"'{setting.text}': expected one of {', '.join(options)}{near}"
+
+
+def key_faults(setting: Setting, known: list[str], choices: Choices) -> Iterator[str]:
+    """A key that the chosen options do not have, or that is no setting but a group of them."""
+    key = setting.key.replace("/", ".")
+    parent = key.rpartition(".")[0]
+    children = [name for name in known if name.rpartition(".")[0] == key]
+    if key not in known:
+        siblings = [name for name in known if name.rpartition(".")[0] == parent]
+        settings = ", ".join(name for name in siblings if not name.endswith("._target_")) or "no settings"
+        owner = f"{parent}={choices[parent]}" if parent in choices else parent
+        hint = f"; {owner} takes {settings}" if parent in known else ""
+        yield f"unknown key '{key}' in '{setting.text}'{suggestion(key, [*choices, *known]) or hint}"
+    elif children:
+        yield f"'{setting.text}': expected a value for one of {', '.join(children)}"
+
+
+def kind_faults(setting: Setting, base: DictConfig, cfg: DictConfig) -> Iterator[str]:
+    """A value of another type than the chosen file gives it in `base`, where no schema says the type."""
+    if not setting.key.startswith(UNTYPED):
+        return
+    given, own = OmegaConf.select(cfg, setting.key), OmegaConf.select(base, setting.key)
+    if own is not None and _kind(given) != _kind(own):
+        yield f"{setting.key}: expected {_kind(own)} such as {own}, got {given!r}"
+
+
+def _kind(value: Any) -> str:
+    kinds: Mapping[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
+    return kinds.get(type(value), type(value).__name__)

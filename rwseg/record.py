@@ -1,0 +1,89 @@
+"""run.json: what a run says about itself while it runs and afterwards."""
+
+import json
+import os
+import platform
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rwseg import __version__
+from rwseg.config import Choices
+from rwseg.data.store import Prepared
+from rwseg.errors import RunError
+from rwseg.files import write_json
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """The content of `run.json`, empty if there is none yet; `RunError` if it is damaged."""
+    path = folder / "run.json"
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise RunError(f"{path}: expected JSON, got: {error}; start over with force=true") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: expected a JSON object, got {content!r}; start over with force=true")
+    return content
+
+
+def update_run(folder: Path, content: Mapping[str, Any]) -> None:
+    """Merge `content` into `run.json`."""
+    write_json(folder / "run.json", {**read_run(folder), **content})
+
+
+@contextmanager
+def recorded(folder: Path, device: str, choices: Choices, data: Prepared) -> Iterator[None]:
+    """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up."""
+    before = float(read_run(folder).get("seconds", 0.0))
+    started = time.perf_counter()
+    facts = {"choices": choices, "data_digest": data.digest, "split_digest": data.split_digest()}
+    update_run(folder, {"status": "running", "reason": None, **environment(device), **facts})
+    status, reason = "interrupted", None
+    try:
+        yield
+        status = "finished"
+    except Exception as error:
+        status, reason = "failed", f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        seconds = round(before + time.perf_counter() - started, 2)
+        update_run(folder, {"status": status, "reason": reason, "seconds": seconds})
+
+
+def environment(device: str) -> dict[str, Any]:
+    """What a result depends on besides configuration and data."""
+    packages = ("torch", "pytorch-lightning", "monai", "numpy", "scipy", "edt", "hydra-core", "pandas")
+    return {
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "device": device,
+        "git_commit": _git_commit(),
+        "versions": {
+            "rwseg": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+    }
+
+
+def _git_commit() -> str | None:
+    """Commit of this checkout, `-dirty` with uncommitted changes; None without git or a checkout."""
+    here = Path(__file__).resolve().parent.parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

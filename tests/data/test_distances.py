@@ -1,0 +1,73 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from small_dataset import Source, write_dataset
+
+from rwseg.data.distances import KIND_OF_MAP, ensure_distances
+from rwseg.data.prepare import prepare
+from rwseg.data.store import Entry, Prepared
+from rwseg.errors import DataError
+
+
+def inside(label: NDArray[np.uint8], entry: Entry) -> NDArray[np.float64]:
+    """By SciPy: mm to the nearest voxel of another class."""
+    distance = np.zeros(label.shape)
+    for k in np.unique(label):
+        distance[label == k] = distance_transform_edt(label == k, sampling=entry.spacing)[label == k]
+    return distance
+
+
+def signed(label: NDArray[np.uint8], entry: Entry) -> NDArray[np.float64]:
+    """By SciPy: minus the distance inside each class, plus outside; 0 for an absent class."""
+    channels = np.zeros((4, *label.shape))
+    for k in np.unique(label):
+        outside = distance_transform_edt(label != k, sampling=entry.spacing)
+        channels[k] = outside - distance_transform_edt(label == k, sampling=entry.spacing)
+    return channels
+
+
+@pytest.mark.parametrize("zoom", [1.0, 0.5])
+def test_distances_are_those_of_the_volume_in_mm(tmp_path: Path, sources: list[Source], zoom: float) -> None:
+    prepared = prepare(write_dataset(tmp_path, sources), tmp_path, tmp_path / "prepared", zoom)
+    for name, reference in (("rrw", inside), ("boundary", signed)):
+        ensure_distances(prepared, name)
+        for entry in prepared.entries:
+            found = prepared.distance(KIND_OF_MAP[name], entry)
+            label = np.asarray(prepared.label(entry))
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found, reference(label, entry), rtol=1e-5)
+
+
+def test_distances_are_made_once_and_only_those_asked_for(small: Prepared) -> None:
+    for without in (None, "active_contour"):
+        ensure_distances(small, without)
+    assert not any((small.folder / kind).exists() for kind in KIND_OF_MAP.values())
+    ensure_distances(small, "rrw")
+    made = {path: path.stat().st_mtime_ns for path in (small.folder / "inside").iterdir()}
+    assert sorted(path.name for path in made) == [f"case{i}.npy" for i in range(4)]
+    ensure_distances(small, "rrw")
+    assert {path: path.stat().st_mtime_ns for path in (small.folder / "inside").iterdir()} == made
+    assert not (small.folder / "signed").exists()
+
+
+def test_volumes_without_a_label_are_left_out(small: Prepared) -> None:
+    first, *others = small.entries
+    ensure_distances(replace(small, entries=(replace(first, has_label=False), *others)), "rrw")
+    assert {path.stem for path in (small.folder / "inside").iterdir()} == {"case1", "case2", "case3"}
+
+
+def test_a_failure_in_the_middle_leaves_nothing_half_made(small: Prepared) -> None:
+    path = small.folder / "label" / "case2.npy"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
+    before = sorted(path.name for path in small.folder.iterdir())
+    with pytest.raises(DataError, match=r"case2\.npy: expected a prepared array"):
+        ensure_distances(small, "boundary")
+    assert sorted(path.name for path in small.folder.iterdir()) == [".signed.lock", *before]
+    path.write_bytes(content)
+    ensure_distances(small, "boundary")
+    assert small.distance("signed", small.entries[2]).shape == (4, *small.entries[2].shape)

@@ -1,0 +1,249 @@
+"""The door of the commands: what it refuses, in which words, and with which exit status."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from rwseg import cli
+from rwseg.config import CONF, Choices
+from rwseg.errors import ConfigError, DataError
+
+ROOT = CONF.parent
+
+Task = Callable[[DictConfig, Choices], None]
+
+
+def start(command: str, *arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("RWSEG_")}
+    line = [sys.executable, str(ROOT / f"{command}.py"), *arguments]
+    return subprocess.run(line, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run `main(task, "train")` in an empty folder with a command line; returns the exit status."""
+
+    def run(task: Task, *arguments: str) -> int:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
+        monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
+        try:
+            cli.main(task, "train")
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        return 0
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("los=rrw", "unknown key 'los' in 'los=rrw'; did you mean 'loss'?"),
+        ("+los=rrw", "unknown key 'los' in '+los=rrw'; did you mean 'loss'?"),
+        ("++los=rrw", "unknown key 'los' in '++los=rrw'; did you mean 'loss'?"),
+        ("-m los=rrw,ce", "unknown key 'los' in 'los=rrw'; did you mean 'loss'?"),
+        ("experimant=acdc_small", "did you mean 'experiment'?"),
+        ("schedule.epoch=3", "'schedule.epoch' in 'schedule.epoch=3'; did you mean 'schedule.epochs'?"),
+        ("+schedule.epoch=3", "did you mean 'schedule.epochs'?"),
+        ("++schedule.epoch=3", "did you mean 'schedule.epochs'?"),
+        ("schedul.epochs=3", "did you mean 'schedule.epochs'?"),
+        ("epochs=3", "did you mean 'schedule.epochs'?"),
+        ("-m seed=0,1 schedule.epoch=3", "did you mean 'schedule.epochs'?"),
+        ("los=ce schedule.epoch=3", "in 'los=ce'; did you mean 'loss'?\nunknown key 'schedule.epoch' in"),
+        ("loss=rwr", "'loss=rwr': expected one of ce, dice, "),
+        ("loss=rwr", "did you mean 'rrw'?"),
+        ("-m loss=rrw,rwr", "'loss=rwr': expected one of"),
+        ("loss=null", "'loss=null': expected one of"),
+        ("loss=[rrw,ce]", "'loss=[rrw,ce]': expected one of"),
+        ("experiment=acdc_smal", "did you mean 'acdc_small'?"),
+        ("schedule={epochs:3}", "expected one of acdc, phantom, small"),
+        ("loss=rrw loss.rectify=true", "'loss.rectify' in 'loss.rectify=true'; loss=rrw takes no settings"),
+        ("loss=rrw ++loss.rectify=true", "unknown key 'loss.rectify'"),
+        ("loss=rw_boundary loss.rectifi=true", "did you mean 'loss.rectify'?"),
+        ("loss=rw_boundary loss.gamma=2", "loss=rw_boundary takes loss.region_map, loss.rectify"),
+        ("-m loss=rw_boundary,rrw loss.rectify=true", "loss=rrw takes no settings"),
+        ("logger.project=mine", "in 'logger.project=mine'; logger=csv takes no settings"),
+        ("strategy.partner.gamma=2", "strategy.partner takes no settings"),
+        ("strategy.mode=equall", "got equall; did you mean 'equal'?"),
+        ("loss=focal loss.gamma=two", "loss.gamma: expected a number such as 2.0, got 'two'"),
+        ("loss=rw_boundary loss.rectify=1", "loss.rectify: expected true or false such as False, got 1"),
+        ("loss=rw_boundary loss.region_map=3", "loss.region_map: expected a text such as boundary, got 3"),
+        ("+loss=ce", "'+loss=ce': a group is chosen as loss=OPTION, without + and @"),
+        ("loss@other=ce", "'loss@other=ce': a group is chosen as loss=OPTION"),
+        ("+experiment=acdc_small", "a group is chosen as experiment=OPTION"),
+        ("~loss", "'~loss': nothing can be removed"),
+        ("~seed", "'~seed': nothing can be removed, every setting is needed; give seed another value"),
+        ("evaluation=3", "'evaluation=3': expected a value for one of evaluation.every"),
+        ("seed", "Error parsing override 'seed'"),
+        ("loss=rrw,ce", "'loss=rrw,ce': expected one value, got several; add -m"),
+        ("-m seed=interval(0,1)", "Can only enumerate CHOICE and RANGE sweeps"),
+        ("-m loss=glob(z*)", "'loss=glob(z*)': expected at least one value, got none"),
+        ("+seed=1", "Could not append to config. An item is already at 'seed'"),
+        ("hydra.foo=1", "Could not override 'hydra.foo'"),
+        ("seed=-1 model.norm=none", "seed: expected 0 to 4294967295, got -1\n  - model.norm: expected"),
+        ("-m seed=1,-2", "seed=-2: the configuration does not fit together"),
+        ("-m loss=rrw,ce strategy=alone,equal_ce", "loss=ce strategy=equal_ce: the configuration does"),
+    ],
+)  # fmt: skip
+def test_refused_by_the_preflight(arguments: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        cli.preflight("train", arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "run_dir: expected a directory that train.py wrote, such as outputs/"),
+        ("rundir=x", "unknown key 'rundir' in 'rundir=x'; did you mean 'run_dir'?"),
+        ("run_dir=x +datset.root=y", "did you mean 'dataset.root'?"),
+        ("run_dir=x dataset=acdc", "'dataset=acdc': expected a value for one of dataset.root"),
+        ("run_dir=x loss=ce", "unknown key 'loss'"),
+        ("run_dir=x split=tran", "did you mean 'train'?"),
+        ("run_dir=x trainer=gpuu", "'trainer=gpuu': expected one of auto, cpu, gpu; did you mean 'gpu'?"),
+    ],
+)
+def test_refused_by_the_preflight_of_an_evaluation(arguments: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        cli.preflight("evaluate", arguments.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("train", ""),
+        ("train", "experiment=acdc_small loss=rw_boundary loss.rectify=true seed=3"),
+        ("train", "++seed=3 hydra.job.chdir=false"),
+        ("train", "loss=focal loss.gamma=3"),
+        ("train", "strategy=equal_ce strategy.partner._target_=rwseg.losses.DiceLoss"),
+        ("train", "logger=wandb logger.entity=us"),
+        ("train", "-m loss=glob(rw*) seed=range(0,2)"),
+        ("train", "-m loss=choice(rrw,ce)"),
+        ("train", "--cfg job strategy.mode=equal"),  # shown as it is
+        ("train", "--help los=rrw"),
+        ("evaluate", "run_dir=x split=test dataset.root=y missed=diagonal"),
+        ("evaluate", "--cfg job"),
+    ],
+)
+def test_let_through_by_the_preflight(command: str, arguments: str) -> None:
+    cli.preflight(command, arguments.split())
+
+
+def test_a_wrong_argument_in_a_sweep_is_said_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        cli.preflight("train", ["-m", "seed=0,1,2", "schedule.epoch=3"])
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_running_hydra_application_keeps_its_own_state() -> None:
+    assert not GlobalHydra.instance().is_initialized()
+    cli.compose("train", [])
+    assert not GlobalHydra.instance().is_initialized()
+    marker = object()
+    GlobalHydra.instance().hydra = marker  # type: ignore[assignment]
+    try:
+        cli.compose("train", [])
+        with pytest.raises(ConfigError):
+            cli.compose("train", ["nothing=1"])
+        assert GlobalHydra.instance().hydra is marker
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def test_the_task_gets_the_checked_configuration_and_the_choices(call: Callable[..., int]) -> None:
+    seen: list[tuple[DictConfig, Choices]] = []
+
+    def task(cfg: DictConfig, choices: Choices) -> None:
+        seen.append((cfg, choices))
+
+    assert call(task, "loss=ce", "schedule.learning_rate=1") == 0
+    ((cfg, choices),) = seen
+    assert choices["loss"] == "ce"
+    assert isinstance(cfg.schedule.learning_rate, float)
+    assert cfg.keys() == cli.compose("train", [])[0].keys()
+
+
+def test_errors_of_the_task_end_with_status_2_and_one_message(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def task(cfg: DictConfig, choices: Choices) -> None:
+        raise DataError("faulty: patient007")
+
+    assert call(task) == 2
+    assert capsys.readouterr() == ("", "train.py: faulty: patient007\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss._target_=rwseg.losses.NoSuchLoss"], "NoSuchLoss"),
+        (["loss=rw_boundary", "loss.region_map=bondary"], "bondary"),
+    ],
+)
+def test_an_object_that_cannot_be_built_ends_with_status_2(
+    overrides: list[str], message: str, call: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(lambda cfg, _: instantiate(cfg.loss), *overrides) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("train.py: ")
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_other_errors_are_not_swallowed(call: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def task(cfg: DictConfig, choices: Choices) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")  # else Hydra prints the traceback and ends with status 1
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        call(task)
+
+
+def test_a_failing_job_does_not_stop_a_sweep(
+    call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    done: list[int] = []
+
+    def task(cfg: DictConfig, choices: Choices) -> None:
+        if cfg.seed == 1:
+            raise DataError("faulty: patient007")
+        done.append(cfg.seed)
+
+    assert call(task, "-m", "seed=0,1,2") == 2
+    assert done == [0, 2]
+    error = capsys.readouterr().err
+    assert error == "train.py: 1 of the sweep's jobs failed:\nseed=1: faulty: patient007\n"
+    assert [path.name for path in tmp_path.rglob("*")] == ["outputs", "multirun.yaml"]
+
+
+def test_show_the_configuration_in_an_empty_folder(tmp_path: Path) -> None:
+    shown = start("train", "--cfg", "job", "--resolve", "dataset=acdc", folder=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert OmegaConf.create(shown.stdout) == OmegaConf.create(
+        OmegaConf.to_container(cli.compose("train", ["dataset=acdc"])[0], resolve=True)
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_in_an_empty_folder(tmp_path: Path) -> None:
+    shown = start("evaluate", "--help", folder=tmp_path)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("python evaluate.py run_dir=DIR")
+    assert "trainer: auto, cpu, gpu" in shown.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mistyped_key_ends_the_command_with_status_2(tmp_path: Path) -> None:
+    refused = start("train", "+los=rrw", folder=tmp_path)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "train.py: unknown key 'los' in '+los=rrw'; did you mean 'loss'?\n"
+    assert not list(tmp_path.iterdir())

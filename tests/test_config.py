@@ -1,0 +1,207 @@
+"""The schema and the rules of a configuration: what is refused, in which words."""
+
+import re
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from rwseg.cli import compose
+from rwseg.config import EvaluateConfig, TrainConfig, check, typed
+from rwseg.errors import ConfigError
+from rwseg.keys import keys_of, suggestion
+
+SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig}
+
+
+def composed(command: str, overrides: list[str]) -> DictConfig:
+    cfg, _ = compose(command, overrides if command == "train" else ["run_dir=somewhere", *overrides])
+    return cfg
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["schedule.epochs=0"], "schedule.epochs: expected a number above 0, got 0"),
+        (["schedule.batches_per_epoch=-1"], "schedule.batches_per_epoch: expected a number above 0"),
+        (["schedule.learning_rate=nan"], "schedule.learning_rate: expected a number above 0, got nan"),
+        (["schedule.learning_rate=inf"], "schedule.learning_rate: expected a number above 0, got inf"),
+        (["schedule.clip_norm=0"], "schedule.clip_norm: expected a number above 0"),
+        (["schedule.weight_decay=-1e-5"], "schedule.weight_decay: expected 0 or more"),
+        (["schedule.weight_decay=inf"], "schedule.weight_decay: expected 0 or more, got inf"),
+        (["schedule.poly_power=-1"], "schedule.poly_power: expected 0 or more"),
+        (["schedule.foreground=1.5"], "schedule.foreground: expected 0 to 1, got 1.5"),
+        (["dataset.batch_size=0"], "dataset.batch_size: expected a number above 0"),
+        (["dataset.zoom=0"], "dataset.zoom: expected a number above 0"),
+        (["dataset.zoom=2"], "dataset.zoom: expected 0 to 1, got 2.0"),
+        (["dataset.patch_size=[64]"], "dataset.patch_size: expected [height, width], got [64]"),
+        (["dataset.patch_size=[64,60]"], "dataset.patch_size[1]=60: expected a multiple of 8"),
+        (["dataset.patch_size=[0,64]"], "dataset.patch_size[0]=0: expected a multiple of 8"),
+        (["dataset.patch_size=[8,8]"], "model.pools leaves one pixel of it"),
+        (["dataset.patch_size=[8,8]", "model.norm=batch", "dataset.batch_size=1"], "leaves one pixel"),
+        (["model.pools=[]"], "model.pools: expected kernels [2, 2], [2, 1] or [1, 2], at least one"),
+        (["model.pools=[[2,2],[1,1]]"], "model.pools: expected kernels"),
+        (["model.pools=[[3,2]]"], "model.pools: expected kernels"),
+        (["model.pools=[[2]]"], "model.pools: expected kernels"),
+        (["model.features=0"], "model.features: expected a number above 0"),
+        (["model.max_features=8"], "model.max_features: expected 12 or more, got 8"),
+        (["model.convs_per_stage=0"], "model.convs_per_stage: expected a number above 0"),
+        (
+            ["model.norm=instanc"],
+            "expected one of instance, batch, got instanc; did you mean 'instance'?",
+        ),
+        (["evaluation.every=0"], "evaluation.every: expected a number above 0"),
+        (["evaluation.missed=zero"], "evaluation.missed: expected one of nan, diagonal, got zero"),
+        (["seed=-1"], "seed: expected 0 to 4294967295, got -1"),
+        (["seed=4294967296"], "seed: expected 0 to 4294967295"),
+        (["trainer.accelerator=tpu"], "trainer.accelerator: expected one of auto, cpu, gpu, got tpu"),
+        (["trainer.precision=16"], "trainer.precision: expected one of auto, 32-true, 16-mixed, bf16-mixed"),
+        (["trainer=cpu", "trainer.precision=16-mixed"], "precision 16-mixed needs a GPU"),
+        (
+            ["strategy.mode=equall"],
+            "one of alone, equal, gradual, got equall; did you mean 'equal'?",
+        ),
+        (
+            ["strategy.mode=equal"],
+            "expected a strategy.partner, got none; choose strategy=equal_dice",
+        ),
+        (["strategy=equal_ce", "strategy.mode=alone"], "strategy.mode=alone: expected no strategy.partner"),
+        (["strategy=equal_ce", "loss=ce"], "combines a region-wise loss with a partner, got the loss rwseg"),
+        (["strategy=gradual_ce", "strategy.alpha_step=-1"], "strategy.alpha_step: expected 0 or more"),
+        (["strategy=gradual_ce", "strategy.alpha_floor=2"], "strategy.alpha_floor: expected 0 to 1"),
+        (
+            ["strategy=equal_ce", "strategy.partner=dice"],
+            "strategy.partner: expected a loss, given by",
+        ),
+    ],
+)
+def test_broken_rules_of_training(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        check(composed("train", overrides))
+    assert len(str(caught.value).splitlines()) == 2  # the one rule and nothing that follows from it
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["split=tran"], "split: expected one of train, val, test, got tran; did you mean 'train'?"),
+        (["split=null"], "split: "),
+        (["checkpoint=bst"], "checkpoint: expected one of last, best, got bst; did you mean 'best'?"),
+        (["missed=zero"], "missed: expected one of nan, diagonal, null, got zero"),
+        (["overlays=-1"], "overlays: expected 0 or more, got -1"),
+        (["name=.."], "name: expected a plain folder name"),
+        (["name=a/b"], "name: expected a plain folder name"),
+        (["trainer.accelerator=tpu"], "trainer.accelerator: expected one of auto, cpu, gpu, got tpu"),
+        (["trainer=cpu", "trainer.precision=16-mixed"], "precision 16-mixed needs a GPU"),
+    ],
+)
+def test_broken_rules_of_evaluation(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check(composed("evaluate", overrides), EvaluateConfig)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["schedule.foreground=0", "schedule.weight_decay=0", "dataset.zoom=1", "seed=4294967295"],
+        ["evaluation.every=1000"],  # the last epoch is always validated
+        ["dataset.patch_size=[8,16]"],
+        ["dataset.patch_size=[8,8]", "model.norm=batch"],
+        ["dataset.patch_size=[64,20]", "model.pools=[[2,2],[2,1],[2,2]]"],
+        ["trainer=cpu", "trainer.precision=bf16-mixed"],
+        ["strategy=gradual_ce", "strategy.partner._target_=rwseg.losses.FocalLoss"],
+        ["loss=rw_boundary", "loss.rectify=true", "strategy=equal_dice"],
+    ],
+)
+def test_the_limits_themselves_are_allowed(overrides: list[str]) -> None:
+    check(composed("train", overrides))
+
+
+def test_all_broken_rules_are_listed_together() -> None:
+    overrides = ["seed=-1", "model.norm=none", "schedule.epochs=0", "dataset.patch_size=[63,62]"]
+    with pytest.raises(ConfigError) as caught:
+        check(composed("train", overrides))
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "the configuration does not fit together:"
+    keys = sorted(line.split(":")[0].split("=")[0].strip(" -") for line in lines[1:])
+    assert keys == sorted(
+        ["dataset.patch_size[0]", "dataset.patch_size[1]", "model.norm", "schedule.epochs", "seed"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("schedule.epochs=many", "schedule.epochs: Value 'many' of type 'str' could not be converted to Int"),
+        ("schedule.epochs=2.5", "schedule.epochs: Value '2.5'"),
+        ("schedule.epochs=[2]", "schedule.epochs: "),
+        ("seed=null", "seed: Incompatible value 'None' for field of type 'int'"),
+        ("augment.flips=perhaps", "augment.flips: Value 'perhaps' is not a valid bool"),
+        ("model.pools=[[2,x]]", "model.pools[0]: Value 'x' (str) is incompatible with type hint 'int'"),
+        ("dataset.root=${oc.env:NOT_SET_ANYWHERE}", "Environment variable 'NOT_SET_ANYWHERE' not found"),
+        ("output_root=${nowhere}", "output_root: Interpolation key 'nowhere' not found"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_under_their_name(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check(composed("train", [override]))
+
+
+def test_missing_values_are_named_with_what_to_give() -> None:
+    cfg, _ = compose("evaluate", [])
+    with pytest.raises(ConfigError, match=r"^run_dir: expected a directory .* got none; give run_dir="):
+        check(cfg, EvaluateConfig)
+    with pytest.raises(ConfigError, match=r"seed: expected a value, got none; give seed=\.\.\.$"):
+        check(composed("train", ["seed=???"]))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"schedul": {}}, "unknown key 'schedul'; did you mean 'schedule'?"),
+        ({"schedule": {"epoch": 3}}, "unknown key 'schedule.epoch'; did you mean 'schedule.epochs'?"),
+        ({"epochs": 3}, "unknown key 'epochs'; did you mean 'schedule.epochs'?"),
+        ({"qqqq": 3}, "unknown key 'qqqq'"),
+    ],
+)
+def test_a_configuration_from_elsewhere_may_not_hold_unknown_keys(
+    content: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        check(OmegaConf.create(content))
+
+
+def test_check_resolves_types_and_leaves_its_argument_alone() -> None:
+    cfg = composed("train", ["schedule.learning_rate=1", "dataset.root=${output_root}/x"])
+    before = OmegaConf.to_yaml(cfg)
+    checked = check(cfg)
+    assert checked.schedule.learning_rate == 1.0
+    assert isinstance(checked.schedule.learning_rate, float)
+    assert OmegaConf.to_container(checked)["dataset"]["root"] == "outputs/x"  # type: ignore[index, call-overload]
+    assert OmegaConf.to_yaml(cfg) == before
+    assert check(checked) == checked == typed(cfg)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("los", "loss"),
+        ("shcedule", "schedule"),
+        ("schedule.epoch", "schedule.epochs"),
+        ("schedul.epochs", "schedule.epochs"),
+        ("epochs", "schedule.epochs"),
+        ("loss.epochs", "schedule.epochs"),
+        ("rectify", None),
+        ("loss.rectify", None),
+        ("zzz.yyy", None),
+    ],
+)
+def test_the_nearest_key(name: str, nearest: str | None) -> None:
+    known = keys_of(composed("train", []))
+    assert suggestion(name, known) == (f"; did you mean '{nearest}'?" if nearest else "")
+
+
+def test_keys_are_those_that_select_finds() -> None:
+    cfg = composed("train", ["loss=rw_boundary", "strategy=equal_ce"])
+    found = keys_of(cfg)
+    assert {"loss", "loss.rectify", "strategy.partner._target_", "seed"} <= set(found)
+    assert all(OmegaConf.select(cfg, key, throw_on_missing=True) is not None for key in found)

@@ -1,0 +1,345 @@
+"""Run directories: one per configuration and seed, one writer at a time, and never of two configurations."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from omegaconf import DictConfig, OmegaConf
+
+from rwseg.cli import compose
+from rwseg.config import Choices, check
+from rwseg.errors import RunError
+from rwseg.rundir import (
+    IDENTITY,
+    LONGEST_COMPONENT,
+    check_same_config,
+    claimed,
+    clear,
+    comparable,
+    config_digest,
+    load_config,
+    run_path,
+    save_config,
+)
+
+
+def checked(*overrides: str) -> tuple[DictConfig, Choices]:
+    cfg, choices = compose("train", list(overrides))
+    return check(cfg), choices
+
+
+def path(*overrides: str) -> str:
+    return str(run_path(*checked(*overrides)))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "default/phantom/rrw/alone/seed0"),
+        (["seed=7"], "default/phantom/rrw/alone/seed7"),
+        (["loss=rw_boundary", "strategy=equal_dice"], "default/phantom/rw_boundary/equal_dice/seed0"),
+        (["dataset=acdc", "loss=ce"], "default/acdc/ce/alone/seed0"),
+        (["experiment=acdc_small"], "acdc_small/acdc/rrw/alone/seed0"),
+        (["experiment=acdc_small", "dataset=phantom"], "acdc_small/phantom/rrw/alone/seed0"),
+        (["schedule=small"], "default/phantom/rrw/alone/schedule-small/seed0"),
+        (["trainer=cpu", "augment=none"], "default/phantom/rrw/alone/augment-none+trainer-cpu/seed0"),
+        (["schedule.epochs=7"], "default/phantom/rrw/alone/schedule.epochs-7/seed0"),
+        (
+            ["schedule=small", "schedule.epochs=7"],
+            "default/phantom/rrw/alone/schedule-small+schedule.epochs-7/seed0",
+        ),
+        (
+            ["dataset.patch_size=[64,128]", "model.pools=[[2,2],[2,1]]"],
+            "default/phantom/rrw/alone/dataset.patch_size-64x128+model.pools-2x2_2x1/seed0",
+        ),
+        (
+            ["loss=rw_boundary", "loss.rectify=true"],
+            "default/phantom/rw_boundary/alone/loss.rectify-true/seed0",
+        ),
+        (["evaluation.missed=diagonal"], "default/phantom/rrw/alone/evaluation.missed-diagonal/seed0"),
+        (["dataset.name='a/b c'"], "default/phantom/rrw/alone/dataset.name-%22a%2Fb%20c%22/seed0"),
+    ],
+)
+def test_the_path_of_contract_c5(overrides: list[str], expected: str) -> None:
+    assert path(*overrides) == path(*overrides) == f"outputs/{expected}"
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["prepared_root=p", "force=true", "logger=wandb", "dataset.root=r", "model=small", "schedule.epochs=6"],
+)
+def test_what_changes_nothing_in_the_result_changes_nothing_in_the_path(override: str) -> None:
+    assert path(override) == path()
+    assert config_digest(checked(override)[0]) == config_digest(checked()[0])
+
+
+def test_the_output_root_is_in_front() -> None:
+    assert path("output_root=some/where") == path().replace("outputs", "some/where", 1)
+
+
+EQUAL = [
+    (
+        ["schedule=small", "schedule.batches_per_epoch=80"],
+        ["schedule.epochs=12", "schedule.learning_rate=1e-3"],
+    ),
+    (["trainer=cpu"], ["trainer.accelerator=cpu", "trainer.precision=32-true"]),
+    (["augment=none"], ["augment.flips=no"]),
+    (["schedule.learning_rate=1"], ["schedule.learning_rate=1.0"]),
+    (["loss=focal", "loss.gamma=3"], ["loss=focal", "loss.gamma=3.0"]),
+    (["model.pools=[[2,2],[2,1]]", "seed=2"], ["++seed=2", "model.pools=[[2,2],[2,1]]"]),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), EQUAL)
+def test_the_same_configuration_written_differently(first: list[str], second: list[str]) -> None:
+    assert path(*first) == path(*second) != path()
+    assert config_digest(checked(*first)[0]) == config_digest(checked(*second)[0])
+
+
+DIFFERENT = [
+    (["dataset.name='a/b'"], ["dataset.name=a_b"]),
+    (["dataset.name='a,seed=1'"], ["dataset.name=a"]),
+    (["dataset.name='1'"], ["dataset.name='1.0'"]),
+    (["loss=rw_boundary", "loss.region_map='true'"], ["loss=rw_boundary", "loss.region_map='True'"]),
+    (["loss=focal", "loss.gamma=3"], ["loss=focal", "loss.gamma='3'"]),
+    (["loss=focal", "loss.gamma=null"], ["loss=focal", "loss.gamma='null'"]),
+    (["model.pools=[[2,2],[2,1]]"], ["model.pools=[[2,1],[2,2]]"]),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), DIFFERENT)
+def test_values_that_look_alike_stay_apart(first: list[str], second: list[str]) -> None:
+    assert path(*first) != path(*second)
+    assert config_digest(checked(*first)[0]) != config_digest(checked(*second)[0])
+
+
+def test_long_names_are_shortened_and_stay_apart() -> None:
+    keys = ("schedule.weight_decay", "schedule.poly_power", "schedule.clip_norm", "evaluation.every")
+    many = [*(f"{key}=3" for key in keys), "dataset.zoom=0.5", "model.convs_per_stage=3", "model.features=14"]
+    first, second = path(*many), path(*many[:-1], "model.features=15")
+    assert first == path(*reversed(many))
+    assert first != second
+    for name in (*Path(first).parts, *Path(second).parts):
+        assert len(name) <= LONGEST_COMPONENT + 20
+
+
+def changed(value: object) -> object:
+    """Another value of the same type; of the same length, where a value has one."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, list):
+        return [*value[:-1], changed(value[-1])]
+    return value + 1 if isinstance(value, int | float) else f"{value}x"
+
+
+@pytest.mark.parametrize("names", [[], ["loss=rw_boundary", "strategy=gradual_ce"], ["dataset=acdc"]])
+def test_every_single_setting_makes_a_path_of_its_own(names: list[str]) -> None:
+    cfg, choices = checked(*names)
+    keys = [key for key in comparable(cfg) if OmegaConf.select(cfg, key) is not None]
+    paths = {run_path(cfg, choices)}
+    for key in keys:
+        other = cfg.copy()
+        value = OmegaConf.to_container(OmegaConf.create([OmegaConf.select(cfg, key)]))
+        assert isinstance(value, list)
+        OmegaConf.update(other, key, changed(value[0]))
+        paths.add(run_path(other, choices))
+    assert len(keys) > 25
+    assert len(paths) == len(keys) + 1
+
+
+OPTIONS = {
+    "schedule": ["phantom", "small"],
+    "schedule.epochs": ["6", "7", "12"],
+    "schedule.learning_rate": ["2e-3", "0.001"],
+    "model": ["phantom", "small", "acdc"],
+    "model.features": ["12", "32"],
+    "model.pools": ["[[2,2],[2,1]]", "[[2,1],[2,2]]", "[[2,2],[2,2],[2,2]]"],
+    "dataset.patch_size": ["[64,64]", "[64,128]", "[128,64]"],
+    "augment": ["flips", "none"],
+    "augment.flips": ["true", "false"],
+    "trainer": ["auto", "cpu"],
+    "trainer.precision": ["auto", "32-true"],
+    "loss": ["rrw", "rw_boundary"],
+    "strategy.alpha_step": ["0.01", "0.5"],
+    "evaluation.missed": ["nan", "diagonal"],
+    "seed": ["0", "1"],
+    "prepared_root": ["here", "there"],
+    "logger": ["csv", "wandb"],
+}
+
+overrides = st.fixed_dictionaries(
+    {}, optional={key: st.sampled_from(values) for key, values in OPTIONS.items()}
+)
+
+
+change = st.sampled_from([(key, value) for key, values in OPTIONS.items() for value in values])
+
+
+@given(overrides, change, change)
+@settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.generate],  # each try costs a third of a second: too much for shrinking
+)
+def test_two_runs_share_a_directory_exactly_when_they_are_the_same(
+    first: dict[str, str], one: tuple[str, str], other: tuple[str, str]
+) -> None:
+    paths, contents = [], []
+    for chosen in (first, dict([*first.items(), one]), dict([*first.items(), other])):
+        cfg, choices = checked(*(f"{key}={value}" for key, value in chosen.items()))
+        paths.append(run_path(cfg, choices))
+        contents.append((comparable(cfg), [choices[group] for group in IDENTITY]))
+    for left, right in combinations(range(3), 2):
+        assert (paths[left] == paths[right]) == (contents[left] == contents[right])
+
+
+@given(overrides)
+@settings(max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate])
+def test_a_saved_configuration_loads_as_the_same(
+    tmp_path_factory: pytest.TempPathFactory, chosen: dict[str, str]
+) -> None:
+    folder = tmp_path_factory.mktemp("run")
+    cfg, _ = checked(*(f"{key}={value}" for key, value in chosen.items()))
+    save_config(folder, cfg)
+    loaded = load_config(folder)
+    assert loaded == cfg
+    assert config_digest(loaded) == config_digest(cfg)
+    check_same_config(folder, cfg)
+
+
+def test_the_saved_configuration_is_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RWSEG_DATA", "/first")
+    save_config(tmp_path, compose("train", ["logger=wandb"])[0])
+    monkeypatch.setenv("RWSEG_DATA", "/second")
+    assert load_config(tmp_path).dataset.root == "/first/phantom"
+    assert load_config(tmp_path).logger.project == "rwseg-phantom"
+    assert "${" not in (tmp_path / "config.yaml").read_text()
+
+
+def test_another_configuration_is_refused_with_the_differing_keys(tmp_path: Path) -> None:
+    check_same_config(tmp_path, checked()[0])  # nothing there yet
+    save_config(tmp_path, checked("loss=rw_boundary", "dataset.root=a")[0])
+    check_same_config(tmp_path, checked("loss=rw_boundary", "dataset.root=b", "force=true")[0])
+    other, _ = checked("schedule.epochs=7", "model.pools=[[2,1]]", "evaluation.missed=diagonal")
+    with pytest.raises(RunError) as caught:
+        check_same_config(tmp_path, other)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"{tmp_path} holds a run of another configuration:"
+    assert lines[1:-1] == [
+        '  - evaluation.missed: saved "nan", asked "diagonal"',
+        '  - loss._target_: saved "rwseg.losses.RegionWiseLoss", asked "rwseg.losses.RRWLoss"',
+        "  - loss.rectify: saved false, asked nothing",
+        '  - loss.region_map: saved "boundary", asked nothing',
+        "  - model.pools: saved [[2,2],[2,2],[2,2]], asked [[2,1]]",
+        "  - schedule.epochs: saved 6, asked 7",
+    ]
+    assert "force=true" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "expected a run directory that train.py wrote, found no config.yaml in it"),
+        ("a: [1", "config.yaml: expected a configuration in YAML"),
+        ("- 1\n- 2\n", "config.yaml: expected a configuration in YAML, got a list"),
+        ("\x00\x01", "config.yaml: expected a configuration in YAML"),
+        ("schedul: 3\n", "config.yaml: .* unknown key 'schedul'; did you mean 'schedule'?"),
+        ("seed: 3\n", "config.yaml: .*augment: expected a value, got none"),
+    ],
+)
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "config.yaml").write_text(content)
+    with pytest.raises(RunError, match=f"(?s){message}"):
+        load_config(tmp_path)
+
+
+CLAIM = """
+import sys
+from pathlib import Path
+from rwseg.rundir import claimed
+with claimed(Path(sys.argv[1])):
+    print("claimed", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def claiming_process(folder: Path) -> Iterator["subprocess.Popen[str]"]:
+    line = [sys.executable, "-c", CLAIM, str(folder)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "claimed\n"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_second_process_is_refused_until_the_first_one_dies(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there" / "yet"
+    with claiming_process(folder) as process:
+        who = f"host {socket.gethostname()}, process {process.pid}"
+        with pytest.raises(RunError, match=f"another process is writing this run: {who}"), claimed(folder):
+            pytest.fail("two processes hold the same run")
+        assert (folder / ".owner").read_text() == who  # the refused one does not touch it
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(timeout=10) == -signal.SIGKILL
+        with claimed(folder):
+            assert (folder / ".owner").read_text() == f"host {socket.gethostname()}, process {os.getpid()}"
+    assert not (folder / ".owner").exists()
+
+
+def test_a_claim_ends_with_an_error_and_holds_within_one_process_too(tmp_path: Path) -> None:
+    def claim_and_fail() -> None:
+        with claimed(tmp_path):
+            with pytest.raises(RunError, match=f"process {os.getpid()}"), claimed(tmp_path):
+                pytest.fail("claimed twice")
+            raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            claim_and_fail()
+
+
+def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "outputs").write_text("a file")
+    with (
+        pytest.raises(RunError, match=r"expected a folder that can be written.*output_root"),
+        claimed(tmp_path / "outputs" / "run"),
+    ):
+        pytest.fail("claimed a folder below a file")
+
+
+def test_clear_leaves_nothing_but_the_claim(tmp_path: Path) -> None:
+    with claimed(tmp_path):
+        save_config(tmp_path, checked()[0])
+        (tmp_path / "metrics").mkdir()
+        (tmp_path / "metrics" / "cases.csv").write_text("case\n")
+        clear(tmp_path)
+        assert {entry.name for entry in tmp_path.iterdir()} <= {".lock", ".owner"}
+        with pytest.raises(RunError, match="another process"), claimed(tmp_path):
+            pytest.fail("the claim was cleared")
+
+
+def test_comparable_is_flat_json_without_what_has_no_effect() -> None:
+    flat = comparable(checked("logger=wandb", "strategy=equal_ce")[0])
+    assert flat["schedule.epochs"] == "6"
+    assert flat["schedule.clip_norm"] == "12"
+    assert flat["model.pools"] == "[[2,2],[2,2],[2,2]]"
+    assert flat["strategy.partner._target_"] == '"rwseg.losses.CrossEntropyLoss"'
+    assert flat["seed"] == "0"
+    assert not {key for key in flat if key.startswith(("logger", "output_root", "prepared_root", "force"))}
+    assert "dataset.root" not in flat
+    assert comparable(OmegaConf.create({"a": {}, "b": {"c": None}})) == {"a": "{}", "b.c": "null"}
