@@ -3,7 +3,7 @@
 Logits of 16 x K x 224 x 208, maps given. `x` is how many times faster than cross entropy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -32,8 +32,8 @@ def works(classes: int, device: str) -> dict[str, Work]:
     }
 
 
-def main() -> None:
-    given = parser(__doc__.splitlines()[0]).parse_args()
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = parser(__doc__.splitlines()[0]).parse_args(arguments)
     torch.set_num_threads(given.threads)
     tables: dict[str, list[dict[str, Any]]] = {}
     for device in ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]:

@@ -122,12 +122,12 @@ def slices(volumes: Sequence[Labels]) -> Labels:
     return batch
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     options = parser(__doc__.splitlines()[0])
     options.add_argument(
         "--labels", type=Path, nargs="*", default=[], help="label volumes (NIfTI), 4 classes"
     )
-    given = options.parse_args()
+    given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
     volumes = {path.name: read(path) for path in given.labels}
     if not volumes:

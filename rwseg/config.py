@@ -94,6 +94,14 @@ class EvaluationConfig:
 
 
 @dataclass
+class StabilityConfig:
+    """What training measures of its own loss; it changes no result."""
+
+    every: int
+    patience: int
+
+
+@dataclass
 class TrainConfig:
     """Everything that `train.py` takes; `loss` and `logger` are checked against the file that was chosen."""
 
@@ -105,6 +113,7 @@ class TrainConfig:
     augment: AugmentConfig
     trainer: TrainerConfig
     evaluation: EvaluationConfig
+    stability: StabilityConfig
     seed: int
     output_root: str
     prepared_root: str

@@ -33,7 +33,7 @@ def learning_curves(epochs_csv: Path, path: Path) -> Path:
     )
     validated = table.dropna(subset=["val/dice"]) if "val/dice" in table else table.iloc[:0]
     names = [str(column) for column in table.columns if str(column).startswith("val/dice_")]
-    for column, colour in zip(names, _colours(len(names)), strict=True):
+    for column, colour in zip(names, run_colours(len(names)), strict=True):
         right.plot(
             validated["epoch"] + 1,
             validated[column],
@@ -48,7 +48,7 @@ def learning_curves(epochs_csv: Path, path: Path) -> Path:
     for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    return _save(figure, path)
+    return save(figure, path)
 
 
 def case_picture(
@@ -66,7 +66,7 @@ def case_picture(
     ones. Returns `path`.
     """
     rows = [(image, reference, prediction, "")]
-    return _save(_sheet(rows, classes, aspect, title, slices=MOST_SLICES, columns=6), path)
+    return save(_sheet(rows, classes, aspect, title, slices=MOST_SLICES, columns=6), path)
 
 
 def case_sheet(
@@ -77,7 +77,7 @@ def case_sheet(
     path: Path,
 ) -> Path:
     """Draw a row of slices for each of `cases` (image, reference, prediction, name); returns `path`."""
-    return _save(_sheet(cases, classes, aspect, title, slices=6, columns=6), path)
+    return save(_sheet(cases, classes, aspect, title, slices=6, columns=6), path)
 
 
 def _sheet(
@@ -129,7 +129,7 @@ def _draw(
 ) -> None:
     axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=aspect, interpolation="nearest")
     axes.set_title(title, fontsize=8, loc="left")
-    for label, colour in enumerate(_colours(num_classes - 1), start=1):
+    for label, colour in enumerate(run_colours(num_classes - 1), start=1):
         for labels, style in ((reference, "solid"), (prediction, "dashed")):
             if labels is not None and (labels == label).any() and not (labels == label).all():
                 axes.contour(labels == label, levels=[0.5], colors=colour, linestyles=style, linewidths=1.1)
@@ -138,7 +138,7 @@ def _draw(
 def _legend(classes: Sequence[str], with_reference: bool) -> list[Line2D]:
     handles = [
         Line2D([], [], color=colour, label=name)
-        for name, colour in zip(classes[1:], _colours(len(classes) - 1), strict=True)
+        for name, colour in zip(classes[1:], run_colours(len(classes) - 1), strict=True)
     ]
     if with_reference:
         handles.append(Line2D([], [], color="gray", linestyle="solid", label="reference"))
@@ -165,11 +165,13 @@ def _slices(depth: int, most: int) -> list[int]:
     return sorted({round(z) for z in np.linspace(0, depth - 1, min(depth, most))})
 
 
-def _colours(count: int) -> list[str]:
+def run_colours(count: int) -> list[str]:
+    """`count` colours, repeated where there are more than the palette has."""
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure atomically in the format of its suffix; returns `path`."""
     with replacing(path) as temporary, matplotlib.rc_context({"savefig.dpi": 110}):
         figure.savefig(temporary, format=path.suffix[1:])
     return path

@@ -1,6 +1,8 @@
 """The Lightning module: a network, a loss and the paper's optimisation."""
 
+import logging
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
@@ -10,13 +12,14 @@ from torch import Tensor
 
 from rwseg.data.bank import Batch
 from rwseg.data.module import Volume
-from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss
+from rwseg.losses import CombinedLoss, head_weights, supervised_loss
 from rwseg.metrics import MissedPolicy
+from rwseg.monitor import epoch_means, measure
+from rwseg.stability import CollapseWatch
 from rwseg.unet import UNet
 from rwseg.volumes import Row, case_rows, case_table, class_means, predict_labels
 
-STEPS_BETWEEN_GAPS = 10
-"""`loss_gap` costs two more evaluations of the loss; this keeps it under a few percent of the step."""
+log = logging.getLogger(__name__)
 
 
 class Learner(pl.LightningModule):
@@ -25,9 +28,10 @@ class Learner(pl.LightningModule):
     Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch,
     and nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
 
-    Logs per epoch `train/loss`, `train/loss_gap` (the full-resolution loss minus its value at the perfect
-    prediction, >= 0; raw values of region-wise losses are negative at a good fit) and the means of
-    `rwseg.volumes.class_means`. `cases` holds the rows of the last validation, `cases_epoch` its epoch.
+    Logs per epoch `train/loss`, the means of `rwseg.monitor.measure` over every `measure_every`-th batch, and
+    those of `rwseg.volumes.class_means`. `cases` holds the rows of the last validation, `cases_epoch` its
+    epoch. Warns of a class that `patience` validations in a row found in the reference and nowhere in the
+    predictions.
     """
 
     def __init__(
@@ -42,6 +46,8 @@ class Learner(pl.LightningModule):
         poly_power: float,
         flips: bool,
         missed: MissedPolicy,
+        measure_every: int,
+        patience: int,
     ) -> None:
         super().__init__()
         self.network = network
@@ -54,6 +60,9 @@ class Learner(pl.LightningModule):
         self.poly_power = poly_power
         self.flips = flips
         self.missed: MissedPolicy = missed
+        self.measure_every = measure_every
+        self.measurements: list[dict[str, Tensor]] = []
+        self.watch = CollapseWatch(self.classes[1:], patience)
         self.rows: list[Row] = []
         self.cases: pd.DataFrame | None = None
         self.cases_epoch = -1
@@ -71,6 +80,7 @@ class Learner(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Tell the loss the epoch: its strategy may depend on it, and it cannot know."""
         self.loss.set_epoch(self.current_epoch)
+        self.measurements = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The supervised loss of a batch over all heads."""
@@ -78,10 +88,13 @@ class Learner(pl.LightningModule):
         weights = head_weights(len(outputs))
         loss = supervised_loss(self.loss, outputs, batch.labels, batch.region_map, weights=weights)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
-        if batch_idx % STEPS_BETWEEN_GAPS == 0:
-            self.log(
-                "train/loss_gap", self._gap(outputs[0], batch), on_step=False, on_epoch=True, batch_size=1
-            )
+        if batch_idx % self.measure_every == 0:
+            found = measure(self.loss, outputs[0], batch.labels, batch.region_map, self.classes)
+            self.measurements.append(found)
+        if (
+            batch_idx + 1 == self.trainer.num_training_batches
+        ):  # later hooks come after the callbacks that read them
+            self.log_dict(epoch_means(self.measurements), on_step=False, on_epoch=True, batch_size=1)
         return loss
 
     def on_validation_epoch_start(self) -> None:
@@ -98,9 +111,26 @@ class Learner(pl.LightningModule):
         self.cases = case_table(self.rows)
         self.cases_epoch = self.current_epoch
         self.log_dict(class_means(self.cases))
+        self._warn_of_lost_classes(self.cases)
 
-    @torch.no_grad()
-    def _gap(self, logits: Tensor, batch: Batch) -> Tensor:
-        perfect = loss_at_perfect(self.loss, batch.labels, logits.shape[1], batch.region_map)
-        value: Tensor = self.loss(logits.detach(), batch.labels, batch.region_map)
-        return value - perfect
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the count of validations without a class."""
+        checkpoint["silent_validations"] = dict(self.watch.silent)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the count over."""
+        self.watch.silent = dict(checkpoint["silent_validations"])
+
+    def _warn_of_lost_classes(self, cases: pd.DataFrame) -> None:
+        voxels = cases.groupby("class_name")[["reference_voxels", "predicted_voxels"]].sum()
+        reference, predicted = (
+            {str(name): float(count) for name, count in voxels[column].items()} for column in voxels.columns
+        )
+        for name in self.watch.update(reference, predicted):
+            log.warning(
+                "class '%s' is in the reference but was predicted nowhere in %d validations in a row; "
+                "look at train/wrong_sign_%s in epochs.csv, and see docs/theory.md",
+                name,
+                self.watch.silent[name],
+                name,
+            )

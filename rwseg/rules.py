@@ -37,6 +37,8 @@ def _range_rules(cfg: DictConfig) -> Iterator[str]:
         "model.features",
         "model.convs_per_stage",
         "evaluation.every",
+        "stability.every",
+        "stability.patience",
     )
     for key in positive:
         value = OmegaConf.select(cfg, key)
@@ -110,9 +112,8 @@ def _loss_rules(cfg: DictConfig) -> Iterator[str]:
     if partner is None:
         other = f"strategy={mode}_dice or strategy={mode}_ce"
         yield f"strategy.mode={mode}: expected a strategy.partner, got none; choose {other}"
-    target = cfg.loss._target_ if _has_target(cfg.loss) else "none"
-    if not target.endswith(("RegionWiseLoss", "RRWLoss")):
-        yield f"strategy.mode={mode}: combines a region-wise loss with a partner, got the loss {target}"
+    if partner is not None and _has_target(cfg.loss) and cfg.loss._target_ == partner.get("_target_"):
+        yield f"strategy.mode={mode}: expected two different losses, got {cfg.loss._target_} twice"
 
 
 def _has_target(node: Any) -> bool:

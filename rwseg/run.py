@@ -163,6 +163,8 @@ def _assemble(
         poly_power=schedule.poly_power,
         flips=cfg.evaluation.flips,
         missed=cfg.evaluation.missed,
+        measure_every=cfg.stability.every,
+        patience=cfg.stability.patience,
     )
     table = EpochTable(folder / "metrics" / "epochs.csv")
     callbacks = [table, TrainingProgress(table), Checkpoints(folder / "checkpoints", digest)]

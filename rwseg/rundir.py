@@ -24,7 +24,7 @@ from rwseg.errors import ConfigError, RunError
 from rwseg.files import write_text
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
-NO_EFFECT = ("output_root", "prepared_root", "force", "logger", "dataset.root")
+NO_EFFECT = ("output_root", "prepared_root", "force", "logger", "dataset.root", "stability")
 """What does not change a run's result; the data itself stands in run.json by its hash."""
 
 LONGEST_COMPONENT = 120

@@ -1,0 +1,92 @@
+"""Wrong gradient signs over training beside the Dice that came of it, for any number of runs.
+
+python -m rwseg.stability_figure RUN_DIR [RUN_DIR ...] -o FIGURE.png
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rwseg.errors import RunError, RwsegError
+from rwseg.figures import run_colours, save
+from rwseg.record import read_run
+from rwseg.rundir import load_config
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Draw the figure and print one line per run; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FIGURE")
+    asked = parser.parse_args(arguments)
+    try:
+        tables = {name_of(run): epochs_of(run) for run in asked.runs}
+    except RwsegError as error:
+        print(f"stability_figure: {error}", file=sys.stderr)
+        return 2
+    draw(tables, asked.output)
+    for name, table in tables.items():
+        dice = table["val/dice"].dropna()
+        wrong = 100 * table["train/wrong_sign"]
+        print(
+            f"{name}: wrong signs in the first epoch {wrong.iloc[0]:.1f} % of pixels, in the last "
+            f"{wrong.iloc[-1]:.1f} %; final mean Dice {dice.iloc[-1]:.3f}"
+        )
+    print(f"wrote {asked.output}")
+    return 0
+
+
+def name_of(run: Path) -> str:
+    """Loss, strategy, whether it is rectified, and seed of a run."""
+    cfg = load_config(run)
+    choices = read_run(run).get("choices", {})
+    words = [choices.get("loss", run.name)]
+    if cfg.loss.get("rectify"):
+        words.append("rectified")
+    if choices.get("strategy", "alone") != "alone":
+        words.append(choices["strategy"])
+    return f"{' '.join(words)}, seed {cfg.seed}"
+
+
+def epochs_of(run: Path) -> pd.DataFrame:
+    """The run's `epochs.csv`; `RunError` if it is not there or was written without the meter."""
+    path = run / "metrics" / "epochs.csv"
+    if not path.is_file():
+        raise RunError(f"{path}: expected the table of a run that has finished an epoch, found no file")
+    table = pd.read_csv(path)
+    if not {"train/wrong_sign", "val/dice"} <= set(table.columns):
+        raise RunError(f"{path}: expected columns train/wrong_sign and val/dice, found {list(table.columns)}")
+    return table
+
+
+def draw(tables: dict[str, pd.DataFrame], path: Path) -> Path:
+    """Draw both panels from the tables of the named runs; returns `path`."""
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (name, table), colour in zip(tables.items(), run_colours(len(tables)), strict=True):
+        epoch = table["epoch"] + 1
+        left.plot(epoch, 100 * table["train/wrong_sign"], color=colour, marker=".", label=name)
+        dice = table.dropna(subset=["val/dice"])
+        right.plot(dice["epoch"] + 1, dice["val/dice"], color=colour, marker=".", label=name)
+    _finish(left, "Pixels whose gradient has a wrong sign (mean over classes)", "% of training pixels")
+    _finish(right, "Validation Dice on whole volumes (mean over classes)", "Dice")
+    right.set_ylim(0, 1)
+    right.legend(loc="lower right")
+    return save(figure, path)
+
+
+def _finish(axes: Axes, title: str, label: str) -> None:
+    axes.set(title=title, xlabel="epoch", ylabel=label)
+    axes.grid(alpha=0.3)
+    axes.set_ylim(bottom=-1 if "%" in label else 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

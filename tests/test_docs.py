@@ -1,0 +1,49 @@
+"""The documentation: its examples run, its links lead somewhere, and the tests that it names exist."""
+
+import ast
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+EXAMPLES = [page for page in PAGES if ">>> " in page.read_text()]
+TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.stem)
+def test_examples_run(page: Path) -> None:
+    result = doctest.testfile(str(page), module_relative=False, optionflags=doctest.FAIL_FAST)
+    assert result.failed == 0
+    assert result.attempted > 0
+
+
+def test_the_losses_page_has_examples() -> None:
+    assert "using-losses" in [page.stem for page in EXAMPLES]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_to_files(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    for target in targets:
+        assert target.startswith("https://") or (page.parent / target).is_file(), target
+
+
+def test_every_named_test_exists() -> None:
+    named = set(TEST_NAME.findall((ROOT / "docs" / "deviations.md").read_text()))
+    for path in {path for path, _ in named}:
+        tree = ast.parse((ROOT / path).read_text())
+        defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        missing = {name for of, name in named if of == path} - defined
+        assert not missing, f"{path} has no {missing}"
+
+
+def test_every_deviation_names_a_test_or_says_why_there_is_none() -> None:
+    text = (ROOT / "docs" / "deviations.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| **")]
+    assert len(rows) >= 30
+    for row in rows:
+        last = row.rstrip("| ").rsplit("|", 1)[1]
+        assert TEST_NAME.search(last) or last.strip().startswith("none: "), row
