@@ -49,7 +49,7 @@ def inside_distance(
         distance = distance_torch.inside_squared(labels, steps, max_bytes).sqrt_()
     else:
         # edt takes 0 for background and measures nothing there, so every class is shifted by one.
-        shifted = labels.numpy().astype(np.uint32) + np.uint32(1)
+        shifted = np.add(labels.numpy(), 1, dtype=np.uint32, casting="unsafe")
         distance = torch.from_numpy(np.stack([_distance_to_other(item, steps) for item in shifted]))
     return distance.nan_to_num_(posinf=1.0)
 

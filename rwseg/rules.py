@@ -112,7 +112,7 @@ def _loss_rules(cfg: DictConfig) -> Iterator[str]:
     if partner is None:
         other = f"strategy={mode}_dice or strategy={mode}_ce"
         yield f"strategy.mode={mode}: expected a strategy.partner, got none; choose {other}"
-    if partner is not None and _has_target(cfg.loss) and cfg.loss._target_ == partner.get("_target_"):
+    if _has_target(cfg.loss) and _has_target(partner) and cfg.loss._target_ == partner._target_:
         yield f"strategy.mode={mode}: expected two different losses, got {cfg.loss._target_} twice"
 
 

@@ -36,7 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_loss_has_one_row_of_five_cells(made: Path) -> None:
-    rows = re.findall(r"^\| `.*$", (made / "losses.md").read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `\w+` .*$", (made / "losses.md").read_text(), re.MULTILINE)
     cells = [re.split(r"(?<!\\)\|", row)[1:-1] for row in rows]
     assert sorted(row[0].strip(" `") for row in cells) == [file.stem for file in FILES]
     for row in cells:
@@ -88,7 +88,9 @@ def test_branches_are_modules() -> None:
     assert all(len(found) == 1 for found in branches.values())
     for branch, module in BRANCHES.items():
         assert branches[module.__name__] == {branch}
-    assert set(REWARDS) == {file.stem for file in FILES if read_entry(file, load(file)).branch == "region-wise"}
+    assert set(REWARDS) == {
+        file.stem for file in FILES if read_entry(file, load(file)).branch == "region-wise"
+    }
 
 
 def test_a_file_that_does_not_say_what_it_is_is_refused(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_the_example_has_hits_misses_and_false_alarms() -> None:
     confusion.index_put_(
         (scene.labels.flatten(), scene.logits.argmax(1).flatten()), torch.tensor(1), accumulate=True
     )
-    assert (confusion > 10).all()  # every class is taken for every class
+    assert (confusion > 5).all()  # every class is taken for every class
     assert (confusion.diagonal() > 100).all()
 
 
@@ -162,5 +164,3 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         draw_gradient(scene, push, wrong, tmp_path / name)
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-
-

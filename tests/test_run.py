@@ -327,7 +327,8 @@ def test_evaluation_of_other_splits_checkpoints_and_data(
     tiny: list[str], tmp_path: Path, prepared_root: Path, phantom_root: Path
 ) -> None:
     folder = run(["dataset=acdc", "model=small", "schedule=small", *tiny, "schedule.epochs=1"])
-    assert evaluate(folder, prepared_root, "split=train", "checkpoint=best", "overlays=0").name == "train-best"
+    best = evaluate(folder, prepared_root, "split=train", "checkpoint=best", "overlays=0")
+    assert best.name == "train-best"
     other = tmp_path / "elsewhere"
     shutil.copytree(phantom_root, other)
     shutil.rmtree(other / "training" / "patient001")

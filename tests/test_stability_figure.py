@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from rwseg.cli import compose
 from rwseg.config import check
@@ -21,7 +22,8 @@ def test_the_figure_compares_runs_by_what_they_measured(
 ) -> None:
     boundary = [*tiny, "schedule.epochs=2", "loss=rw_boundary"]
     folders = [run([*tiny, "schedule.epochs=2"]), run(boundary), run([*boundary, "loss.rectify=true"])]
-    first = [float(pd.read_csv(folder / "metrics" / "epochs.csv")["train/wrong_sign"][0]) for folder in folders]
+    tables = [pd.read_csv(folder / "metrics" / "epochs.csv") for folder in folders]
+    first = [float(table["train/wrong_sign"][0]) for table in tables]
     assert first[0] == first[2] == 0
     assert first[1] > 0
     capsys.readouterr()
@@ -37,16 +39,16 @@ def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "expected a run directory" in capsys.readouterr().err
 
 
-def test_a_class_that_is_never_predicted_is_warned_of_and_the_count_survives_a_resume(
-    tiny: list[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+def test_a_class_that_is_never_predicted_is_warned_of(
+    tiny: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    # a learning rate of almost nothing leaves the classes that the first weights do not predict without a voxel
-    frozen = [*tiny, "schedule.learning_rate=1e-12", "stability.patience=3", "schedule.epochs=3"]
+    # what users of unrectified maps see: with a large step the first epochs already lose the right ventricle
+    large = ["loss=rw_boundary", "schedule.learning_rate=0.02", "schedule.batches_per_epoch=8", "seed=3"]
     with caplog.at_level("WARNING"):
-        folder = run(frozen)
+        folder = run([*tiny, *large])
     cases = pd.read_csv(folder / "metrics" / "cases.csv")
     lost = [name for name, rows in cases.groupby("class_name") if rows["predicted_voxels"].sum() == 0]
-    if not lost:
-        pytest.fail("the first weights of this seed predict every class: choose another seed for this test")
-    for name in lost:
-        assert f"class '{name}' is in the reference but was predicted nowhere in 3 validations" in caplog.text
+    assert "RV" in lost
+    assert "class 'RV' is in the reference but was predicted nowhere in 3 validations in a row" in caplog.text
+    saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["silent_validations"]["RV"] == 3
