@@ -186,7 +186,7 @@ change = st.sampled_from([(key, value) for key, values in OPTIONS.items() for va
 
 @given(overrides, change, change)
 @settings(
-    max_examples=12,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow],
