@@ -1,7 +1,7 @@
-"""All benchmarks of this folder on the phantom, one after another: python -m benchmarks."""
+"""All benchmarks of this folder, on the phantom where they need data: python -m benchmarks."""
 
-from benchmarks import preparation, training_step
+from benchmarks import losses, maps, preparation, training_step
 
 if __name__ == "__main__":
-    preparation.main([])
-    training_step.main([])
+    for benchmark in (preparation, maps, losses, training_step):
+        benchmark.main([])

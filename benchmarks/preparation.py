@@ -19,6 +19,7 @@ from rwseg.data.acdc import ACDC
 from rwseg.data.case import Case
 from rwseg.data.distances import COMPUTE
 from rwseg.data.nifti import read_case
+from rwseg.data.phantom import write_phantom
 from rwseg.data.prepare import prepare, standardise
 from rwseg.data.resample import plane_size, resample_image, resample_labels
 from rwseg.data.store import Entry, Prepared
@@ -61,23 +62,26 @@ def report(title: str, seconds: Sequence[float]) -> None:
     print(f"{title:<30} median {np.median(milliseconds):6.1f} ms   worst {milliseconds.max():6.1f} ms")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--root", type=Path, default=Path("data/acdc"), help="ACDC's folder")
+    parser.add_argument("--root", type=Path, help="ACDC's folder; by default a phantom in its layout")
     parser.add_argument("--repeats", type=int, default=3, help="runs of which the fastest counts")
     parser.add_argument("--zoom", type=float, default=1.0, help="in-plane size factor")
-    arguments = parser.parse_args()
+    asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(ACDC, arguments.root, Path(folder), arguments.zoom)
+        root = asked.root or Path(folder) / "phantom"
+        if asked.root is None:
+            write_phantom(root)
+        prepared = prepare(ACDC, root, Path(folder), asked.zoom)
         rows = [
-            measure(prepared, entry, case, arguments.zoom, arguments.repeats)
-            for entry, case in zip(prepared.entries, ACDC.load(arguments.root), strict=True)
+            measure(prepared, entry, case, asked.zoom, asked.repeats)
+            for entry, case in zip(prepared.entries, ACDC.load(root), strict=True)
             if entry.has_label
         ]
-    print(f"{len(rows)} volumes in {arguments.root}, zoom {arguments.zoom}, one thread")
+    print(f"{len(rows)} volumes of {asked.root or 'the phantom'}, zoom {asked.zoom}, one thread")
     titles = ("read, resample, standardise", "RRW distances", "boundary distances")
     for title, seconds in zip(titles, zip(*rows, strict=True), strict=True):
         report(title, seconds)
