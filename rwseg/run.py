@@ -199,8 +199,9 @@ def _finish(cfg: DictConfig, folder: Path, parts: _Parts) -> None:
         learning_curves(folder / "metrics" / "epochs.csv", folder / "figures" / "curves.png"),
         _draw_cases(parts, cases, folder / "figures" / "cases.png"),
     ]
+    count = len(cases["case"].unique())
     print_cases(
-        cases, cfg.evaluation.missed, title=f"{folder.name}: {len(cases['case'].unique())} validation cases"
+        cases, cfg.evaluation.missed, title=f"{cfg.dataset.name}, {count} validation cases, last epoch"
     )
     for path in [folder / "metrics" / "cases.csv", *figures]:
         log.info("wrote %s", path)
