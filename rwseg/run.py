@@ -84,7 +84,7 @@ def build_network(cfg: DictConfig, data: Prepared) -> UNet:
         norm=model.norm,
         deep_supervision=model.deep_supervision,
     )
-    convert_conv2d_weight_memory_format(network, torch.channels_last)  # 1.2 times faster, also on a CPU
+    convert_conv2d_weight_memory_format(network, torch.channels_last)  # what tensor cores read without a copy
     return network
 
 

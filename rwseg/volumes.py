@@ -28,7 +28,7 @@ COLUMNS = (
 """Columns of `cases.csv`, one row per case and foreground class."""
 
 WINDOW_BATCH = 32
-"""Windows that enter the network together; on two CPU cores 16 to 48 are fastest, 81 are 30 % slower."""
+"""Windows that enter the network together: it bounds the memory that inference takes."""
 
 Row = Mapping[str, Any]
 
