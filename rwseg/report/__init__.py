@@ -1,0 +1,1 @@
+"""`python -m rwseg.report DIR... -o OUT`: compare any number of runs, from their directories alone, offline."""
