@@ -49,13 +49,14 @@ class Comparison:
 
     - `summary`: method, class_name, metric, mean, std (over cases, each averaged over runs), runs, cases, missed
       (structures that one side lacks, over all runs).
-    - `tests`: method (all but the reference), class_name, metric, difference (method - reference), low, high
-      (95 % bootstrap interval over cases), p, p_holm, stars (`*` where p < 0.05, as in the paper).
+    - `tests`: method (all but the reference), class_name, metric, pairs, difference (method - reference), low,
+      high (95 % bootstrap interval over cases), p, p_holm, stars (`*` where p < 0.05, as in the paper), p_runs
+      (the same test over runs).
     - `per_run`: method, seed, class_name, metric, value, folder.
-    - `phases`: method, phase, class_name, metric, mean, std (empty where the data has no phases).
+    - `phases`: method, phase, class_name, metric, mean, std, cases (empty where the data has no phases).
     - `convergence`: method, runs, failed, share, low, high (exact 95 % binomial interval of the failed share), p
-      (two-sided against the reference), epoch (median epoch of convergence), oscillation (mean absolute change
-      of validation Dice between validations after convergence).
+      (two-sided against the reference), p_holm, epoch (median epoch of convergence), oscillation (mean absolute
+      change of validation Dice between validations in the second half of training).
     - `curves`: method, epoch, class_name, mean, low, high, runs (validation Dice; band over runs).
     - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with its 95 %
       confidence band).
