@@ -1,1 +1,1 @@
-"""`python -m rwseg.report DIR... -o OUT`: compare any number of runs, from their directories alone, offline."""
+"""`python -m rwseg.report DIR... -o OUT`: compare runs, from their directories alone, offline."""

@@ -1,4 +1,4 @@
-"""What a report says, as numbers: every table, figure and page is made from a `Comparison` and nothing else."""
+"""What a report says, as numbers: tables, figures and page are made from a `Comparison` and nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ import pandas as pd
 class Run:
     """One finished or unfinished run directory.
 
-    `settings` are those that decide its result, flat (`{"schedule.epochs": "300"}`, values as JSON, without the
-    seed); `choices` the option of each group (`{"loss": "rrw", "strategy": "alone", ...}`). `cases` is the last
-    `cases.csv` (contract C6) and `epochs` the `epochs.csv`, None where there is none yet.
+    `settings` are those that decide its result, flat (`{"schedule.epochs": "300"}`, values as JSON, without
+    the seed); `choices` the option of each group (`{"loss": "rrw", "strategy": "alone", ...}`). `cases` is the
+    last `cases.csv` (contract C6) and `epochs` the `epochs.csv`, None where there is none yet.
     """
 
     folder: Path
@@ -34,7 +34,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Method:
-    """Runs that differ in their seed only; `name` tells what sets it apart: `rrw`, `rw_boundary + dice, equal`."""
+    """Runs that differ in their seed only; `name` tells what sets it apart: `rw_boundary + dice, equal`."""
 
     name: str
     runs: tuple[Run, ...]
@@ -44,22 +44,23 @@ class Method:
 class Comparison:
     """The numbers of a report. In all tables `method` is a method's name, in the order of `methods`.
 
-    `class_name` is a foreground class or `mean` (the mean over classes); `metric` is `dice`, `hausdorff_mm` or
-    `hausdorff95_mm`.
+    `class_name` is a foreground class or `mean` (the mean over classes); `metric` is `dice`, `hausdorff_mm`
+    or `hausdorff95_mm`.
 
-    - `summary`: method, class_name, metric, mean, std (over cases, each averaged over runs), runs, cases, missed
-      (structures that one side lacks, over all runs).
-    - `tests`: method (all but the reference), class_name, metric, pairs, difference (method - reference), low,
-      high (95 % bootstrap interval over cases), p, p_holm, stars (`*` where p < 0.05, as in the paper), p_runs
-      (the same test over runs).
+    - `summary`: method, class_name, metric, mean, std (over cases, each averaged over runs), runs, cases,
+      missed (structures that one side lacks, over all runs).
+    - `tests`: method (all but the reference), class_name, metric, pairs, difference (method - reference),
+      low, high (95 % bootstrap interval over cases), p, p_holm, stars (`*` where p < 0.05, as in the
+      paper), p_runs (the same test over runs).
     - `per_run`: method, seed, class_name, metric, value, folder.
     - `phases`: method, phase, class_name, metric, mean, std, cases (empty where the data has no phases).
-    - `convergence`: method, runs, failed, share, low, high (exact 95 % binomial interval of the failed share), p
-      (two-sided against the reference), p_holm, epoch (median epoch of convergence), oscillation (mean absolute
-      change of validation Dice between validations in the second half of training).
+    - `convergence`: method, runs, failed, share, low, high (exact 95 % binomial interval of the failed
+      share), p (two-sided against the reference), p_holm, epoch (median epoch of convergence),
+      oscillation (mean absolute change of validation Dice between validations in the second half of
+      training).
     - `curves`: method, epoch, class_name, mean, low, high, runs (validation Dice; band over runs).
-    - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with its 95 %
-      confidence band).
+    - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with
+      its 95 % confidence band).
     - `cost`: method, runs, seconds, seconds_per_epoch, device.
     - `settings`: key, then a column per method: only keys in which methods differ.
     """
@@ -80,4 +81,4 @@ class Comparison:
     cost: pd.DataFrame
     settings: pd.DataFrame
     notes: tuple[str, ...]
-    """What a reader must know before believing the tables: one run only, policies, unfinished runs, mixed commits."""
+    """What a reader must know before believing the tables: one run only, unfinished runs, mixed commits."""
