@@ -37,7 +37,7 @@ Job = tuple[Setting, ...]
 def main(task: Callable[[DictConfig, Choices], object], config_name: str) -> None:
     """Run `task(cfg, choices)` under Hydra; a `RwsegError` ends it with status 2 and its message alone.
 
-    In a sweep the other jobs go on; the failed ones are listed at the end, with status 2.
+    In a sweep the other jobs go on, whatever ends one; the failed ones are listed at the end, with status 2.
     """
     failed: list[str] = []
     try:
@@ -55,6 +55,11 @@ def main(task: Callable[[DictConfig, Choices], object], config_name: str) -> Non
                 _fail(str(error))
             failed.append(f"{' '.join(setup.overrides.task)}: {error}")
             logging.error("%s", error)
+        except Exception as error:
+            if setup.mode != RunMode.MULTIRUN:
+                raise
+            failed.append(f"{' '.join(setup.overrides.task)}: {type(error).__name__}: {error}")
+            logging.exception("this job failed; the sweep goes on")
 
     hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
     if failed:

@@ -40,7 +40,7 @@ class EpochMirror(pl.Callback):
     def __init__(self, table: EpochTable, tracker: Tracker) -> None:
         self.table = table
         self.tracker = tracker
-        self.next_epoch = 0
+        self.next_epoch: int | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Send what an earlier process did not."""
@@ -52,10 +52,16 @@ class EpochMirror(pl.Callback):
         """Send the row."""
         self._send()
 
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Send them also where all epochs are done: Lightning then begins no training and no epoch."""
+        if self.next_epoch is None:
+            self.table.on_train_start(trainer, pl_module)
+            self.on_train_start(trainer, pl_module)
+
     def _send(self) -> None:
         for row in self.table.rows:
             epoch = int(row["epoch"])
-            if epoch >= self.next_epoch:
+            if self.next_epoch is not None and epoch >= self.next_epoch:
                 self.tracker.log_epoch(epoch, measured(row))
                 self.next_epoch = epoch + 1
 

@@ -39,9 +39,8 @@ class WandbTracker:
             return  # logged by a process that was interrupted afterwards
         media: dict[str, object] = {"cases": wandb.Table(dataframe=results.cases)}
         labels = dict(enumerate(results.classes))
-        for number, overlay in enumerate(
-            results.overlays, start=1
-        ):  # a list of them would have to be of one size
+        # each under its own name: images of a list would have to be of one size
+        for number, overlay in enumerate(results.overlays, start=1):
             plane = shown_plane(overlay)
             masks = {
                 name: {"mask_data": mask, "class_labels": labels}
