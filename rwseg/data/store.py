@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.data.recipe import Recipe
 from rwseg.errors import DataError
 
 MANIFEST = "manifest.json"
@@ -17,7 +18,12 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in mm, `images` relative to the root."""
+    """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in mm, `images` relative to the root.
+
+    The native grid is the file's with the slice axis first (`slice_axis` is its number in the file); `crop` is
+    the box of it, `(start, stop)` per axis, that was resampled to `shape`. `split` is not stored: it is the
+    dataset's, or a fold's, at the moment.
+    """
 
     name: str
     subject: str
@@ -29,18 +35,22 @@ class Entry:
     spacing: tuple[float, float, float]
     native_shape: tuple[int, int, int]
     native_spacing: tuple[float, float, float]
+    crop: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    slice_axis: int
     voxels: tuple[int, ...]
     """Reference voxels of each class on the prepared grid; empty without a label."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared dataset: where its arrays lie and what they hold."""
+    """A prepared dataset: where its arrays lie, what they hold, and the recipe that made them."""
 
     folder: Path
     root: Path
     name: str
     classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    recipe: Recipe
     digest: str
     entries: tuple[Entry, ...]
 
@@ -70,7 +80,7 @@ class Prepared:
         return self._array("label", entry)
 
     def reference(self, entry: Entry) -> NDArray[np.uint8]:
-        """Reference on the native grid, `(Z, H, W)`: the one that metrics use."""
+        """Reference on the native grid, `(Z, H, W)`: the one that metrics use; it may hold `IGNORE`."""
         return self._array("label" if entry.shape == entry.native_shape else "reference", entry)
 
     def distance(self, kind: str, entry: Entry) -> NDArray[np.float32]:
