@@ -19,7 +19,6 @@ from rwseg.checkpoints import load_checkpoint
 from rwseg.cli import compose
 from rwseg.config import CONF, check
 from rwseg.errors import ConfigError, DataError, RunError
-from rwseg.metrics import case_metrics
 from rwseg.run import train_run
 from rwseg.rundir import config_digest
 from rwseg.unet import UNet
@@ -287,72 +286,6 @@ def test_an_empty_validation_split_is_said(tiny: list[str], phantom_root: Path, 
         shutil.rmtree(even / "training" / odd)
     with pytest.raises(DataError, match="the split 'val' is empty"):
         run([*tiny, "dataset=acdc", "model=small", "schedule=small", f"dataset.root={even}"])
-
-
-def evaluate(folder: Path, prepared: Path, *overrides: str) -> Path:
-    from rwseg.config import EvaluateConfig
-    from rwseg.evaluation import evaluate_run
-
-    cfg, _ = compose(
-        "evaluate", [f"run_dir={folder}", "trainer=cpu", f"prepared_root={prepared}", *overrides]
-    )
-    return evaluate_run(check(cfg, EvaluateConfig))
-
-
-def test_evaluation_repeats_the_runs_own_metrics_and_keeps_the_geometry(
-    tiny: list[str], prepared_root: Path, phantom_root: Path
-) -> None:
-    folder = run([*tiny, "schedule.epochs=2", "schedule.batches_per_epoch=20"])
-    results = evaluate(folder, prepared_root, "overlays=2")
-    assert results == folder / "evaluation" / "val"
-    assert (results / "cases.csv").read_text() == (folder / "metrics" / "cases.csv").read_text()
-    assert len(list((results / "overlays").glob("*.png"))) == 2
-    cases = pd.read_csv(results / "cases.csv")
-    for path in sorted((results / "predictions").glob("*.nii.gz")):
-        subject = path.name.split("_")[0]
-        source = nib.load(phantom_root / "training" / subject / path.name)
-        prediction = nib.load(path)
-        np.testing.assert_array_equal(prediction.affine, source.affine)
-        assert prediction.shape == source.shape
-        reference = nib.load(phantom_root / "training" / subject / path.name.replace(".nii", "_gt.nii"))
-        arrays = [np.asarray(image.dataobj).astype(np.uint8).T for image in (prediction, reference)]
-        spacing = tuple(float(step) for step in source.header.get_zooms()[::-1])
-        rows = case_metrics(*arrays, ("background", "RV", "myocardium", "LV"), spacing)
-        own = cases[cases["case"] == path.name.removesuffix(".nii.gz")]
-        np.testing.assert_allclose(own["dice"], [row["dice"] for row in rows])
-        np.testing.assert_allclose(own["hausdorff_mm"], [row["hausdorff_mm"] for row in rows], rtol=1e-6)
-
-
-def test_evaluation_of_other_splits_checkpoints_and_data(
-    tiny: list[str], tmp_path: Path, prepared_root: Path, phantom_root: Path
-) -> None:
-    folder = run(["dataset=acdc", "model=small", "schedule=small", *tiny, "schedule.epochs=1"])
-    best = evaluate(folder, prepared_root, "split=train", "checkpoint=best", "overlays=0")
-    assert best.name == "train-best"
-    other = tmp_path / "elsewhere"
-    shutil.copytree(phantom_root, other)
-    shutil.rmtree(other / "training" / "patient001")
-    results = evaluate(folder, prepared_root, f"dataset.root={other}", "overlays=0", "missed=diagonal")
-    assert results.name == "val-elsewhere"
-    assert len(list((results / "predictions").iterdir())) == 2
-    assert pd.read_csv(results / "cases.csv")["hausdorff_mm"].notna().all()
-    with pytest.raises(DataError, match="the split 'test' is empty"):
-        evaluate(folder, prepared_root, "split=test")
-
-
-def test_evaluation_refuses_what_is_no_run_or_another_checkpoint(
-    tiny: list[str], tmp_path: Path, prepared_root: Path
-) -> None:
-    with pytest.raises(RunError, match=r"expected a run directory .* found no config\.yaml"):
-        evaluate(tmp_path, prepared_root)
-    folder = run([*tiny, "schedule.epochs=1"])
-    other = run([*tiny, "schedule.epochs=1", "model.features=6"])
-    shutil.copy(other / "checkpoints" / "last.ckpt", folder / "checkpoints" / "last.ckpt")
-    with pytest.raises(RunError, match="expected a checkpoint of this run's configuration"):
-        evaluate(folder, prepared_root)
-    (folder / "checkpoints" / "last.ckpt").unlink()
-    with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint, found no file"):
-        evaluate(folder, prepared_root)
 
 
 def test_the_checkpoint_carries_the_configurations_digest(tiny: list[str]) -> None:

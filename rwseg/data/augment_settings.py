@@ -1,4 +1,4 @@
-"""The settings of the training augmentation; nothing heavy is imported here, so that the schema can hold it."""
+"""The settings of the training augmentation; nothing heavy is imported here: the schema holds them."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ class SpatialSettings:
     """Rotation and scaling in the plane: probabilities, largest angle in degrees, and range of the factor.
 
     A factor above 1 shows more of the slice (zooms out); half of the draws are below 1, half above.
-    `loader_margin` is nnU-Net's: boxes are drawn for a square of `max(patch) / loader_margin` pixels, of which
-    the patch is the middle; 1 draws them for the patch itself.
+    `loader_margin` is nnU-Net's: boxes are drawn for a square of `max(patch) / loader_margin` pixels, of
+    which the patch is the middle; 1 draws them for the patch itself.
     """
 
     rotate: float

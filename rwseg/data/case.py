@@ -67,6 +67,9 @@ class Source:
 class Dataset:
     """A dataset: its provenance, and the function that lists what is there.
 
+    `shares` are published voxel shares of the classes in percent and `subjects` the number of labelled
+    subjects in a complete download, where they are known.
+
     `load(root)` raises `DataError` that names every faulty file and what was expected. It looks at names and
     small text files only: images are read, and checked, by `rwseg.data.reading.read_case`.
     """
@@ -76,9 +79,10 @@ class Dataset:
     reference: str
     homepage: str
     load: Callable[[Path], Source]
+    shares: tuple[float, ...] = ()
+    subjects: int | None = None
 
 
 def plain_labels(num_classes: int) -> tuple[tuple[int, ...], ...]:
     """`label_values` of files whose values are the classes: `((0,), (1,), ...)`."""
     return tuple((k,) for k in range(num_classes))
-

@@ -1,4 +1,4 @@
-"""How volumes are prepared: the rules that a user chooses, and the recipe of numbers that follows from them."""
+"""How volumes are prepared: the rules that a user chooses, and the recipe of numbers that follows."""
 
 from dataclasses import dataclass
 from typing import Literal
