@@ -1,15 +1,16 @@
-"""Training batches with nnU-Net's augmentation, whole batches against MONAI's transforms sample by sample.
+"""Training batches with nnU-Net's augmentation: whole batches against MONAI's transforms sample by sample.
 
     python -m benchmarks.augmentation [--rounds 15] [--threads 1] [override ...]
     for example: python -m benchmarks.augmentation dataset=acdc dataset.root=../shared/data/acdc
 
-Both sides draw slices and boxes of the configuration's dataset from memory and return image, labels and the
-two channels of the RRW map, with the same steps, probabilities and ranges. Where MONAI offers a choice it
-gets the faster one: no metadata, bicubic convolution for the splines, nearest labels, one process. Without an
-override it is the phantom.
+Both sides draw slices and boxes of the configuration's dataset (by default the phantom's) from memory and
+return image, labels and the two channels of the RRW map, by the same steps, probabilities and ranges. MONAI
+runs twice: with the cubic splines that nnU-Net and rwseg use, and with bicubic convolution, which is another
+interpolation, and a faster one. It warps labels to the nearest, which is less than the linear interpolation
+per class here, keeps no metadata, and needs no other process.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
@@ -41,10 +42,12 @@ from rwseg.data.augment import loader_size
 from rwseg.data.augment_settings import AugmentConfig
 from rwseg.data.bank import SliceBank
 from rwseg.data.module import SliceDataModule
+from rwseg.data.sampling import Size
 
 CPU = torch.device("cpu")
 KEYS = ("image", "label", "map")
-BASELINE = "MONAI, sample by sample"
+SPLINES = "MONAI, splines"
+CONVOLUTION = "MONAI, bicubic convolution"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,46 +57,42 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     cfg = check(compose("train", ["augment=nnunet", "loss=rrw", *given.overrides])[0])
     prepared = prepared_data(cfg)
-    data = build_data(planned(cfg, prepared), prepared)
+    cfg = planned(cfg, prepared)
+    data = build_data(cfg, prepared)
     data.prepare_data()
-    works: dict[str, Work] = {BASELINE: monai_batches(data)}
     devices = [CPU, torch.device("cuda")] if torch.cuda.is_available() else [CPU]
-    for device in devices:
-        works[f"rwseg, whole batches, {device.type}"] = own_batches(data, device)
-    rows = paired(works, BASELINE, given.rounds)
+    works: dict[str, Work] = {
+        f"rwseg, whole batches, {device.type}": own_batches(build_data(cfg, prepared), device)
+        for device in devices
+    }
+    data.training_batch(0, CPU)  # reads the arrays
+    works |= {SPLINES: monai_batches(data, 3), CONVOLUTION: monai_batches(data, "bicubic")}
+    rows = paired(works, SPLINES, given.rounds)
     shape = "x".join(str(size) for size in (data.batch_size, *data.patch_size))
     report({f"{cfg.dataset.name}, batches of {shape}": rows}, given.threads, given.json)
     for row in rows:
         print(f"  {row['name']:<36} {1e3 * data.batch_size / row['ms']:9.0f} images per second")
 
 
-def own_batches(data: SliceDataModule, device: torch.device) -> Callable[[], object]:
+def own_batches(data: SliceDataModule, device: torch.device) -> Work:
     steps = count()
-    data.training_batch(0, device)  # reads the arrays
-    bank = data.bank
-    data.bank = None
-
-    def work() -> object:
-        data.bank = bank
-        return data.training_batch(next(steps), device)
-
-    return work
+    return lambda: data.training_batch(next(steps), device)
 
 
-def monai_batches(data: SliceDataModule) -> Callable[[], object]:
+def monai_batches(data: SliceDataModule, spline: int | str) -> Work:
     """The same batches: the last samples are forced to show foreground."""
     set_track_meta(False)
-    data.training_batch(0, CPU)
     assert data.bank is not None
     samples = slices_of(data.bank)
-    data.bank = None
+    everything = np.arange(len(samples))
+    with_foreground = [number for number, sample in enumerate(samples) if sample["label"].any()]
     generator = np.random.default_rng(0)
-    free, forced = (transforms(data.augment, data.patch_size, force) for force in (False, True))
+    free, forced = (transforms(data.augment, data.patch_size, force, spline) for force in (False, True))
 
     def work() -> Any:
-        chosen = generator.integers(len(samples), size=data.batch_size)
         made = []
-        for number, force in zip(chosen, data.forced, strict=True):
+        for force in data.forced:
+            number = generator.choice(with_foreground if force else everything)
             result = (forced if force else free)(samples[number])
             made.append(result[0] if isinstance(result, list) else result)
         return list_data_collate(made)
@@ -115,7 +114,8 @@ def slices_of(bank: SliceBank) -> list[dict[str, Tensor]]:
     return samples
 
 
-def transforms(augment: AugmentConfig, patch: tuple[int, int], forced: bool) -> Compose:
+def transforms(augment: AugmentConfig, patch: Size, forced: bool, spline: int | str) -> Compose:
+    """nnU-Net's steps. What nnU-Net draws per channel happens to all channels, with the same probability."""
     spatial, intensity = augment.spatial, augment.intensity
     assert spatial is not None
     assert intensity is not None
@@ -125,18 +125,16 @@ def transforms(augment: AugmentConfig, patch: tuple[int, int], forced: bool) -> 
         if forced
         else RandSpatialCropd(KEYS, roi_size=loader, random_size=False)
     )
-    affine: dict[str, Any] = {"mode": ("bicubic", "nearest", "bilinear"), "padding_mode": "zeros"}
+    affine: dict[str, Any] = {"mode": (spline, "nearest", "bilinear"), "padding_mode": "zeros"}
     low, high = spatial.factor
-    gamma = {"gamma": intensity.gamma_exponent, "retain_stats": True}
+    gamma: dict[str, Any] = {"gamma": intensity.gamma_exponent, "retain_stats": True}
     sigma = intensity.blur_sigma
     return Compose(
         [
             SpatialPadd(KEYS, loader),
             crop,
             RandAffined(KEYS, prob=spatial.rotate, rotate_range=np.deg2rad(spatial.degrees), **affine),
-            RandAffined(
-                KEYS, patch, prob=spatial.scale, scale_range=((low - 1, high - 1),) * 2, **affine
-            ),
+            RandAffined(KEYS, patch, prob=spatial.scale, scale_range=((low - 1, high - 1),) * 2, **affine),
             RandGaussianNoised("image", prob=intensity.noise, std=intensity.noise_std[1]),
             RandGaussianSmoothd("image", sigma, sigma, prob=intensity.blur * intensity.blur_channel),
             RandScaleIntensityd("image", factors=0.25, prob=intensity.brightness),

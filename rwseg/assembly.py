@@ -96,12 +96,12 @@ def planned(cfg: DictConfig, data: Prepared) -> DictConfig:
     return check(full)
 
 
-def build_network(cfg: DictConfig, data: Prepared) -> UNet:
-    """The U-Net of a configuration for the channels and classes of its data."""
+def build_network(cfg: DictConfig, num_channels: int, num_classes: int) -> UNet:
+    """The U-Net of a (planned) configuration for data of so many channels and classes."""
     model = cfg.model
     network = UNet(
-        in_channels=len(data.channels),
-        num_classes=len(data.classes),
+        in_channels=num_channels,
+        num_classes=num_classes,
         features=model.features,
         max_features=model.max_features,
         pools=[tuple(pool) for pool in model.pools],
@@ -152,7 +152,7 @@ def build_learner(cfg: DictConfig, prepared: Prepared) -> Learner:
     """The Lightning module of a (planned) configuration."""
     schedule = cfg.schedule
     return Learner(
-        build_network(cfg, prepared),
+        build_network(cfg, len(prepared.channels), len(prepared.classes)),
         build_loss(cfg),
         classes=prepared.classes,
         patch_size=_pair(cfg.dataset.patch_size),

@@ -36,7 +36,6 @@ def evaluate_run(cfg: DictConfig) -> Path:
     Raises `RwsegError` for a folder that is no run, a checkpoint of another configuration, runs that do not
     go together, faulty data and an empty split.
     """
-    _check_asked(cfg)
     torch.set_num_threads(cfg.trainer.threads)
     name = device_name(cfg.trainer.accelerator)
     device = torch.device("cpu" if name == "cpu" else "cuda")
@@ -151,17 +150,6 @@ def _draw_worst(
             f"{case.name} {case.phase}   Dice {values}",
             folder / "overlays" / f"{case.name}.png",
         )
-
-
-def _check_asked(cfg: DictConfig) -> None:
-    if cfg.input is not None and cfg.output is None:
-        raise ConfigError(
-            f"input={cfg.input}: expected a folder for the predictions, got none; give output=..."
-        )
-    if cfg.input is not None and cfg.dataset.root is not None:
-        raise ConfigError("input: expected new images or dataset.root, got both; give one of them")
-    if cfg.input is None and cfg.force:
-        raise ConfigError("force=true: expected together with input=..., a split is always predicted anew")
 
 
 def _folder(cfg: DictConfig, members: Sequence[Trained]) -> Path:

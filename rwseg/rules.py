@@ -27,6 +27,7 @@ def train_rules(cfg: DictConfig) -> Iterator[str]:
     )
     yield from _device_rules(cfg)
     yield from _data_rules(cfg)
+    yield from _map_rules(cfg)
     yield from _augment_rules(cfg)
     yield from _network_rules(cfg)
     yield from _loss_rules(cfg)
@@ -87,6 +88,19 @@ def _data_rules(cfg: DictConfig) -> Iterator[str]:
         yield f"dataset.fold: expected null (the data set's own split), all, or 0 and more, got {fold}"
     if dataset.folds < 2:
         yield f"dataset.folds: expected 2 or more, got {dataset.folds}"
+
+
+def _map_rules(cfg: DictConfig) -> Iterator[str]:
+    spacing = cfg.loss.get("spacing") if isinstance(cfg.loss, DictConfig) else None
+    if spacing is not None and cfg.map.source == "cached" and _serves_map(cfg.loss):
+        yield (
+            f"loss.spacing={spacing}: expected null with map.source=cached, made in mm of the volume; "
+            "remove it, or give map.source=online"
+        )
+
+
+def _serves_map(loss: DictConfig) -> bool:
+    return loss.get("_target_") == "rwseg.losses.RRWLoss" or loss.get("region_map") in ("rrw", "boundary")
 
 
 def _sizes(value: Any) -> bool:
@@ -187,6 +201,12 @@ def evaluate_rules(cfg: DictConfig) -> Iterator[str]:
     folders = cfg.run_dir if isinstance(cfg.run_dir, ListConfig) else [cfg.run_dir]
     if not folders or not all(isinstance(folder, str) and folder for folder in folders):
         yield f"run_dir: expected a run directory or a list of them, got {cfg.run_dir}"
+    if cfg.input is not None and cfg.output is None:
+        yield f"input={cfg.input}: expected a folder for the predictions, got none; give output=..."
+    if cfg.input is not None and cfg.dataset.root is not None:
+        yield "input: expected new images or dataset.root, got both; give one of them"
+    if cfg.input is None and cfg.force:
+        yield "force=true: expected together with input=..., a split is always predicted anew"
     if cfg.overlays < 0:
         yield f"overlays: expected 0 or more, got {cfg.overlays}"
     if cfg.name is not None and not re.fullmatch(r"\w[\w.+=-]*", cfg.name):  # evaluation/<name> is replaced

@@ -54,21 +54,32 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
     torch.set_num_threads(cfg.trainer.threads)
     device = device_name(cfg.trainer.accelerator)
     folder = run_path(cfg, choices)
+    if _is_finished(folder, cfg):
+        return folder
+    data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
+    full = planned(cfg, data)
     with claimed(folder):
         if cfg.force:
             clear(folder)
-        check_same_config(folder, cfg)
-        if read_run(folder).get("status") == "finished":
-            log.info("%s is finished; nothing to do (force=true starts it over)", folder)
+        elif _is_finished(folder, cfg):  # meanwhile, by another process
             return folder
-        data = prepared_data(cfg)
         _check_same_data(folder, data)
         save_config(folder, cfg)
         with recorded(folder, device, choices, data):
-            full = planned(cfg, data)
             save_data(folder, facts_of(full, data))
             _train(full, choices, folder, data, config_digest(cfg))
     return folder
+
+
+def _is_finished(folder: Path, cfg: DictConfig) -> bool:
+    """Whether there is nothing to do; `RunError` where `folder` holds a run of another configuration."""
+    if cfg.force:
+        return False
+    check_same_config(folder, cfg)
+    if read_run(folder).get("status") != "finished":
+        return False
+    log.info("%s is finished; nothing to do (force=true starts it over)", folder)
+    return True
 
 
 @dataclass(frozen=True)
@@ -92,14 +103,18 @@ def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared, 
         parts = _assemble(cfg, folder, prepared, digest, logger)
         with warnings.catch_warnings():
             _expect_warnings()
-            parts.trainer.fit(
-                parts.learner, datamodule=parts.data, ckpt_path=last if resume else None, weights_only=True
-            )
-            if parts.trainer.interrupted:
-                raise KeyboardInterrupt
+            _fit(parts, last if resume else None)
             if parts.learner.cases_epoch != cfg.schedule.epochs - 1:
                 parts.trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
         _finish(cfg, folder, parts)
+
+
+def _fit(parts: _Parts, resume: Path | None) -> None:
+    """Train; `KeyboardInterrupt` after Ctrl-C, which Lightning answers by leaving with status 1."""
+    try:
+        parts.trainer.fit(parts.learner, datamodule=parts.data, ckpt_path=resume, weights_only=True)
+    except SystemExit as left:
+        raise KeyboardInterrupt from left
 
 
 def _assemble(

@@ -13,7 +13,6 @@ from torch import Tensor
 from rwseg.assembly import build_network
 from rwseg.checkpoints import load_checkpoint
 from rwseg.data.case import LoadedCase
-from rwseg.data.store import Prepared
 from rwseg.data.volume import prepare_volume
 from rwseg.errors import RunError
 from rwseg.inference import most_probable
@@ -67,7 +66,7 @@ def load_trained(run_dir: Path, checkpoint: str, device: torch.device) -> Traine
     # A planned run has null in its configuration where the plan decided.
     OmegaConf.update(config, "dataset.patch_size", list(data.patch_size))
     OmegaConf.update(config, "model.pools", [list(pool) for pool in data.pools])
-    network = build_network(config, _facts(run_dir, data))
+    network = build_network(config, len(data.channels), len(data.classes))
     prefix = "network."
     weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
     try:
@@ -108,8 +107,3 @@ def load_ensemble(run_dirs: Sequence[Path], checkpoint: str, device: torch.devic
 def predict_case(members: Sequence[Trained], loaded: LoadedCase) -> NDArray[np.uint8]:
     """Label map `(Z, H, W)` on the native grid: the class of the largest mean softmax over the members."""
     return most_probable([member.probabilities(loaded) for member in members])
-
-
-def _facts(run_dir: Path, data: RunData) -> Prepared:
-    """What `build_network` asks of prepared data, none of which is needed, or looked for."""
-    return Prepared(run_dir, run_dir, data.dataset, data.classes, data.channels, data.recipe, data.digest, ())

@@ -12,7 +12,6 @@ from rwseg.cli import compose
 from rwseg.config import check
 from rwseg.data.case import plain_labels
 from rwseg.data.recipe import Recipe
-from rwseg.data.store import Prepared
 from rwseg.rundata import RunData, save_data
 from rwseg.rundir import config_digest, save_config
 
@@ -54,8 +53,7 @@ def make_run(
         },
     )
     torch.manual_seed(seed)
-    facts = Prepared(folder, folder, data.dataset, data.classes, data.channels, data.recipe, data.digest, ())
-    network = build_network(planned, facts)
+    network = build_network(planned, len(data.channels), len(data.classes))
     for epoch, name in enumerate(("best", "last")):
         with torch.no_grad():
             for weight in network.parameters():

@@ -62,6 +62,8 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         (["dataset.fold=true"], "dataset.fold: expected null"),
         (["dataset.folds=1"], "dataset.folds: expected 2 or more, got 1"),
         (["map.source=disk"], "map.source: expected one of cached, online, got disk"),
+        (["loss.spacing=[1,1]"], "loss.spacing=[1, 1]: expected null with map.source=cached"),
+        (["loss=rw_boundary", "loss.spacing=[1,1]"], "expected null with map.source=cached"),
         (["workers=0"], "workers: expected a number above 0, got 0"),
         (["augment=nnunet", "augment.spatial.rotate=2"], "augment.spatial.rotate: expected a probability"),
         (["augment=nnunet", "augment.spatial.degrees=200"], "augment.spatial.degrees: expected 0 to 180"),
@@ -147,6 +149,9 @@ def test_broken_rules_of_evaluation(overrides: list[str], message: str) -> None:
         ["dataset.size=[64,48]", "dataset.fold=all", "workers=1", "map.source=online"],
         ["dataset.spacing=[1.5,2]", "dataset.fold=4", "dataset.normalisation=ct"],
         ["augment=nnunet", "augment.spatial=null"],
+        ["loss.spacing=[1,1]", "map.source=online"],
+        ["loss=rw_hausdorff", "loss.spacing=[1,1]"],
+        ["loss=rw_boundary", "loss.region_map=boundary_kervadec", "loss.spacing=[1,1]"],
     ],
 )
 def test_the_limits_themselves_are_allowed(overrides: list[str]) -> None:

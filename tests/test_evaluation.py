@@ -14,6 +14,7 @@ from made_run import NATIVE, make_run
 from rwseg.cli import compose
 from rwseg.config import EvaluateConfig, check
 from rwseg.data.acdc import ACDC
+from rwseg.data.case import LoadedCase
 from rwseg.data.nifti import read_nifti
 from rwseg.errors import ConfigError, DataError, RunError
 from rwseg.evaluation import evaluate_run
@@ -144,6 +145,29 @@ def test_unlabelled_voxels_count_for_nobody(
     for (case, label), row in cases.set_index(["case", "label"]).iterrows():
         path = marked / "training" / case.split("_")[0] / f"{case}_gt.nii.gz"
         assert row["reference_voxels"] == (read_nifti(path).array == label).sum()
+
+
+def test_converted_cases_are_evaluated_on_the_grid_that_they_got(
+    tiny: list[str], tmp_path: Path, phantom_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_the_first_slice(loaded: LoadedCase) -> LoadedCase:
+        assert loaded.label is not None
+        return replace(loaded, image=loaded.image[:, 1:], label=loaded.label[1:])
+
+    dataset = replace(ACDC, load=lambda root: replace(ACDC.load(root), convert=without_the_first_slice))
+    monkeypatch.setattr("rwseg.data.acdc.ACDC", dataset)
+    overrides = ["dataset=acdc", "model=small", "schedule=small", *tiny]
+    results = evaluate(make_run(tmp_path / "run", overrides, converted=True), "overlays=1")
+    cases = pd.read_csv(results / "cases.csv").set_index(["case", "label"])
+    assert len(list((results / "overlays").iterdir())) == 1
+    for path in (results / "predictions").iterdir():
+        case = path.name.removesuffix(".nii.gz")
+        native = labels_of(phantom_root / "training" / case.split("_")[0] / f"{case}_gt.nii.gz")
+        assert labels_of(path).shape == (*native.shape[:2], native.shape[2] - 1)
+        for label in (1, 2, 3):
+            row = cases.loc[(case, label)]
+            assert row["reference_voxels"] == (native[..., 1:] == label).sum()
+            assert row["predicted_voxels"] == (labels_of(path) == label).sum()
 
 
 def test_faulty_cases_are_listed_and_nothing_is_written(

@@ -52,7 +52,7 @@ def export(evaluation: Path, root: Path, out: Path) -> int:
             f"{', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}; "
             "run evaluate.py with split=test and this root"
         )
-    others = _others(out, wanted) if out.exists() else []
+    others = _others(out, wanted) if out.is_dir() else [out.name] if out.exists() else []
     if others:
         raise ConfigError(
             f"{out}: expected a new folder, found {', '.join(others[:10])} in it; give another one"

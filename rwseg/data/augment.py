@@ -50,7 +50,7 @@ def augmented_batch(
             samples = torch.from_numpy(warps.samples).to(batch.labels.device)
             for whole, part in zip(_tensors(batch), _tensors(warped.batch), strict=True):
                 whole.index_copy_(0, samples, part)
-            if empty is not None:
+            if empty is not None and warped.empty is not None:
                 empty.index_copy_(0, samples, warped.empty)
     if settings.intensity is not None:
         change_intensities(batch.image, draw_intensities(settings.intensity, draws, batch.image.shape[1]))
@@ -60,10 +60,10 @@ def augmented_batch(
 
 
 class Warped(NamedTuple):
-    """A warped batch, and where it holds nothing, `(n, h, w)`."""
+    """A warped batch, and where it holds nothing, `(n, h, w)`, if that was asked for."""
 
     batch: Batch
-    empty: Tensor
+    empty: Tensor | None
 
 
 def warped_batch(bank: SliceBank, views: Views, patch: Size, masked: bool) -> Warped:
@@ -74,19 +74,20 @@ def warped_batch(bank: SliceBank, views: Views, patch: Size, masked: bool) -> Wa
     sizes = np.stack([bank.sampler.heights, bank.sampler.widths], axis=1)[views.slices]
     windows, size = windows_of(views, sizes, patch)
     places = places_of(views, windows, sizes, patch, bank.labels.device)
-    taps = taps_of(places, size)
-    pixels = bank.pixels(windows, size)
-    codes = bank.labels_at(pixels).short()  # (n, *size)
-    if masked:
-        codes.masked_fill_(empty_of(bank.image_at(pixels), codes), EMPTY)
+    taps, pixels = taps_of(places, size), bank.pixels(windows, size)
     shape = places.inside.shape  # (n, h, w)
+    image = cubic(bank.coefficients_at(windows, size), taps).view(-1, *shape).mul_(places.inside)
+    labels, planes = bank.labels_at(pixels)
+    codes = labels.short()
+    if masked:
+        codes.masked_fill_(empty_of(bank.image_at(pixels), labels), EMPTY)
     codes = vote(codes, taps).view(shape)
-    image = cubic(bank.coefficients_at(windows, size), taps).view(-1, *shape) * places.inside
-    planes = bank.map_at(pixels)
     if planes is not None:
-        planes = linear(planes, taps).view(-1, *shape) * (codes != IGNORE)
+        planes = linear(planes, taps).view(-1, *shape)
+        if bank.has_ignored:
+            planes *= codes != IGNORE
     batch = Batch(image.movedim(0, 1).contiguous(), codes.clamp(min=0).long(), bank.as_map(planes))
-    return Warped(batch, codes == EMPTY)
+    return Warped(batch, codes == EMPTY if masked else None)
 
 
 def empty_of(image: Tensor, labels: Tensor) -> Tensor:

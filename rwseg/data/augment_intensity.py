@@ -117,14 +117,13 @@ def gamma(x: Tensor, exponent: Floats) -> Tensor:
 
 def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and deviation (over n, not n - 1) of each image, `(n, 1, 1)`."""
-    std, mean = torch.std_mean(x, dim=(1, 2), correction=0, keepdim=True)
-    return mean, std
+    mean = x.mean((1, 2), keepdim=True)
+    return mean, (x - mean).square_().mean((1, 2), keepdim=True).sqrt_()
 
 
 def extremes(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Minimum and maximum of each image, `(n, 1, 1)`."""
-    low, high = x.flatten(1).aminmax(dim=1)
-    return low[:, None, None], high[:, None, None]
+    """Minimum and maximum of each image, `(n, 1, 1)`; `aminmax` takes twenty times as long."""
+    return x.amin((1, 2), keepdim=True), x.amax((1, 2), keepdim=True)
 
 
 def low_resolution(x: Tensor, zoom: Floats) -> Tensor:
@@ -153,7 +152,7 @@ def resolution(size: int, zoom: Floats, like: Tensor) -> tuple[Tensor, Tensor]:
     nearest = np.floor((small + 0.5) * (size / target) - 0.5 + 0.5).astype(np.int64)
     position = (np.arange(size) + 0.5) * (target / size) - 0.5 + EDGE
     tap = np.floor(position)
-    weights = cubic_weights(torch.from_numpy(position - tap).to(like))  # (4, n, size)
+    weights = cubic_weights(torch.from_numpy(position - tap).to(like))  # (n, size) each
     taps = torch.from_numpy(tap.astype(np.int64)).to(like.device) - 1
     steps = torch.arange(place.size, device=like.device, dtype=like.dtype)
     # Coefficients of the interpolating spline: the inverse of its sampled basis falls off as a power of POLE.
@@ -164,8 +163,8 @@ def resolution(size: int, zoom: Floats, like: Tensor) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(nearest).to(like.device), matrix
 
 
-def cubic_weights(t: Tensor) -> Tensor:
-    """Weights `(4, ...)` of the cubic B-splines at -1, 0, 1 and 2 for a position `t` in [0, 1)."""
-    u = 1 - t
-    middle, next_ = (4 - 6 * a.square() + 3 * a.pow(3) for a in (t, u))
-    return torch.stack([u.pow(3), middle, next_, t.pow(3)]) / 6
+def cubic_weights(t: Tensor) -> list[Tensor]:
+    """Weights of the cubic B-splines at -1, 0, 1 and 2 for positions `t` in [0, 1], each shaped like `t`."""
+    first, last = ((1 - t).pow(3).div_(6), t.pow(3).div_(6))
+    second = t.square().mul_(t / 2 - 1).add_(2 / 3)
+    return [first, second, 1 - first - second - last, last]

@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from multiprocessing import get_context, parent_process
+from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, pthread_sigmask
 from threading import Thread
 from types import TracebackType
 from typing import Self, TypeVar
@@ -69,7 +70,12 @@ class Workers:
         if self._pool is None:
             # Not forked: a child of a process with threads (PyTorch's) may hang on a lock that nobody opens.
             self._pool = ProcessPoolExecutor(self.number, get_context("spawn"), initializer=_start)
-        return self._pool.map(work, items)
+        # Processes start in here and inherit the mask. Ctrl-C reaches the whole group: only we answer it.
+        mask = pthread_sigmask(SIG_BLOCK, {SIGINT})
+        try:
+            return self._pool.map(work, items)
+        finally:
+            pthread_sigmask(SIG_SETMASK, mask)
 
 
 def raise_faults(what: str, faults: Sequence[str], number: int) -> None:

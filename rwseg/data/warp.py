@@ -9,8 +9,9 @@ A patch is read from a window of its slice that holds all its pixels, in two ste
 to know nothing of slices of differing size.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +21,12 @@ from torch import Tensor
 from rwseg.data.augment_draws import Warps
 from rwseg.data.augment_intensity import cubic_weights
 from rwseg.data.sampling import Boxes, Floats, Ints, Size
+
+STEEP = 1e9
+"""Turns any excess over a slice, and be it the last bit of a coordinate, into 1."""
+
+CACHED_PIXELS = 2**16
+"""What a CPU interpolates at a time: all that it takes stays in its cache."""
 
 NO_CLASS = -2
 """Below every label, and below the -1 of what is empty."""
@@ -39,8 +46,7 @@ class Places(NamedTuple):
 
     y: Tensor
     x: Tensor
-    inside: Tensor
-    """Whether there is a slice."""
+    inside: Tensor  # 1 in the slice, 0 beyond
 
 
 def views_of(boxes: Boxes, warps: Warps, patch: Size, loader: Size) -> Views:
@@ -76,23 +82,28 @@ def windows_of(views: Views, sizes: Ints, patch: Size) -> tuple[Boxes, Size]:
 
 def places_of(views: Views, windows: Boxes, sizes: Ints, patch: Size, device: torch.device) -> Places:
     """Where the pixels of the patches lie in the windows; those beyond the slice on the pixel next to it."""
-    corner = np.stack([windows.top, windows.left], axis=1)
-    numbers = np.concatenate([views.centre - corner, -corner, sizes - 1 - corner], axis=1)  # (n, 6)
-    numbers = np.concatenate([numbers, views.matrix.reshape(-1, 4)], axis=1)
-    centre_y, centre_x, first_y, first_x, last_y, last_x, yi, yj, xi, xj = (
-        torch.from_numpy(numbers.T.astype(np.float32)).to(device)[..., None, None].unbind()
+    half = (sizes - 1) / 2
+    middle = half - np.stack([windows.top, windows.left], axis=1)  # of the slice, in its window
+    off = views.centre - half
+    numbers = np.concatenate([off, half, middle, views.matrix.reshape(-1, 4)], axis=1).astype(np.float32)
+    off_y, off_x, half_y, half_x, middle_y, middle_x, yi, yj, xi, xj = (
+        torch.from_numpy(numbers.T.copy()).to(device)[..., None, None].unbind()
     )
     i, j = (torch.arange(size, device=device) - (size - 1) / 2 for size in patch)
     i = i[:, None]
-    y, x = (centre_y + yi * i) + yj * j, (centre_x + xi * i) + xj * j  # (n, h, w)
-    inside = (y >= first_y) & (y <= last_y) & (x >= first_x) & (x <= last_x)
-    return Places(_beyond(y, first_y, last_y), _beyond(x, first_x, last_x), inside)
+    y, beyond_y = _beyond((off_y + yi * i) + yj * j, half_y)  # (n, h, w)
+    x, beyond_x = _beyond((off_x + xi * i) + xj * j, half_x)
+    return Places(y.add_(middle_y), x.add_(middle_x), (1 - beyond_y) * (1 - beyond_x))
 
 
-def _beyond(position: Tensor, first: Tensor, last: Tensor) -> Tensor:
-    """What lies before the first or behind the last pixel centre moves to the pixel next to it."""
-    position = torch.where(position < first, first - 1, position)
-    return torch.where(position > last, last + 1, position)
+def _beyond(off: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances from the middle, those of more than `half` set to `half + 1`; and 1 for these, 0 for others.
+
+    In arithmetic, because choosing by a mask takes several times as long.
+    """
+    excess = (off.abs() - half).clamp_(min=0)
+    beyond = (excess * STEEP).clamp_(max=1)
+    return off + off.sign() * (beyond - excess), beyond
 
 
 class Taps(NamedTuple):
@@ -114,47 +125,67 @@ def taps_of(places: Places, window: Size) -> Taps:
         first.append(before.int() - 1)
     number = torch.arange(len(first[0]), device=first[0].device, dtype=torch.int32)[:, None, None]
     number = (number * window[0] + first[0]) * window[1] + first[1]
-    return Taps(number.flatten(), *rest)
+    return Taps(number.flatten().long(), *rest)
 
 
 def linear(planes: Tensor, taps: Taps) -> Tensor:
     """Linear interpolation in windows `(M, n, H, W)`: `(M, n h w)`."""
-    width, flat = planes.shape[-1], planes.flatten(1)
-    corner = [flat[:, row * width + 1 :].index_select(1, taps.number) for row in (1, 2)]
-    beside = [flat[:, row * width + 2 :].index_select(1, taps.number) for row in (1, 2)]
-    above, below = (torch.lerp(a, b, taps.x) for a, b in zip(corner, beside, strict=True))
-    return torch.lerp(above, below, taps.y)
+    return _interpolated(_linear, planes, taps)
 
 
 def cubic(coefficients: Tensor, taps: Taps) -> Tensor:
     """Cubic splines of windows of coefficients `(M, n, H, W)`: `(M, n h w)`."""
-    width, flat = coefficients.shape[-1], coefficients.flatten(1)
+    return _interpolated(_cubic, coefficients, taps)
+
+
+def _interpolated(method: Callable[[Tensor, int, Taps], Tensor], planes: Tensor, taps: Taps) -> Tensor:
+    on_cpu = planes.device.type == "cpu"
+    parts = [torch.split(part, CACHED_PIXELS if on_cpu else len(part)) for part in taps]
+    blocks = [Taps(*block) for block in zip(*parts, strict=True)]
+    width = planes.shape[-1]
+    return torch.stack([torch.cat([method(p, width, block) for block in blocks]) for p in planes.flatten(1)])
+
+
+def _linear(flat: Tensor, width: int, taps: Taps) -> Tensor:
+    above, below = (
+        torch.lerp(_tap(flat, start, taps), _tap(flat, start + 1, taps), taps.x)
+        for start in (width + 1, 2 * width + 1)
+    )
+    return torch.lerp(above, below, taps.y)
+
+
+def _cubic(flat: Tensor, width: int, taps: Taps) -> Tensor:
     rows, columns = cubic_weights(taps.y), cubic_weights(taps.x)
-    value = flat.new_zeros(len(flat), len(taps.number))
+    value = torch.zeros_like(taps.y)
     for p, row in enumerate(rows):
         line = torch.zeros_like(value)
         for q, column in enumerate(columns):
-            line.addcmul_(flat[:, p * width + q :].index_select(1, taps.number), column)
+            line.addcmul_(_tap(flat, p * width + q, taps), column)
         value.addcmul_(line, row)
     return value
+
+
+def _tap(flat: Tensor, shift: int, taps: Taps) -> Tensor:
+    return flat[shift:].index_select(0, taps.number)
 
 
 def vote(labels: Tensor, taps: Taps) -> Tensor:
     """The label with half of the linear weight or more in windows `(n, H, W)`, else 0: `(n h w,)`.
 
-    Of two labels with one half each it is the larger. Labels may be negative, down to -1.
+    Of two labels with one half each it is the larger. Labels are integers down to -1.
     """
     width, flat = labels.shape[-1], labels.flatten()
-    corners = [(row, column) for row in (1, 2) for column in (1, 2)]
-    near = [flat[row * width + column :].index_select(0, taps.number) for row, column in corners]
-    up, left = 1 - taps.y, 1 - taps.x
-    weights = [up * left, up * taps.x, taps.y * left, taps.y * taps.x]
-    shares = [weight.clone() for weight in weights]  # of the label at each corner
-    for one, other in combinations(range(4), 2):
-        same = (near[one] == near[other]).to(weights[0])
-        shares[one].addcmul_(same, weights[other])
-        shares[other].addcmul_(same, weights[one])
+    first, *others = (_tap(flat, row * width + column, taps) for row in (1, 2) for column in (1, 2))
+    differ = reduce(torch.bitwise_or, [torch.bitwise_xor(first, other) for other in others])
+    # Few pixels need a vote; but finding them would make a GPU wait for all that it has to do.
+    some = differ.nonzero()[:, 0] if labels.device.type == "cpu" else slice(None)
+    y, x = taps.y[some], taps.x[some]
+    near = [label[some] for label in (first, *others)]
+    weights = [(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x]
     best = torch.full_like(near[0], NO_CLASS)
-    for label, share in zip(near, shares, strict=True):
+    for label in near:
+        same = [weight * (other == label) for weight, other in zip(weights, near, strict=True)]
+        share = same[0] + same[1] + same[2] + same[3]
         best = torch.where(share >= 0.5, torch.maximum(best, label), best)
-    return torch.where(best == NO_CLASS, 0, best)
+    first[some] = torch.where(best == NO_CLASS, 0, best)
+    return first

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from rwseg.assembly import dataset_of, source_of, workers
-from rwseg.cli import compose, preflight
+from rwseg.cli import INTERRUPTED, compose, preflight
 from rwseg.config import check
 from rwseg.data.case import Dataset, Source
 from rwseg.data.parallel import Workers
@@ -61,6 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
     except RwsegError as error:
         console.print(f"fault {error}", style="red", highlight=False, markup=False)
         return 1
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        return INTERRUPTED
     faults = sum(finding.level == "fault" for finding in found)
     console.print(f"{faults} faults: a run cannot start" if faults else "a run can start")
     return 1 if faults else 0
@@ -72,7 +75,8 @@ def _examine(cfg: DictConfig, picture: Path, console: Console) -> list[Finding]:
     with Workers(workers(cfg)) as pool:
         one = partial(look, replace(source, cases=(), folds=()), axis)  # what a process needs of it
         seen, _ = pool.each(one, source.cases, f"reading {dataset.name}")
-    found = list(findings(seen, source, dataset.subjects))
+    needed = ("train",) if cfg.dataset.fold == "all" else ("train", "val")
+    found = list(findings(seen, source, dataset.subjects, needed))
     console.print(
         f"\n{dataset.name} in {cfg.dataset.root}: {dataset.reference} ({dataset.licence})", highlight=False
     )

@@ -49,13 +49,18 @@ def look(source: Source, slice_axis: int, case: Case) -> Seen:
     )
 
 
-def findings(seen: Sequence[Seen], source: Source, subjects: int | None) -> Iterator[Finding]:
-    """What speaks for and against training on these cases; `subjects`: how many are labelled in all."""
+def findings(
+    seen: Sequence[Seen], source: Source, subjects: int | None, needed: Sequence[str] = ("train", "val")
+) -> Iterator[Finding]:
+    """What speaks for and against training on these cases.
+
+    `subjects`: how many are labelled in all; `needed`: the splits without which a run cannot start.
+    """
     for item in seen:
         if item.fault:
             yield Finding("fault", item.fault)
     readable = [item for item in seen if not item.fault]
-    yield from _splits(seen)
+    yield from _splits(seen, needed)
     labelled = len({item.case.subject for item in seen if item.case.label is not None})
     if subjects is not None and labelled < subjects:
         yield Finding(
@@ -73,14 +78,14 @@ def shares(seen: Sequence[Seen]) -> list[float]:
     return [float(share) for share in 100 * total / max(1, total.sum())]
 
 
-def _splits(seen: Sequence[Seen]) -> Iterator[Finding]:
+def _splits(seen: Sequence[Seen], needed: Sequence[str]) -> Iterator[Finding]:
     counts = Counter(item.case.split for item in seen)
     subjects = {split: len({i.case.subject for i in seen if i.case.split == split}) for split in counts}
     told = ", ".join(
         f"{counts[s]} {s} ({subjects[s]} subjects)" for s in ("train", "val", "test") if s in counts
     )
     yield Finding("ok", f"{len(seen)} cases: {told}")
-    for split in ("train", "val"):
+    for split in needed:
         if not counts[split]:
             yield Finding(
                 "fault", f"split '{split}': expected at least one case, found none; see dataset.fold"

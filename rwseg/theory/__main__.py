@@ -97,7 +97,7 @@ def run_figure(run_dir: Path, case: str | None) -> Figure:
 
     torch.manual_seed(cfg.seed)
     cfg = planned(cfg, data)
-    network = build_network(cfg, data)
+    network = build_network(cfg, len(data.channels), len(data.classes))
     stages = [Stage("untrained", _softmax(network, image, cfg))]
     for checkpoint in {content["epoch"]: content for content in checkpoints}.values():
         prefix = "network."

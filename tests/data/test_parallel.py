@@ -73,6 +73,19 @@ def test_processes_end_with_a_parent_that_is_killed() -> None:
         assert parent.communicate(timeout=30)[0] == ""
 
 
+def test_ctrl_c_is_heard_by_the_parent_alone() -> None:
+    """A terminal sends it to the whole group: the others would each print a traceback."""
+    command = [sys.executable, "-c", KILLED.replace("60", "3")]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
+        os.killpg(parent.pid, signal.SIGINT)
+        told = parent.communicate(timeout=30)[1]
+    assert parent.returncode == -signal.SIGINT
+    assert told.count("Traceback") == 1, told
+
+
 def test_no_work_is_no_result() -> None:
     with Workers(2) as workers:
         assert workers.each(double, [], "nothing") == ([], [])

@@ -41,6 +41,19 @@ def test_sound_data_can_start(
         assert min(drawn.size) > 400
 
 
+def test_the_challenge_which_trains_on_every_case_can_start(
+    phantom_root: Path, prepared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = [
+        item for item in overrides(phantom_root, tmp_path, prepared_root) if item != "dataset=phantom"
+    ]
+    small = ["dataset.patch_size=[64,64]", "dataset.spacing=null"]
+    status = main(["experiment=acdc_challenge", *settings, *small])
+    told = capsys.readouterr().out
+    assert status == 0, told
+    assert "8 train (4 subjects)" in told
+
+
 def test_damaged_data_cannot(
     phantom_root: Path, prepared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,12 @@ def test_what_is_wrong_is_said(change: Callable[[list[Seen]], list[Seen]], level
     assert [item.level for item in found if words in item.text] == [level]
 
 
+def test_a_fold_of_all_cases_needs_none_to_validate() -> None:
+    levels = [found.level for found in findings(SOUND[:2], source(*SOUND[:2]), None, needed=("train",))]
+    assert "fault" not in levels
+    assert "fault" in [found.level for found in findings(SOUND[2:], source(*SOUND[2:]), None, ("train",))]
+
+
 def test_many_names_are_not_all_listed() -> None:
     items = [seen(f"n{number:02}", voxels=(100, 0, 0)) for number in range(30)] + SOUND
     (text,) = [item.text for item in told(items) if "without any foreground" in item.text]
