@@ -1,4 +1,8 @@
-"""Evaluate a run that train.py wrote: python evaluate.py run_dir=DIR [split=val] [dataset.root=OTHER]."""
+"""Evaluate a run that train.py wrote, or predict new images with it.
+
+python evaluate.py run_dir=DIR [split=val] [dataset.root=OTHER]
+python evaluate.py run_dir=DIR input=FOLDER output=FOLDER
+"""
 
 from omegaconf import DictConfig
 

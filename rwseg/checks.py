@@ -19,11 +19,7 @@ def check_labels(labels: Tensor, num_classes: int) -> None:
         )
     if num_classes < 2:
         raise ValueError(f"num_classes: expected at least 2 (background counts), got {num_classes}")
-    if labels.numel() == 0:
-        raise ValueError(f"labels: expected at least one pixel, got shape {tuple(labels.shape)}")
-    low, high = (int(bound) for bound in torch.aminmax(labels))
-    if low < 0 or high >= num_classes:
-        raise ValueError(f"labels: expected values in [0, {num_classes}), got values in [{low}, {high}]")
+    _check_values(labels, num_classes)
 
 
 def check_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, ...]:
@@ -41,7 +37,12 @@ def check_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, ..
 
 
 def check_logits(logits: Tensor, labels: Tensor) -> None:
-    """Raise `ValueError` unless `logits` is floating `(B, K, *S)`, `labels` integer, of the same B and S."""
+    """Raise `ValueError` unless `logits` is floating `(B, K, *S)`, `labels` integer, of the same B and S.
+
+    K is 2 or more: softmax of a single channel is 1 whatever the network says. On the CPU labels must lie in
+    `[0, K)`, so no number marks pixels to leave out. On other devices values are not looked at here, because
+    the device would have to wait.
+    """
     if not logits.is_floating_point():
         raise ValueError(f"logits: expected a floating tensor, got {logits.dtype}")
     if labels.dtype not in INTEGER_TYPES:
@@ -52,3 +53,18 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
             f"expected logits (B, K, *S) and labels (B, *S), got logits {tuple(logits.shape)} "
             f"and labels {tuple(labels.shape)}; labels are class indices, not one-hot"
         )
+    if logits.shape[1] < 2:
+        raise ValueError(
+            f"logits: expected at least 2 channels (background counts), got {tuple(logits.shape)}; "
+            "for a network with one channel x pass torch.cat([-x, x], 1) / 2, whose softmax is sigmoid(x)"
+        )
+    if labels.device.type == "cpu":
+        _check_values(labels, logits.shape[1])
+
+
+def _check_values(labels: Tensor, num_classes: int) -> None:
+    if labels.numel() == 0:
+        raise ValueError(f"labels: expected at least one pixel, got shape {tuple(labels.shape)}")
+    low, high = (int(bound) for bound in torch.aminmax(labels))
+    if low < 0 or high >= num_classes:
+        raise ValueError(f"labels: expected values in [0, {num_classes}), got values in [{low}, {high}]")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from signal import SIGINT
 from typing import Any, NoReturn
 
 import hydra
@@ -30,6 +31,9 @@ from rwseg.overrides import Setting, form_faults, key_faults, kind_faults, optio
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
 
+INTERRUPTED = 128 + SIGINT
+"""Exit status after Ctrl-C, as shells have it."""
+
 Job = tuple[Setting, ...]
 """The overrides of one run; a sweep is several of them."""
 
@@ -38,6 +42,7 @@ def main(task: Callable[[DictConfig, Choices], object], config_name: str) -> Non
     """Run `task(cfg, choices)` under Hydra; a `RwsegError` ends it with status 2 and its message alone.
 
     In a sweep the other jobs go on, whatever ends one; the failed ones are listed at the end, with status 2.
+    Ctrl-C ends all of it in a line, with status 130.
     """
     failed: list[str] = []
     try:
@@ -61,7 +66,10 @@ def main(task: Callable[[DictConfig, Choices], object], config_name: str) -> Non
             failed.append(f"{' '.join(setup.overrides.task)}: {type(error).__name__}: {error}")
             logging.exception("this job failed; the sweep goes on")
 
-    hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
+    try:
+        hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
+    except KeyboardInterrupt:
+        _fail("interrupted; give the same command again to go on", INTERRUPTED)
     if failed:
         _fail("\n".join([f"{len(failed)} of the sweep's jobs failed:", *failed]))
 
@@ -188,6 +196,6 @@ def _named(choices: Mapping[Any, Any]) -> Choices:
     }
 
 
-def _fail(message: str) -> NoReturn:
+def _fail(message: str, status: int = 2) -> NoReturn:
     print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
-    raise SystemExit(2)
+    raise SystemExit(status)

@@ -11,11 +11,21 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
+from rwseg.data.augment_settings import AugmentConfig
 from rwseg.errors import ConfigError
 from rwseg.keys import suggestion
 from rwseg.rules import evaluate_rules, train_rules
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+
+
+def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
+    """`${fixed:[256,224]}`: a value of the fixed plan; null (or a 2nd argument) where dataset.plan=auto."""
+    chosen = planned if _root_.dataset.plan == "auto" else value
+    return OmegaConf.create(chosen) if isinstance(chosen, list) else chosen
+
+
+OmegaConf.register_new_resolver("fixed", _fixed, replace=True)
 
 Choices = dict[str, str]
 """Which file of each group was chosen: {"dataset": "acdc", "loss": "rrw", ...}."""
@@ -23,14 +33,33 @@ Choices = dict[str, str]
 
 @dataclass
 class DatasetConfig:
-    """Where the data lies and how patches of it are cut."""
+    """Where the data lies, how it is split, prepared (`rwseg.data.recipe.Preparation`) and cut into patches.
+
+    `plan` is `fixed`, or `auto`: then that of `rwseg.data.plan` fills in what is null here and in the model.
+    """
 
     name: str
     adapter: str
     root: str
+    fold: Any
+    folds: int
+    split_seed: int
+    plan: str
+    crop: bool
+    spacing: Any
+    size: list[int] | None
     zoom: float
-    patch_size: list[int]
-    batch_size: int
+    interpolation: str
+    normalisation: str
+    patch_size: list[int] | None
+    batch_size: int | None
+
+
+@dataclass
+class MapConfig:
+    """Where the region maps of training batches come from."""
+
+    source: str
 
 
 @dataclass
@@ -62,17 +91,10 @@ class ModelConfig:
 
     features: int
     max_features: int
-    pools: list[list[int]]
+    pools: list[list[int]] | None
     convs_per_stage: int
     norm: str
     deep_supervision: bool
-
-
-@dataclass
-class AugmentConfig:
-    """Augmentation of training batches."""
-
-    flips: bool
 
 
 @dataclass
@@ -111,12 +133,14 @@ class TrainConfig:
     schedule: ScheduleConfig
     model: ModelConfig
     augment: AugmentConfig
+    map: MapConfig
     trainer: TrainerConfig
     evaluation: EvaluationConfig
     stability: StabilityConfig
     seed: int
     output_root: str
     prepared_root: str
+    workers: int | None
     force: bool
     logger: Any = field(default_factory=dict)
 
@@ -130,16 +154,18 @@ class OtherDataConfig:
 
 @dataclass
 class EvaluateConfig:
-    """Everything that `evaluate.py` takes."""
+    """Everything that `evaluate.py` takes; `run_dir` is a directory or a list of them."""
 
-    run_dir: str
+    run_dir: Any
     split: str
     checkpoint: str
+    input: str | None
+    output: str | None
+    force: bool
     name: str | None
     trainer: TrainerConfig
     missed: str | None
     overlays: int
-    prepared_root: str
     dataset: OtherDataConfig
 
 

@@ -1,127 +1,179 @@
-"""Evaluation of a trained run: predictions as NIfTI, metrics in mm, and pictures (contract C4)."""
+"""evaluate.py: a trained run, or an ensemble, on a split of a dataset or on new images (contract C4)."""
 
+import hashlib
 import logging
+import secrets
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
-from numpy.typing import NDArray
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
-from rwseg.checkpoints import load_checkpoint
-from rwseg.data.nifti import read_array, write_labels
-from rwseg.data.store import Entry, Prepared
+from rwseg.assembly import device_name, precision
+from rwseg.data.case import IGNORE, Case, LoadedCase, Source
+from rwseg.data.reading import label_ending, native_image, read_case, write_labels
+from rwseg.errors import ConfigError, DataError
+from rwseg.evaluated import cases_to_evaluate
 from rwseg.figures import case_picture
 from rwseg.files import write_json, write_text
 from rwseg.metrics import MissedPolicy
+from rwseg.predict import predict_folder, raise_faults
 from rwseg.progress import track
-from rwseg.run import build_network, device_name, precision, prepared_data
-from rwseg.rundir import config_digest, load_config
 from rwseg.tables import print_cases
-from rwseg.unet import UNet
-from rwseg.volumes import Row, case_rows, case_table, predict_labels
+from rwseg.trained import Trained, load_ensemble, predict_case
+from rwseg.volumes import Measured, Row, case_rows, case_table
 
 log = logging.getLogger(__name__)
 
 
 def evaluate_run(cfg: DictConfig) -> Path:
-    """Predict every case of `cfg.split` with the run in `cfg.run_dir`; returns the folder of the results.
+    """Predict a split, or the images in `cfg.input`, with the run or runs in `cfg.run_dir`.
 
-    Model, preparation and classes come from the run's own `config.yaml`; `cfg.dataset.root` may name other
-    data of the same layout. Writes `predictions/<case>.nii.gz` with the source's geometry, and, where
-    references exist, `cases.csv` (contract C6) and the pictures of the `cfg.overlays` worst cases. Raises
-    `RwsegError` for a folder that is no run, a checkpoint of another configuration, faulty data and an
-    empty split.
+    Model, preparation and classes are those of the runs themselves. Returns the folder of the results.
+    Raises `RwsegError` for a folder that is no run, a checkpoint of another configuration, runs that do not
+    go together, faulty data and an empty split.
     """
     torch.set_num_threads(cfg.trainer.threads)
-    run_dir = Path(cfg.run_dir)
-    run = load_config(run_dir)
-    run.prepared_root = str(Path(cfg.prepared_root).absolute())
-    checkpoint = load_checkpoint(run_dir / "checkpoints" / f"{cfg.checkpoint}.ckpt", config_digest(run))
-    if cfg.dataset.root is not None:
-        run.dataset.root = str(Path(cfg.dataset.root).absolute())
-    data = prepared_data(run)
-    entries = data.split(cfg.split)
-    device = device_name(cfg.trainer.accelerator)
-    network = _network(run, data, checkpoint["state_dict"], device)
-    missed: MissedPolicy = cfg.missed or run.evaluation.missed
+    name = device_name(cfg.trainer.accelerator)
+    device = torch.device("cpu" if name == "cpu" else "cuda")
+    several = isinstance(cfg.run_dir, ListConfig)
+    run_dirs = [Path(folder) for folder in cfg.run_dir] if several else [Path(cfg.run_dir)]
+    members = load_ensemble(run_dirs, cfg.checkpoint, device)
+    kind = precision(cfg.trainer.precision, name)
+    half = torch.bfloat16 if kind == "bf16-mixed" else torch.float16
+    with torch.autocast(device.type, dtype=half, enabled=kind != "32-true"):
+        if cfg.input is not None:
+            return predict_folder(members, Path(cfg.input), Path(cfg.output), cfg.checkpoint, cfg.force)
+        return evaluate_split(cfg, members)
 
-    folder = run_dir / "evaluation" / _name(cfg)
-    building = folder.with_name(f".building-{folder.name}")
-    shutil.rmtree(building, ignore_errors=True)
-    (building / "predictions").mkdir(parents=True)
-    rows: list[Row] = []
-    autocast = precision(cfg.trainer.precision, device) != "32-true"
-    for entry in track(entries, f"evaluating {cfg.split}"):
-        image = torch.from_numpy(np.array(data.image(entry))).to(next(network.parameters()).device)
-        with torch.autocast(image.device.type, enabled=autocast):
-            labels = predict_labels(
-                network, image, entry, tuple(run.dataset.patch_size), run.evaluation.flips
-            )
-        write_labels(building / "predictions" / f"{entry.name}.nii.gz", labels, like=data.source(entry))
-        if entry.has_label:
-            rows += case_rows(labels, data.reference(entry), entry, data.classes, missed)
-    _write(cfg, building, data, entries, rows, missed)
-    shutil.rmtree(folder, ignore_errors=True)
-    building.rename(folder)
+
+def evaluate_split(cfg: DictConfig, members: Sequence[Trained]) -> Path:
+    """Predict every case of `cfg.split`; returns the folder of the results.
+
+    Writes `predictions/<case>.nii.gz` (or the ending of the dataset's pictures) with the source's geometry,
+    and, where references exist, `cases.csv` (contract C6) and the pictures of the `cfg.overlays` worst cases.
+    Nothing of it appears before everything is there. `cfg.dataset.root` may name other data of the same
+    layout. Raises as `evaluate_run`; faulty cases are listed together.
+    """
+    root = Path(members[0].config.dataset.root if cfg.dataset.root is None else cfg.dataset.root)
+    source, cases = cases_to_evaluate(members, root, cfg.split)
+    missed: MissedPolicy = cfg.missed or members[0].config.evaluation.missed
+    folder = _folder(cfg, members)
+    building = folder.with_name(f".building-{folder.name}-{secrets.token_hex(4)}")
+    try:
+        rows, digest = _predict(members, source, cases, building / "predictions", missed, cfg.split)
+        facts = {
+            "split": cfg.split,
+            "checkpoint": cfg.checkpoint,
+            "missed": missed,
+            "root": str(root.absolute()),
+            "data_digest": digest,
+            "cases": len(cases),
+            "runs": [str(member.folder) for member in members],
+        }
+        write_json(building / "evaluation.json", facts)
+        if rows:
+            table = case_table(rows)
+            write_text(building / "cases.csv", table.to_csv(index=False))
+            print_cases(table, missed, title=f"{cfg.split}, {len(cases)} cases, {cfg.checkpoint} checkpoint")
+            _draw_worst(building, members[0], source, cases, table, cfg.overlays)
+        else:
+            log.info("no references in split '%s': predictions only", cfg.split)
+        shutil.rmtree(folder, ignore_errors=True)
+        building.rename(folder)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
     log.info("wrote %s", folder)
     return folder
 
 
-def _network(run: DictConfig, data: Prepared, state: dict[str, torch.Tensor], device: str) -> UNet:
-    network = build_network(run, data)
-    prefix = "network."
-    network.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
-    network.eval().to("cpu" if device == "cpu" else "cuda")
-    return network
+def _predict(
+    members: Sequence[Trained],
+    source: Source,
+    cases: Sequence[Case],
+    folder: Path,
+    missed: MissedPolicy,
+    split: str,
+) -> tuple[list[Row], str]:
+    """Write the label maps; the rows of `cases.csv`, and a hash of the images and references."""
+    data = members[0].data
+    digest = hashlib.blake2b(digest_size=16)
+    rows: list[Row] = []
+    faults: list[str] = []
+    for case in track(cases, f"evaluating {split}"):
+        try:
+            loaded = read_case(case, source, data.slice_axis)
+            if faults:
+                continue  # nothing will be written: read on only to list all faults
+            labels = predict_case(members, loaded)
+        except DataError as fault:
+            faults.append(f"{case.name}: {fault}")
+            continue
+        _add(digest, case, loaded)
+        path = folder / f"{case.name}{label_ending(case.images[0])}"
+        write_labels(path, labels, case.images[0], data.slice_axis, converted=data.converted)
+        if loaded.label is not None:
+            measured = Measured(case.name, case.subject, case.phase, loaded.spacing)
+            rows += case_rows(labels, loaded.label, measured, data.classes, missed)
+    raise_faults(f"nothing was written for split '{split}'", faults)
+    return rows, digest.hexdigest()
 
 
-def _write(
-    cfg: DictConfig, folder: Path, data: Prepared, entries: list[Entry], rows: list[Row], missed: MissedPolicy
+def _add(digest: "hashlib.blake2b", case: Case, loaded: LoadedCase) -> None:
+    digest.update(case.name.encode())
+    digest.update(np.ascontiguousarray(loaded.image).data)
+    if loaded.label is not None:
+        digest.update(np.ascontiguousarray(loaded.label).data)
+
+
+def _draw_worst(
+    folder: Path, member: Trained, source: Source, cases: Sequence[Case], table: pd.DataFrame, overlays: int
 ) -> None:
-    write_json(
-        folder / "evaluation.json",
-        {
-            "split": cfg.split,
-            "checkpoint": cfg.checkpoint,
-            "missed": missed,
-            "root": str(data.root),
-            "data_digest": data.digest,
-            "cases": len(entries),
-        },
-    )
-    if not rows:
-        log.info("no references in split '%s': predictions only", cfg.split)
-        return
-    table = case_table(rows)
-    write_text(folder / "cases.csv", table.to_csv(index=False))
-    print_cases(table, missed, title=f"{cfg.split}, {len(entries)} cases, {cfg.checkpoint} checkpoint")
-    worst = table.groupby("case")["dice"].mean().sort_values().index[: cfg.overlays]
-    for entry in track([entry for entry in entries if entry.name in set(worst)], "drawing overlays"):
-        prediction = read_array(folder / "predictions" / f"{entry.name}.nii.gz").astype(np.uint8)
-        dice = table[table["case"] == entry.name].set_index("class_name")["dice"]
-        title = f"{entry.name} {entry.phase}   Dice " + ", ".join(
-            f"{name} {value:.2f}" for name, value in dice.items()
-        )
+    """Pictures of the `overlays` cases with the lowest mean Dice, read again: their images were let go."""
+    worst = set(table.groupby("case")["dice"].mean().sort_values().index[:overlays])
+    axis = member.data.slice_axis
+    for case in track([case for case in cases if case.name in worst], "drawing overlays"):
+        loaded = read_case(case, source, axis)
+        assert loaded.label is not None
+        path = folder / "predictions" / f"{case.name}{label_ending(case.images[0])}"
+        dice = table[table["case"] == case.name].set_index("class_name")["dice"]
+        values = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
         case_picture(
-            native_image(data, entry),
-            data.reference(entry),
-            prediction,
-            data.classes,
-            entry.native_spacing[1] / entry.native_spacing[2],
-            title,
-            folder / "overlays" / f"{entry.name}.png",
+            loaded.image[0],
+            np.where(loaded.label == IGNORE, np.uint8(0), loaded.label),
+            native_image(path, axis)[0].astype(np.uint8),
+            member.data.classes,
+            loaded.spacing[1] / loaded.spacing[2],
+            f"{case.name} {case.phase}   Dice {values}",
+            folder / "overlays" / f"{case.name}.png",
         )
 
 
-def native_image(data: Prepared, entry: Entry) -> NDArray[np.float32]:
-    """First channel of the case's image file, `(Z, H, W)`, as it is on disk."""
-    return read_array(data.source(entry)).astype(np.float32)
+def _folder(cfg: DictConfig, members: Sequence[Trained]) -> Path:
+    """Where the results go; a folder that may be replaced, because it is empty or an evaluation."""
+    if cfg.output is None:
+        return members[0].folder / "evaluation" / _name(cfg, len(members))
+    folder = Path(cfg.output)
+    older = not folder.exists() or (folder / "evaluation.json").is_file()
+    if not older and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(
+            f"output={folder}: expected a new folder, or an older evaluation to replace, found other files; "
+            "give another output"
+        )
+    return folder
 
 
-def _name(cfg: DictConfig) -> str:
+def _name(cfg: DictConfig, members: int) -> str:
     if cfg.name is not None:
         return str(cfg.name)
-    name = cfg.split if cfg.checkpoint == "last" else f"{cfg.split}-{cfg.checkpoint}"
-    return name if cfg.dataset.root is None else f"{name}-{Path(cfg.dataset.root).resolve().name}"
+    parts = [cfg.split]
+    if cfg.checkpoint != "last":
+        parts.append(cfg.checkpoint)
+    if members > 1:
+        parts.append(f"ensemble-{members}")
+    if cfg.dataset.root is not None:
+        parts.append(Path(cfg.dataset.root).resolve().name)
+    return "-".join(parts)

@@ -67,6 +67,17 @@ def building(folder: Path) -> Iterator[Path | None]:
         raise _cannot_build(folder, error) from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically; `DataError` where it cannot be written."""
+    try:
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written: {error.strerror}; free space or choose another folder"
+        ) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` atomically."""
     with replacing(path) as temporary:
@@ -120,3 +131,8 @@ def _cannot_build(folder: Path, error: OSError) -> Exception:
             "mend it or choose another folder (prepared_root=...)"
         )
     return error
+
+
+def relative(path: Path, root: Path) -> str:
+    """`path` as seen from `root`, with forward slashes; a file elsewhere begins with `../`."""
+    return Path(os.path.relpath(path, root)).as_posix()

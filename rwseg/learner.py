@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rwseg.data.bank import Batch
 from rwseg.data.module import Volume
-from rwseg.losses import CombinedLoss, head_weights, supervised_loss
+from rwseg.losses import CombinedLoss, head_weights, supervised_loss, without_ignored
 from rwseg.metrics import MissedPolicy
 from rwseg.monitor import epoch_means, measure
 from rwseg.stability import CollapseWatch
@@ -29,9 +29,9 @@ class Learner(pl.LightningModule):
     and nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
 
     Logs per epoch `train/loss`, the means of `rwseg.monitor.measure` over every `measure_every`-th batch, and
-    those of `rwseg.volumes.class_means`. `cases` holds the rows of the last validation, `cases_epoch` its
-    epoch. Warns of a class that `patience` validations in a row found in the reference and nowhere in the
-    predictions.
+    those of `rwseg.volumes.class_means`. Pixels labelled `ignore` do not train. `cases` holds the rows of the
+    last validation, `cases_epoch` its epoch. Warns of a class that `patience` validations in a row found in
+    the reference and nowhere in the predictions.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Learner(pl.LightningModule):
         missed: MissedPolicy,
         measure_every: int,
         patience: int,
+        ignore: int | None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -61,6 +62,7 @@ class Learner(pl.LightningModule):
         self.flips = flips
         self.missed: MissedPolicy = missed
         self.measure_every = measure_every
+        self.ignore = ignore
         self.measurements: list[dict[str, Tensor]] = []
         self.watch = CollapseWatch(self.classes[1:], patience)
         self.rows: list[Row] = []
@@ -86,11 +88,15 @@ class Learner(pl.LightningModule):
         """The supervised loss of a batch over all heads."""
         outputs = self.network(batch.image)
         weights = head_weights(len(outputs))
-        loss = supervised_loss(self.loss, outputs, batch.labels, batch.region_map, weights=weights)
+        loss = supervised_loss(
+            self.loss, outputs, batch.labels, batch.region_map, weights=weights, ignore=self.ignore
+        )
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
         if batch_idx % self.measure_every == 0:
-            found = measure(self.loss, outputs[0], batch.labels, batch.region_map, self.classes)
-            self.measurements.append(found)
+            logits, labels = outputs[0].detach(), batch.labels
+            if self.ignore is not None:
+                logits, labels = without_ignored(logits, labels, self.ignore)
+            self.measurements.append(measure(self.loss, logits, labels, batch.region_map, self.classes))
         if (
             batch_idx + 1 == self.trainer.num_training_batches
         ):  # later hooks come after the callbacks that read them

@@ -10,6 +10,7 @@ A map is rectified when the K - 1 wrong classes of each pixel weigh the same (se
 pixel then say all of it, and `RectifiedMap` holds just these.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -79,9 +80,9 @@ def hausdorff_map(
 
     Multiplied with the *square* of softmax this is the one-sided Hausdorff loss (Prop. 3), see
     `rwseg.losses.OneSidedHausdorffLoss`. An absent class is 0 everywhere. Raises `ValueError` unless `alpha`
-    is positive.
+    is positive and finite.
     """
-    if not alpha > 0:
+    if not 0 < alpha < math.inf:
         raise ValueError(f"alpha: expected a positive exponent of the distance, got {alpha}")
     return outside_distances(labels, num_classes, spacing).pow_(alpha)
 
@@ -189,9 +190,17 @@ def region_map(name: str, labels: Tensor, num_classes: int, spacing: Sequence[fl
 def rectified_region_map(
     name: str, labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None
 ) -> RectifiedMap:
-    """Return the map called `name`, one of `MAP_NAMES`, in compact form, rectified where it is not."""
+    """Return the map called `name`, one of `MAP_NAMES`, in compact form, rectified where it is not.
+
+    The K channels of the maps in `RECTIFIED_MAP_NAMES` are never built.
+    """
     if name == "rrw":
         return rectified_rrw_map(labels, num_classes, spacing)
+    if name == "active_contour":
+        check_labels(labels, num_classes)
+        check_spacing(spacing, labels.ndim - 1)
+        inside = torch.zeros(labels.shape, device=labels.device)
+        return RectifiedMap(inside, torch.ones_like(inside))
     return compact(region_map(name, labels, num_classes, spacing), labels)
 
 

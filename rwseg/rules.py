@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from math import inf, prod
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from rwseg.keys import suggestion
 
@@ -19,9 +19,16 @@ def train_rules(cfg: DictConfig) -> Iterator[str]:
             "model.norm": ("instance", "batch"),
             "strategy.mode": ("alone", "equal", "gradual"),
             "evaluation.missed": ("nan", "diagonal"),
+            "dataset.plan": ("fixed", "auto"),
+            "dataset.interpolation": ("spline", "area"),
+            "dataset.normalisation": ("zscore", "zscore_nonzero", "ct", "minmax"),
+            "map.source": ("cached", "online"),
         },
     )
     yield from _device_rules(cfg)
+    yield from _data_rules(cfg)
+    yield from _map_rules(cfg)
+    yield from _augment_rules(cfg)
     yield from _network_rules(cfg)
     yield from _loss_rules(cfg)
 
@@ -34,6 +41,7 @@ def _range_rules(cfg: DictConfig) -> Iterator[str]:
         "schedule.clip_norm",
         "dataset.batch_size",
         "dataset.zoom",
+        "workers",
         "model.features",
         "model.convs_per_stage",
         "evaluation.every",
@@ -42,7 +50,7 @@ def _range_rules(cfg: DictConfig) -> Iterator[str]:
     )
     for key in positive:
         value = OmegaConf.select(cfg, key)
-        if not 0 < value < inf:
+        if value is not None and not 0 < value < inf:  # null: the plan's, see _data_rules
             yield f"{key}: expected a number above 0, got {value}"
     bounds: dict[str, tuple[float, float]] = {
         "schedule.weight_decay": (0, inf),
@@ -58,6 +66,63 @@ def _range_rules(cfg: DictConfig) -> Iterator[str]:
         value = OmegaConf.select(cfg, key)
         if not low <= value <= high or value == inf:
             yield f"{key}: expected {f'{low} or more' if high == inf else f'{low} to {high}'}, got {value}"
+
+
+def _data_rules(cfg: DictConfig) -> Iterator[str]:
+    dataset = cfg.dataset
+    planned = {"dataset.patch_size", "dataset.batch_size", "model.pools"}
+    for key in sorted(planned):
+        if dataset.plan == "fixed" and OmegaConf.select(cfg, key) is None:
+            yield f"{key}: expected a value with dataset.plan=fixed, got null; give one, or dataset.plan=auto"
+    spacing = dataset.spacing
+    if not (spacing in (None, "median") or _sizes(spacing)):
+        yield f"dataset.spacing: expected null, median or [y, x] in mm above 0, got {spacing}"
+    if dataset.size is not None and (not _sizes(dataset.size) or spacing is not None):
+        yield f"dataset.size: expected null, or [height, width] with dataset.spacing=null, got {dataset.size}"
+    if dataset.plan == "auto" and spacing is None:
+        yield "dataset.plan=auto: expected dataset.spacing=median or [y, x], got null"
+    fold = dataset.fold
+    if not (
+        fold is None or fold == "all" or (isinstance(fold, int) and not isinstance(fold, bool) and fold >= 0)
+    ):
+        yield f"dataset.fold: expected null (the data set's own split), all, or 0 and more, got {fold}"
+    if dataset.folds < 2:
+        yield f"dataset.folds: expected 2 or more, got {dataset.folds}"
+
+
+def _map_rules(cfg: DictConfig) -> Iterator[str]:
+    spacing = cfg.loss.get("spacing") if isinstance(cfg.loss, DictConfig) else None
+    if spacing is not None and cfg.map.source == "cached" and _serves_map(cfg.loss):
+        yield (
+            f"loss.spacing={spacing}: expected null with map.source=cached, made in mm of the volume; "
+            "remove it, or give map.source=online"
+        )
+
+
+def _serves_map(loss: DictConfig) -> bool:
+    return loss.get("_target_") == "rwseg.losses.RRWLoss" or loss.get("region_map") in ("rrw", "boundary")
+
+
+def _sizes(value: Any) -> bool:
+    pair = isinstance(value, ListConfig) and len(value) == 2
+    return pair and all(isinstance(side, int | float) and 0 < side < inf for side in value)
+
+
+def _augment_rules(cfg: DictConfig) -> Iterator[str]:
+    for part in ("spatial", "intensity"):
+        for key, value in (cfg.augment[part] or {}).items():
+            name = f"augment.{part}.{key}"
+            if isinstance(value, ListConfig):
+                if not (len(value) == 2 and 0 <= value[0] <= value[1] < inf):
+                    yield f"{name}: expected [low, high] with 0 <= low <= high, got {value}"
+            elif key not in ("degrees", "loader_margin") and not 0 <= value <= 1:
+                yield f"{name}: expected a probability from 0 to 1, got {value}"
+    if cfg.augment.spatial is not None:
+        degrees, margin = cfg.augment.spatial.degrees, cfg.augment.spatial.loader_margin
+        if not 0 <= degrees <= 180:
+            yield f"augment.spatial.degrees: expected 0 to 180, got {degrees}"
+        if not 0 < margin <= 1:
+            yield f"augment.spatial.loader_margin: expected above 0 and at most 1, got {margin}"
 
 
 def _device_rules(cfg: DictConfig) -> Iterator[str]:
@@ -81,6 +146,8 @@ def _outside(cfg: DictConfig, allowed: Mapping[str, tuple[str, ...]]) -> Iterato
 
 
 def _network_rules(cfg: DictConfig) -> Iterator[str]:
+    if cfg.model.pools is None or cfg.dataset.patch_size is None:
+        return  # checked again with the plan's values
     pools = [list(pool) for pool in cfg.model.pools]
     if not pools or any(pool not in ([2, 2], [2, 1], [1, 2]) for pool in pools):
         yield f"model.pools: expected kernels [2, 2], [2, 1] or [1, 2], at least one, got {pools}"
@@ -131,6 +198,15 @@ def evaluate_rules(cfg: DictConfig) -> Iterator[str]:
         },
     )
     yield from _device_rules(cfg)
+    folders = cfg.run_dir if isinstance(cfg.run_dir, ListConfig) else [cfg.run_dir]
+    if not folders or not all(isinstance(folder, str) and folder for folder in folders):
+        yield f"run_dir: expected a run directory or a list of them, got {cfg.run_dir}"
+    if cfg.input is not None and cfg.output is None:
+        yield f"input={cfg.input}: expected a folder for the predictions, got none; give output=..."
+    if cfg.input is not None and cfg.dataset.root is not None:
+        yield "input: expected new images or dataset.root, got both; give one of them"
+    if cfg.input is None and cfg.force:
+        yield "force=true: expected together with input=..., a split is always predicted anew"
     if cfg.overlays < 0:
         yield f"overlays: expected 0 or more, got {cfg.overlays}"
     if cfg.name is not None and not re.fullmatch(r"\w[\w.+=-]*", cfg.name):  # evaluation/<name> is replaced

@@ -2,38 +2,44 @@
 
 import logging
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from hydra.utils import get_object
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig
-from torch.nn.utils import convert_conv2d_weight_memory_format
 
+from rwseg.assembly import (
+    build_data,
+    build_learner,
+    device_name,
+    facts_of,
+    planned,
+    precision,
+    prepared_data,
+)
 from rwseg.checkpoints import LAST, Checkpoints, load_checkpoint
 from rwseg.config import Choices
-from rwseg.data.case import Dataset
 from rwseg.data.module import SliceDataModule
-from rwseg.data.prepare import prepare
 from rwseg.data.store import Entry, Prepared
 from rwseg.epochs import EpochTable, TrainingProgress
-from rwseg.errors import ConfigError, RunError
+from rwseg.errors import RunError
 from rwseg.figures import case_sheet, learning_curves
 from rwseg.files import write_text
+from rwseg.inference import most_probable, predict_slices
 from rwseg.learner import Learner
-from rwseg.losses import build_loss
 from rwseg.record import read_run, recorded
+from rwseg.rundata import save_data
 from rwseg.rundir import check_same_config, claimed, clear, config_digest, run_path, save_config
 from rwseg.tables import print_cases
 from rwseg.tracking.identity import Identity
 from rwseg.tracking.mirror import EpochMirror, Tracker
 from rwseg.tracking.results import Overlay, results
 from rwseg.tracking.run import tracked
-from rwseg.unet import UNet
-from rwseg.volumes import predict_labels
+from rwseg.volumes import WINDOW_BATCH
 
 log = logging.getLogger(__name__)
 
@@ -51,59 +57,32 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
     torch.set_num_threads(cfg.trainer.threads)
     device = device_name(cfg.trainer.accelerator)
     folder = run_path(cfg, choices)
+    if _is_finished(folder, cfg):
+        return folder
+    data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
+    full = planned(cfg, data)
     with claimed(folder):
         if cfg.force:
             clear(folder)
-        check_same_config(folder, cfg)
-        if read_run(folder).get("status") == "finished":
-            log.info("%s is finished; nothing to do (force=true starts it over)", folder)
+        elif _is_finished(folder, cfg):  # meanwhile, by another process
             return folder
-        data = prepared_data(cfg)
         _check_same_data(folder, data)
         save_config(folder, cfg)
         with recorded(folder, device, choices, data):
-            _train(cfg, choices, folder, data)
+            save_data(folder, facts_of(full, data))
+            _train(full, choices, folder, data, config_digest(cfg))
     return folder
 
 
-def prepared_data(cfg: DictConfig) -> Prepared:
-    """The prepared dataset of a configuration, made now if it is not there yet."""
-    dataset = get_object(cfg.dataset.adapter)
-    if not isinstance(dataset, Dataset):
-        raise ConfigError(f"dataset.adapter: expected a rwseg.data.case.Dataset, got {cfg.dataset.adapter}")
-    return prepare(dataset, Path(cfg.dataset.root), Path(cfg.prepared_root), cfg.dataset.zoom)
-
-
-def build_network(cfg: DictConfig, data: Prepared) -> UNet:
-    """The U-Net of a configuration for the channels and classes of its data."""
-    model = cfg.model
-    network = UNet(
-        in_channels=data.image(data.entries[0]).shape[0],
-        num_classes=len(data.classes),
-        features=model.features,
-        max_features=model.max_features,
-        pools=[tuple(pool) for pool in model.pools],
-        convs_per_stage=model.convs_per_stage,
-        norm=model.norm,
-        deep_supervision=model.deep_supervision,
-    )
-    convert_conv2d_weight_memory_format(network, torch.channels_last)  # what tensor cores read without a copy
-    return network
-
-
-def device_name(accelerator: str) -> str:
-    """`cpu`, or the GPU's name; `ConfigError` if a GPU is asked for and there is none."""
-    if accelerator == "gpu" and not torch.cuda.is_available():
-        raise ConfigError(
-            "trainer.accelerator=gpu: expected a CUDA device, found none; use trainer=auto or trainer=cpu"
-        )
-    use_gpu = accelerator != "cpu" and torch.cuda.is_available()
-    return torch.cuda.get_device_name() if use_gpu else "cpu"
-
-
-def precision(asked: str, device: str) -> str:
-    """The precision to run in: `auto` is 16-bit mixed on a GPU (as in the paper) and 32-bit on a CPU."""
-    return asked if asked != "auto" else ("32-true" if device == "cpu" else "16-mixed")
+def _is_finished(folder: Path, cfg: DictConfig) -> bool:
+    """Whether there is nothing to do; `RunError` where `folder` holds a run of another configuration."""
+    if cfg.force:
+        return False
+    check_same_config(folder, cfg)
+    if read_run(folder).get("status") != "finished":
+        return False
+    log.info("%s is finished; nothing to do (force=true starts it over)", folder)
+    return True
 
 
 @dataclass(frozen=True)
@@ -113,8 +92,7 @@ class _Parts:
     trainer: pl.Trainer
 
 
-def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared) -> None:
-    digest = config_digest(cfg)
+def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared, digest: str) -> None:
     last = folder / "checkpoints" / LAST
     resume = last.is_file()
     if resume:
@@ -128,11 +106,7 @@ def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared) 
         with warnings.catch_warnings():
             _expect_warnings()
             parts = _assemble(cfg, folder, prepared, digest, tracker)
-            parts.trainer.fit(
-                parts.learner, datamodule=parts.data, ckpt_path=last if resume else None, weights_only=True
-            )
-            if parts.trainer.interrupted:
-                raise KeyboardInterrupt
+            _fit(parts, last if resume else None)
             if parts.learner.cases_epoch != cfg.schedule.epochs - 1:
                 parts.trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
         _finish(cfg, folder, parts)
@@ -140,37 +114,18 @@ def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared) 
             _track(tracker, folder, parts)
 
 
+def _fit(parts: _Parts, resume: Path | None) -> None:
+    """Train; `KeyboardInterrupt` after Ctrl-C, which Lightning answers by leaving with status 1."""
+    try:
+        parts.trainer.fit(parts.learner, datamodule=parts.data, ckpt_path=resume, weights_only=True)
+    except SystemExit as left:
+        raise KeyboardInterrupt from left
+
+
 def _assemble(
     cfg: DictConfig, folder: Path, prepared: Prepared, digest: str, tracker: Tracker | None
 ) -> _Parts:
-    schedule = cfg.schedule
-    loss = build_loss(cfg)
-    patch = (int(cfg.dataset.patch_size[0]), int(cfg.dataset.patch_size[1]))
-    data = SliceDataModule(
-        prepared,
-        map_name=loss.map_name,
-        rectified=loss.rectified,
-        patch_size=patch,
-        batch_size=cfg.dataset.batch_size,
-        batches_per_epoch=schedule.batches_per_epoch,
-        foreground=schedule.foreground,
-        flips=cfg.augment.flips,
-        seed=cfg.seed,
-    )
-    learner = Learner(
-        build_network(cfg, prepared),
-        loss,
-        classes=prepared.classes,
-        patch_size=patch,
-        epochs=schedule.epochs,
-        learning_rate=schedule.learning_rate,
-        weight_decay=schedule.weight_decay,
-        poly_power=schedule.poly_power,
-        flips=cfg.evaluation.flips,
-        missed=cfg.evaluation.missed,
-        measure_every=cfg.stability.every,
-        patience=cfg.stability.patience,
-    )
+    learner, data = build_learner(cfg, prepared), build_data(cfg, prepared)
     table = EpochTable(folder / "metrics" / "epochs.csv")
     callbacks = [table, TrainingProgress(table), Checkpoints(folder / "checkpoints", digest)]
     mirrors = [] if tracker is None else [EpochMirror(table, tracker)]
@@ -193,6 +148,8 @@ def _trainer(cfg: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
         benchmark=device != "cpu",
+        # One process per run, whoever started it: on a cluster Lightning would take SLURM's variables.
+        plugins=LightningEnvironment(),
     )
 
 
@@ -242,8 +199,8 @@ def _predicted(parts: _Parts, entry: Entry) -> Overlay:
     """A validation case on the prepared grid with its prediction."""
     learner, data = parts.learner.eval(), parts.data
     image = data.volume(entry, learner.device).image
-    prepared = replace(entry, native_shape=entry.shape)
-    labels = predict_labels(learner.network, image, prepared, learner.patch_size, learner.flips)
+    slices = predict_slices(learner.network, image, learner.patch_size, learner.flips, WINDOW_BATCH)
+    labels = most_probable([slices])
     return Overlay(entry.name, image[0].cpu().numpy(), np.asarray(data.prepared.label(entry)), labels)
 
 
@@ -257,6 +214,6 @@ def _check_same_data(folder: Path, data: Prepared) -> None:
 
 
 def _expect_warnings() -> None:
-    """Lightning's own use of a PyTorch name that is on its way out, and its advice for several devices."""
+    """Lightning's own use of a PyTorch name that is on its way out, and its advice on clusters."""
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated.*")
-    warnings.filterwarnings("ignore", message="The `srun` command is available on your system")
+    warnings.filterwarnings("ignore", message="The `srun` command is available.*")

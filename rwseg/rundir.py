@@ -24,7 +24,7 @@ from rwseg.errors import ConfigError, RunError
 from rwseg.files import write_text
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
-NO_EFFECT = ("output_root", "prepared_root", "force", "logger", "dataset.root", "stability")
+NO_EFFECT = ("output_root", "prepared_root", "force", "logger", "workers", "dataset.root", "stability")
 """What does not change a run's result; the data itself stands in run.json by its hash."""
 
 LONGEST_COMPONENT = 120
@@ -163,14 +163,20 @@ def _plain(value: Any) -> Any:
 def _other_settings(cfg: DictConfig, chosen: list[str]) -> list[str]:
     """`group=option` (the nearest one) and `key=value` that give `cfg` when added to `chosen`."""
     asked, groups = comparable(cfg), set(_reference(*chosen)[1]).difference(IDENTITY, NO_EFFECT)
-    options: list[str] = []
+    plan = f"dataset.plan={cfg.dataset.plan}"  # first: other values are null because of it
+    options = [plan] if "dataset.plan" in _differences(asked, chosen) else []
     for group in sorted(groups):
-        files = sorted((CONF / group).glob("*.yaml"))
+        files = sorted((CONF / group).glob("*.yaml"), key=lambda file: (_is_alias(file), file.stem))
         trials = [options, *([*options, f"{group}={file.stem}"] for file in files)]
         if any(key.startswith(f"{group}.") for key in _differences(asked, [*chosen, *options])):
             options = min(trials, key=lambda trial: len(_differences(asked, [*chosen, *trial])))
     rest = _differences(asked, [*chosen, *options])
     return [*options, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
+
+
+def _is_alias(file: Path) -> bool:
+    """Whether an option only points to another one: of two with the same values, that one is named."""
+    return re.search(r"^defaults:", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def _differences(asked: Flat, options: list[str]) -> Flat:

@@ -70,9 +70,11 @@ def draw(tables: dict[str, pd.DataFrame], path: Path) -> Path:
     """Draw both panels from the tables of the named runs; returns `path`."""
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for (name, table), colour in zip(tables.items(), run_colours(len(tables)), strict=True):
-        epoch = table["epoch"] + 1
-        left.plot(epoch, 100 * table["train/wrong_sign"], color=colour, marker=".", label=name)
+    last = len(tables) - 1
+    for number, (name, table) in enumerate(tables.items()):
+        epoch, colour = table["epoch"] + 1, run_colours(len(tables))[number]
+        width = 1.5 + 1.5 * (last - number)  # lines on top of each other, at 0, all stay visible
+        left.plot(epoch, 100 * table["train/wrong_sign"], color=colour, linewidth=width, label=name)
         dice = table.dropna(subset=["val/dice"])
         right.plot(dice["epoch"] + 1, dice["val/dice"], color=colour, marker=".", label=name)
     _finish(left, "Pixels whose gradient has a wrong sign (mean over classes)", "% of training pixels")

@@ -1,15 +1,17 @@
 """From a whole volume and a network to a label map on the native grid and its metrics."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rwseg.data.case import IGNORE
 from rwseg.data.store import Entry
-from rwseg.inference import predict_volume, to_native_labels
+from rwseg.data.volume import Box
+from rwseg.inference import most_probable, predict_slices, to_native
 from rwseg.metrics import MissedPolicy, case_metrics
 
 COLUMNS = (
@@ -33,24 +35,59 @@ WINDOW_BATCH = 32
 Row = Mapping[str, Any]
 
 
+class Measured(NamedTuple):
+    """What `cases.csv` needs to know of a case that is not an entry of prepared data."""
+
+    name: str
+    subject: str
+    phase: str
+    native_spacing: tuple[float, float, float]
+
+
+def native_probabilities(
+    network: nn.Module,
+    image: Tensor,
+    native_shape: Sequence[int],
+    crop: Box,
+    patch_size: Sequence[int],
+    flips: bool,
+) -> Iterator[Tensor]:
+    """Probabilities `(K, H, W)`, slice by slice, on the native grid, for a prepared image `(C, Z, h, w)`.
+
+    `crop` is the box of the native grid that was prepared. Raises `ValueError` for one outside of that grid
+    or of other slices than those of `image`, and as `rwseg.inference.predict_slices`.
+    """
+    if not all(0 <= start < stop <= side for (start, stop), side in zip(crop, native_shape, strict=True)):
+        raise ValueError(f"crop: expected a box inside of the native grid {tuple(native_shape)}, got {crop}")
+    depth = crop[0][1] - crop[0][0]
+    if image.ndim == 4 and image.shape[1] != depth:
+        raise ValueError(f"crop: expected the {image.shape[1]} slices of the image, got {depth}")
+    return to_native(predict_slices(network, image, patch_size, flips, WINDOW_BATCH), native_shape, crop)
+
+
 def predict_labels(
     network: nn.Module, image: Tensor, entry: Entry, patch_size: Sequence[int], flips: bool
 ) -> NDArray[np.uint8]:
     """Label map `(Z, H, W)` on the native grid of `entry` for its prepared image `(C, Z, h, w)`."""
-    probabilities = predict_volume(network, image, patch_size, flips, WINDOW_BATCH)
-    return to_native_labels(probabilities, entry.native_shape).cpu().numpy()
+    slices = native_probabilities(network, image, entry.native_shape, entry.crop, patch_size, flips)
+    return most_probable([slices])
 
 
 def case_rows(
     prediction: NDArray[np.uint8],
     reference: NDArray[np.uint8],
-    entry: Entry,
+    case: Entry | Measured,
     classes: Sequence[str],
     missed: MissedPolicy,
 ) -> list[Row]:
-    """Rows of `cases.csv` for one volume; both label maps `(Z, H, W)` on the native grid."""
-    identity = {"case": entry.name, "subject": entry.subject, "phase": entry.phase}
-    metrics = case_metrics(prediction, reference, classes, entry.native_spacing, missed)
+    """Rows of `cases.csv` for one volume; both label maps `(Z, H, W)` on the native grid.
+
+    Voxels that nobody labelled (`IGNORE`) are background in both maps.
+    """
+    unlabelled = reference == IGNORE
+    prediction, reference = (np.where(unlabelled, np.uint8(0), labels) for labels in (prediction, reference))
+    identity = {"case": case.name, "subject": case.subject, "phase": case.phase}
+    metrics = case_metrics(prediction, reference, classes, case.native_spacing, missed)
     return [{**identity, **row} for row in metrics]
 
 

@@ -44,6 +44,21 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     return run
 
 
+@pytest.mark.parametrize("arguments", [[], ["-m", "seed=0,1"]])
+def test_ctrl_c_ends_a_command_in_a_line(
+    call: Callable[..., int], arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = []
+
+    def task(cfg: DictConfig, choices: Choices) -> None:
+        started.append(cfg.seed)
+        raise KeyboardInterrupt
+
+    assert call(task, *arguments) == 130
+    assert started == [0]
+    assert capsys.readouterr().err == "train.py: interrupted; give the same command again to go on\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -65,7 +80,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
         ("loss=null", "'loss=null': expected one of"),
         ("loss=[rrw,ce]", "'loss=[rrw,ce]': expected one of"),
         ("experiment=acdc_smal", "did you mean 'acdc_small'?"),
-        ("schedule={epochs:3}", "expected one of acdc, phantom, small"),
+        ("schedule={epochs:3}", "expected one of acdc, brats18, isles, kits19, kits19_paper, nnunet"),
         ("loss=rrw loss.rectify=true", "'loss.rectify' in 'loss.rectify=true'; loss=rrw takes loss.spacing"),
         ("loss=rrw ++loss.rectify=true", "unknown key 'loss.rectify'"),
         ("loss=rw_boundary loss.rectifi=true", "did you mean 'loss.rectify'?"),

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 from hydra.utils import get_object
-from omegaconf import OmegaConf
 
 from rwseg.cli import compose
 from rwseg.config import CONF, EvaluateConfig, check
@@ -24,16 +23,19 @@ def test_the_groups_are_those_of_contract_c4() -> None:
     assert choices.keys() == GROUPS
 
 
+@pytest.mark.parametrize("plan", ["fixed", "auto"])
 @pytest.mark.parametrize("dataset", DATASETS)
-@pytest.mark.parametrize("file", FILES, ids=OPTIONS.values())
-def test_every_option_goes_with_every_dataset(file: Path, dataset: str) -> None:
-    overrides = [OPTIONS[file]]
-    if file.parent.name not in ("dataset", "experiment"):
-        overrides.append(f"dataset={dataset}")
-    cfg, choices = compose("train", overrides)
+def test_every_dataset_has_a_fixed_plan_or_leaves_it_to_its_data(dataset: str, plan: str) -> None:
+    cfg, _ = compose("train", [f"dataset={dataset}"])
+    own = cfg.dataset.plan
+    if (own, plan) == ("auto", "fixed") and cfg.dataset.adapter.endswith("NNUNET"):
+        return  # nothing is known of the data
+    cfg, _ = compose("train", [f"dataset={dataset}", f"dataset.plan={plan}"])
     typed = check(cfg)
-    assert choices[file.parent.name] == file.stem
-    assert build_loss(typed).mode == typed.strategy.mode
+    if plan == "auto":
+        assert (typed.dataset.patch_size, typed.dataset.batch_size, typed.model.pools) == (None, None, None)
+        assert typed.dataset.spacing is not None
+        return
     pools = [(pool[0], pool[1]) for pool in typed.model.pools]
     network = UNet(
         1, 4, 2, typed.model.max_features, pools, 1, typed.model.norm, typed.model.deep_supervision
@@ -41,6 +43,18 @@ def test_every_option_goes_with_every_dataset(file: Path, dataset: str) -> None:
     assert all(
         size % stride == 0 for size, stride in zip(typed.dataset.patch_size, network.strides, strict=True)
     )
+
+
+@pytest.mark.parametrize("file", FILES, ids=OPTIONS.values())
+def test_every_option_can_be_chosen(file: Path) -> None:
+    group, option = file.parent.name, file.stem
+    overrides = [OPTIONS[file]]
+    if group == "model":  # a network goes with patches of its own
+        overrides += [f"dataset={option}"] if option in DATASETS else []
+    cfg, choices = compose("train", overrides)
+    typed = check(cfg)
+    assert choices[group] == option
+    assert build_loss(typed).mode == typed.strategy.mode
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -88,5 +102,6 @@ def test_no_experiment_is_called_as_the_runs_without_one() -> None:
 
 def test_the_settings_of_a_group_are_the_same_in_all_its_files() -> None:
     for group in ("dataset", "schedule", "strategy", "augment", "trainer"):
-        keys = {tuple(OmegaConf.load(file).keys()) for file in FILES if file.parent.name == group}
+        options = [OPTIONS[file] for file in FILES if file.parent.name == group]
+        keys = {tuple(sorted(compose("train", [option])[0][group].keys())) for option in options}
         assert len(keys) == 1, group

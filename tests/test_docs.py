@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
 EXAMPLES = [page for page in PAGES if ">>> " in page.read_text()]
 TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
@@ -20,8 +20,21 @@ def test_examples_run(page: Path) -> None:
     assert result.attempted > 0
 
 
-def test_the_losses_page_has_examples() -> None:
-    assert "using-losses" in [page.stem for page in EXAMPLES]
+def test_readme_and_the_losses_page_have_examples() -> None:
+    assert {"README", "using-losses"} <= {page.stem for page in EXAMPLES}
+
+
+def test_the_readme_shows_a_step_of_pytorch_and_a_loop_of_monai() -> None:
+    after = (ROOT / "README.md").read_text().split("\n## Use the losses in your own code\n")[1]
+    snippets = re.findall(r"```python\n(.+?)```", after.split("\n## ")[0], re.DOTALL)
+    assert len(snippets) == 2
+    assert "monai" not in snippets[0]
+    assert "from monai" in snippets[1]
+    for snippet in snippets:
+        assert "from rwseg.losses import" in snippet
+        loop = snippet.strip().split("\n\n")[-1]
+        assert loop.endswith("optimizer.step()")
+        assert len(loop.splitlines()) <= 6
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -1,14 +1,25 @@
-"""Whole-volume prediction against a tiling written by hand, and its symmetries."""
+"""Sliding windows against a loop written by hand and MONAI's; the way back to the native grid."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
-from rwseg.inference import predict_volume, to_native_labels
+from rwseg.inference import (
+    most_probable,
+    predict_slices,
+    predict_volume,
+    to_native,
+    window_starts,
+    window_weights,
+)
 from rwseg.unet import UNet
 
 PATCH = (16, 8)
@@ -37,53 +48,83 @@ def volume(height: int, width: int, depth: int = 2) -> Tensor:
     return torch.randn(2, depth, height, width, generator=torch.Generator().manual_seed(height * 100 + width))
 
 
-def tiled(net: nn.Module, image: Tensor, patch: tuple[int, int]) -> np.ndarray:
-    """Probabilities `(K, H, W)` of one slice `(C, H, W)` no smaller than the patch, summed in NumPy."""
+def by_hand(net: nn.Module, image: Tensor, patch: tuple[int, int], flips: bool) -> np.ndarray:
+    """Probabilities `(K, H, W)` of one slice `(C, H, W)` no smaller than the patch, summed in NumPy.
+
+    Windows are evenly spaced and at most half a patch apart; each is mirrored; Gaussian weights.
+    """
     size = image.shape[1:]
+    counts = [math.ceil((s - p) / (p / 2)) + 1 for s, p in zip(size, patch, strict=True)]
     starts = [
-        [min(i * p // 2, s - p) for i in range(math.ceil((s - p) / (p / 2)) + 1)]
-        for s, p in zip(size, patch, strict=True)
+        np.round(np.linspace(0, s - p, n)).astype(int) for s, p, n in zip(size, patch, counts, strict=True)
     ]
-    rows, columns = ([math.exp(-(((i - (p - 1) / 2) / (p / 8)) ** 2) / 2) for i in range(p)] for p in patch)
-    weight = np.maximum(np.outer(rows, columns), 1e-3)
+    rows, columns = ([math.exp(-(((i - p // 2) / (p / 8)) ** 2) / 2) for i in range(p)] for p in patch)
+    weight = np.outer(rows, columns) if math.prod(counts) > 1 else np.ones(patch)
     total, weights = np.zeros((3, *size)), np.zeros(size)
     for y in starts[0]:
         for x in starts[1]:
             window = np.s_[..., y : y + patch[0], x : x + patch[1]]
-            scores = np.exp(net(image[window][None])[0][0].detach().double().numpy())
-            total[window] += weight * scores / scores.sum(0)
+            mirrors = [[], [1], [2], [1, 2]] if flips else [[]]
+            for axes in mirrors:
+                scores = np.exp(net(image[window].flip(axes)[None])[0][0].detach().double().numpy())
+                total[window] += weight * np.flip(scores / scores.sum(0), axes) / len(mirrors)
             weights[window] += weight
     return total / weights
 
 
-@pytest.mark.parametrize("size", [(16, 8), (24, 20), (29, 13), (16, 31)])
-def test_equals_a_tiling_written_by_hand(net: UNet, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("flips", [False, True])
+@pytest.mark.parametrize("size", [(16, 8), (24, 20), (29, 13), (16, 31), (37, 9)])
+def test_equals_windows_written_by_hand(net: UNet, size: tuple[int, int], flips: bool) -> None:
     image = volume(*size)
-    got = predict_volume(net, image, PATCH, flips=False, window_batch=5)
+    got = predict_volume(net, image, PATCH, flips=flips, window_batch=5)
     assert (got.dtype, got.shape) == (torch.float32, (3, 2, *size))
-    expected = np.stack([tiled(net, image[:, z], PATCH) for z in range(2)], axis=1)
+    expected = np.stack([by_hand(net, image[:, z], PATCH, flips) for z in range(2)], axis=1)
     np.testing.assert_allclose(got.numpy(), expected, atol=1e-5)
 
 
-def test_flips_average_the_four_mirror_images(net: UNet) -> None:
-    image = volume(29, 13)
-    mirrors = [torch.flip(image, axes) for axes in ([], [2], [3], [2, 3])]
-    single = [predict_volume(net, mirror, PATCH, flips=False, window_batch=64) for mirror in mirrors]
-    back = [torch.flip(p, axes) for p, axes in zip(single, ([], [2], [3], [2, 3]), strict=True)]
-    got = predict_volume(net, image, PATCH, flips=True, window_batch=64)
-    torch.testing.assert_close(got, sum(back) / 4)
-    assert (back[0] - back[1]).abs().max() > 0.01  # else any average would pass
-
-
-@pytest.mark.parametrize("axes", [[2], [3], [2, 3]])
-@pytest.mark.parametrize("size", [(29, 13), (11, 7)])
-def test_with_flips_a_flipped_volume_gives_the_flipped_prediction(
-    net: UNet, axes: list[int], size: tuple[int, int]
-) -> None:
+@pytest.mark.parametrize("size", [(24, 20), (32, 8), (16, 16)])
+def test_equals_monai_where_its_windows_are_the_same(net: UNet, size: tuple[int, int]) -> None:
     image = volume(*size)
+    with torch.no_grad():
+        slices = sliding_window_inference(
+            image.transpose(0, 1),
+            roi_size=PATCH,
+            sw_batch_size=4,
+            predictor=lambda windows: net(windows)[0].softmax(1),
+            overlap=0.5,
+            roi_weight_map=window_weights(PATCH),
+        )
+    got = predict_volume(net, image, PATCH, flips=False, window_batch=7)
+    torch.testing.assert_close(got.transpose(0, 1), slices, rtol=1e-4, atol=1e-5)
+
+
+@given(st.integers(1, 700), st.integers(1, 330))
+def test_windows_are_evenly_spaced_and_at_most_half_a_patch_apart(size: int, patch: int) -> None:
+    starts = window_starts(size, patch)
+    last = max(size - patch, 0)
+    assert len(starts) == math.ceil(last / (patch / 2)) + 1
+    assert starts == np.round(np.linspace(0, last, len(starts))).astype(int).tolist()
+    assert (starts[0], starts[-1]) == (0, last)
+    assert all(after - before <= math.ceil(patch / 2) for before, after in pairwise(starts))
+
+
+@pytest.mark.parametrize("patch", [(16, 8), (256, 224), (33, 7), (1, 5)])
+def test_weights_are_one_at_most_and_positive(patch: tuple[int, int]) -> None:
+    weights = window_weights(patch)
+    assert (weights.dtype, weights.shape) == (torch.float32, patch)
+    assert weights.max() == 1
+    assert weights[patch[0] // 2, patch[1] // 2] == 1
+    assert weights.min() > 0
+
+
+def test_with_flips_a_flipped_window_gives_the_flipped_prediction(net: UNet) -> None:
+    image = volume(16, 8)
     straight = predict_volume(net, image, PATCH, flips=True, window_batch=64)
-    flipped = predict_volume(net, image.flip(axes), PATCH, flips=True, window_batch=64)
-    torch.testing.assert_close(flipped, straight.flip(axes))
+    for axes in ([2], [3], [2, 3]):
+        flipped = predict_volume(net, image.flip(axes), PATCH, flips=True, window_batch=64)
+        torch.testing.assert_close(flipped, straight.flip(axes))
+    single = predict_volume(net, image, PATCH, flips=False, window_batch=64)
+    assert (single - straight).abs().max() > 0.01  # else the flips would not matter
 
 
 @pytest.mark.parametrize("window_batch", [1, 3, 64])
@@ -166,30 +207,54 @@ def bilinear(plane: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(np.apply_along_axis(along, 1, rows, width))
 
 
-def test_native_labels_are_the_argmax_of_interpolated_probabilities() -> None:
-    scores = torch.rand(3, 2, 7, 5, generator=torch.Generator().manual_seed(1)).softmax(0)
-    labels = to_native_labels(scores, (2, 13, 11))
-    expected = np.array(
-        [[bilinear(plane.numpy(), 13, 11) for plane in channel] for channel in scores]
-    ).argmax(0)
-    assert (labels.dtype, labels.shape) == (torch.uint8, (2, 13, 11))
-    np.testing.assert_array_equal(labels.numpy(), expected)
+def probabilities(*shape: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(sum(shape))).softmax(0)
 
 
-def test_native_labels_on_the_same_grid_are_the_plain_argmax() -> None:
-    scores = torch.rand(4, 3, 6, 9, generator=torch.Generator().manual_seed(2))
-    assert torch.equal(to_native_labels(scores, (3, 6, 9)), scores.argmax(0).to(torch.uint8))
+WHOLE = ((0, 2), (0, 13), (0, 11))
 
 
-def test_a_shrinking_grid_averages_over_all_its_pixels() -> None:
-    # The triangle of anti-aliasing weights pixels 0, 1, 2 by 3/7, 3/7, 1/7 and 1, 2, 3 by 1/7, 3/7, 3/7:
-    # 0.55 and 0.71 for class 1; plain bilinear would see pixels 0 and 1 only and answer 0.475.
-    first = torch.tensor([0.45, 0.5, 1.0, 0.5])
-    scores = torch.stack([1 - first, first])[:, None, None]  # (2, 1, 1, 4)
-    assert to_native_labels(scores, (1, 1, 2)).tolist() == [[[1, 1]]]
+@pytest.mark.parametrize("prepared", [(7, 5), (26, 30), (13, 11), (5, 30)])
+def test_native_probabilities_are_interpolated_linearly(prepared: tuple[int, int]) -> None:
+    scores = probabilities(3, 2, *prepared)
+    got = torch.stack(list(to_native(scores.unbind(1), (2, 13, 11), WHOLE)), dim=1)
+    expected = np.array([[bilinear(plane.numpy(), 13, 11) for plane in channel] for channel in scores])
+    np.testing.assert_allclose(got.numpy(), expected, atol=1e-6)
+    np.testing.assert_array_equal(
+        most_probable([to_native(scores.unbind(1), (2, 13, 11), WHOLE)]), expected.argmax(0)
+    )
 
 
-@pytest.mark.parametrize("shape", [(3, 6, 9), (6, 9)])
-def test_native_shape_with_other_slices_is_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"shape: expected \(Z, H, W\)"):
-        to_native_labels(torch.rand(4, 2, 6, 9), shape)
+@given(st.data())
+def test_outside_of_the_crop_there_is_certain_background(data: st.DataObject) -> None:
+    shape = tuple(data.draw(st.integers(1, 9)) for _ in range(3))
+    starts = [data.draw(st.integers(0, side - 1)) for side in shape]
+    stops = [data.draw(st.integers(start + 1, side)) for start, side in zip(starts, shape, strict=True)]
+    (z, y, x), (zz, yy, xx) = starts, stops
+    scores = probabilities(3, zz - z, yy - y, xx - x)
+    crop = ((z, zz), (y, yy), (x, xx))
+    got = torch.stack(list(to_native(scores.unbind(1), shape, crop)), dim=1)
+    expected = torch.zeros(3, *shape)
+    expected[0] = 1
+    expected[:, z:zz, y:yy, x:xx] = scores
+    assert torch.equal(got, expected)
+
+
+def test_other_slices_than_those_of_the_crop_are_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        list(to_native(probabilities(4, 3, 6, 9).unbind(1), (4, 6, 9), ((1, 3), (0, 6), (0, 9))))
+
+
+def test_an_ensemble_takes_the_class_of_the_largest_mean() -> None:
+    scores = torch.rand(3, 4, 2, 6, 5, generator=torch.Generator().manual_seed(0)).softmax(1)
+    members = list(scores)
+    labels = most_probable([member.unbind(1) for member in members])
+    assert (labels.dtype, labels.shape) == (np.uint8, (2, 6, 5))
+    np.testing.assert_array_equal(labels, scores.numpy().sum(0).argmax(0))
+
+
+def test_slices_come_one_by_one_and_only_their_windows_are_computed() -> None:
+    network = Constant().eval()
+    slices = predict_slices(network, volume(24, 20, depth=50), PATCH, flips=False, window_batch=4)
+    next(slices)
+    assert network.seen == [4, 4]  # 2 x 4 windows of the first slice, none of the 49 others

@@ -9,21 +9,40 @@ from pathlib import Path
 import pytest
 
 from rwseg.config import CONF
+from rwseg.data.recipe import Recipe
 from rwseg.data.store import Entry, Prepared
 from rwseg.errors import RunError
 from rwseg.record import environment, read_run, recorded, update_run
 
 CHOICES = {"dataset": "phantom", "loss": "rrw"}
+RECIPE = Recipe(crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")
+WHOLE = ((0, 4), (0, 8), (0, 9))
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Prepared:
     size, spacing = (4, 8, 9), (8.0, 1.5, 1.5)
     entries = tuple(
-        Entry(name, name, "ED", split, (f"{name}.nii.gz",), True, size, spacing, size, spacing, (200, 88))
+        Entry(
+            name,
+            name,
+            "ED",
+            split,
+            (f"{name}.nii.gz",),
+            True,
+            size,
+            spacing,
+            size,
+            spacing,
+            WHOLE,
+            2,
+            (200, 88),
+        )
         for name, split in (("case1", "train"), ("case2", "val"))
     )
-    return Prepared(tmp_path, tmp_path, "phantom", ("background", "LV"), "0123abcd", entries)
+    return Prepared(
+        tmp_path, tmp_path, "phantom", ("background", "LV"), ("MRI",), RECIPE, "0123abcd", entries
+    )
 
 
 def test_a_run_is_running_then_finished(tmp_path: Path, data: Prepared) -> None:

@@ -44,6 +44,7 @@ def test_a_class_that_is_never_predicted_is_warned_of(
 ) -> None:
     # what users of unrectified maps see: with a large step the first epochs already lose the right ventricle
     large = ["loss=rw_boundary", "schedule.learning_rate=0.02", "schedule.batches_per_epoch=8", "seed=3"]
+    large.append("schedule.epochs=6")
     with caplog.at_level("WARNING"):
         folder = run([*tiny, *large])
     cases = pd.read_csv(folder / "metrics" / "cases.csv")
@@ -51,4 +52,4 @@ def test_a_class_that_is_never_predicted_is_warned_of(
     assert "RV" in lost
     assert "class 'RV' is in the reference but was predicted nowhere in 3 validations in a row" in caplog.text
     saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    assert saved["silent_validations"]["RV"] == 3
+    assert saved["silent_validations"]["RV"] >= 3

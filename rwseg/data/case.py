@@ -4,13 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORE = 255
+"""Label of voxels that nobody labelled: they are neither trained on nor counted."""
+
 
 @dataclass(frozen=True)
 class Case:
     """One volume to train on or to evaluate: its files and where it belongs.
 
-    `images` holds one file per channel; `label` is None where no reference exists; `split` is
-    `train`, `val` or `test`; `phase` is empty where a dataset has none.
+    `images` holds one file per channel (one for all of them where the file is RGB); `label` is None where no
+    reference exists; `split` is `train`, `val` or `test`; `phase` is empty where a dataset has none; `group`
+    is what folds are balanced over (a diagnosis, a scanner), empty where it is unknown.
     """
 
     name: str
@@ -19,18 +26,63 @@ class Case:
     split: str
     images: tuple[Path, ...]
     label: Path | None
+    group: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedCase:
+    """A case in memory: `image` float32 (C, Z, H, W), `label` uint8 (Z, H, W), `spacing` (z, y, x) in mm.
+
+    Z is the slice axis, whichever axis of the file it is; `label` holds classes and `IGNORE`.
+    """
+
+    image: NDArray[np.float32]
+    label: NDArray[np.uint8] | None
+    spacing: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What lies at a root: its cases, and how their files are to be read.
+
+    `channels` names the image's channels; `label_values` gives for each class the values in the label files
+    that mean it (`((0, 2), (1,))`: 2 counts as background); `ignore` is the value of voxels that nobody
+    labelled. `slice_axis` is the file's axis across slices (NIfTI: 0, 1 or 2); None: the one with the largest
+    median spacing over the cases, the last one where several are equal. `folds` are published folds, the
+    names of the validation cases of each. `convert` is applied to each case right after it was read, and what
+    it returns is the native grid from then on (data sets that a paper rewrote before using them).
+    """
+
+    cases: tuple[Case, ...]
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    label_values: tuple[tuple[int, ...], ...]
+    ignore: int | None = None
+    slice_axis: int | None = 2
+    folds: tuple[frozenset[str], ...] = ()
+    convert: Callable[[LoadedCase], LoadedCase] | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset: class names (index 0 is background), provenance, and the function that lists its cases.
+    """A dataset: its provenance, and the function that lists what is there.
 
-    `load(root)` raises `DataError` that names every faulty file and what was expected.
+    `shares` are published voxel shares of the classes in percent and `subjects` the number of labelled
+    subjects in a complete download, where they are known.
+
+    `load(root)` raises `DataError` that names every faulty file and what was expected. It looks at names and
+    small text files only: images are read, and checked, by `rwseg.data.reading.read_case`.
     """
 
     name: str
-    classes: tuple[str, ...]
     licence: str
     reference: str
     homepage: str
-    load: Callable[[Path], list[Case]]
+    load: Callable[[Path], Source]
+    shares: tuple[float, ...] = ()
+    subjects: int | None = None
+
+
+def plain_labels(num_classes: int) -> tuple[tuple[int, ...], ...]:
+    """`label_values` of files whose values are the classes: `((0,), (1,), ...)`."""
+    return tuple((k,) for k in range(num_classes))

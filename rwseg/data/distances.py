@@ -2,29 +2,37 @@
 
 `inside`  `(Z, H, W)`     mm to the nearest voxel of another class: all that RRW maps need, whatever K is.
 `signed`  `(K, Z, H, W)`  the boundary map of Eq. 3: minus the distance inside each class, plus outside.
+
+Voxels that nobody labelled (`IGNORE`) stand as background: some class they must be for the others to have a
+boundary, and their own distances are never used.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rwseg.data.case import IGNORE
+from rwseg.data.parallel import Workers
 from rwseg.data.store import Entry, Prepared
 from rwseg.distance import inside_distance
+from rwseg.errors import DataError
 from rwseg.files import building, save_array
 from rwseg.maps import boundary_map
-from rwseg.progress import track
 
 KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
 """Which distances a map is made from; maps that are not listed cost less than reading them would."""
 
 
-def ensure_distances(prepared: Prepared, map_name: str | None) -> None:
+def ensure_distances(prepared: Prepared, map_name: str | None, workers: int = 1) -> None:
     """Compute the distances that `map_name` needs for all labelled volumes, unless they are there.
 
-    A map that is not in `KIND_OF_MAP` needs none. Raises `DataError` for a label array that cannot be read
-    and where nothing can be written.
+    A map that is not in `KIND_OF_MAP` needs none. `workers` processes share the volumes. Raises `DataError`
+    for a label array that cannot be read and where nothing can be written.
     """
     kind = KIND_OF_MAP.get(map_name or "")
     if kind is None or (prepared.folder / kind).is_dir():
@@ -32,8 +40,15 @@ def ensure_distances(prepared: Prepared, map_name: str | None) -> None:
     labelled = [entry for entry in prepared.entries if entry.has_label]
     with building(prepared.folder / kind) as temporary:
         if temporary is not None:
-            for entry in track(labelled, f"distances of {prepared.name} ({kind})"):
-                save_array(temporary / f"{entry.name}.npy", COMPUTE[kind](prepared, entry))
+            work = partial(_compute, replace(prepared, entries=()), kind, temporary)
+            with Workers(workers) as processes:
+                _, faults = processes.each(work, labelled, f"distances of {prepared.name} ({kind})")
+            if faults:
+                raise DataError("\n".join(faults))
+
+
+def _compute(prepared: Prepared, kind: str, folder: Path, entry: Entry) -> None:
+    save_array(folder / f"{entry.name}.npy", COMPUTE[kind](prepared, entry))
 
 
 def _inside(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:
@@ -46,7 +61,9 @@ def _signed(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:
 
 def _labels(prepared: Prepared, entry: Entry) -> torch.Tensor:
     """`(1, Z, H, W)`; a copy, because the file is mapped read-only and a tensor must be writable."""
-    return torch.from_numpy(np.array(prepared.label(entry)))[None]
+    labels = np.array(prepared.label(entry))
+    labels[labels == IGNORE] = 0
+    return torch.from_numpy(labels)[None]
 
 
 COMPUTE: dict[str, Callable[[Prepared, Entry], NDArray[np.float32]]] = {"inside": _inside, "signed": _signed}

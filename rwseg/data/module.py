@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,6 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from rwseg.data.augment import augmented_batch, loader_size
+from rwseg.data.augment_draws import STREAM, draws_per_sample
+from rwseg.data.augment_settings import AugmentConfig
 from rwseg.data.bank import Batch, SliceBank
 from rwseg.data.distances import ensure_distances
 from rwseg.data.sampling import forced_samples, uniforms
@@ -28,10 +31,12 @@ class Volume(NamedTuple):
 class SliceDataModule(pl.LightningDataModule):
     """Serves `rwseg.data.bank.Batch` for training and `Volume` for validation.
 
-    `map_name` and `rectified` come from the loss; `foreground` is the share of samples forced to show
-    foreground. Sample numbers follow from epoch and batch number, so a resumed run sees the batches that it
-    would have seen. `data_seconds` adds up the time that training waited for batches. Raises `DataError` for
-    a split that is empty or holds a case without a label.
+    `map_name` and `rectified` come from the loss; `source` says whether its map is served (`cached`: made of
+    the volume in mm; cut, warped and flipped like the image) or left to the loss (`online`: made of the
+    augmented labels). `foreground` is the share of samples forced to show foreground. Sample numbers follow
+    from epoch and batch number, so a resumed run sees the batches that it would have seen. `data_seconds`
+    adds up the time that training waited for batches. Raises `DataError` for a split that is empty or holds
+    a case without a label.
     """
 
     def __init__(
@@ -43,21 +48,24 @@ class SliceDataModule(pl.LightningDataModule):
         batch_size: int,
         batches_per_epoch: int,
         foreground: float,
-        flips: bool,
+        augment: AugmentConfig,
+        source: Literal["cached", "online"],
         seed: int,
+        validate_on: Literal["train", "val"] = "val",
     ) -> None:
         super().__init__()
         self.prepared = prepared
-        self.map_name = map_name
+        self.map_name = map_name if source == "cached" else None
         self.rectified = rectified
         self.patch_size = patch_size
         self.batch_size = batch_size
         self.batches_per_epoch = batches_per_epoch
         self.forced = forced_samples(batch_size, foreground)
-        self.flips = flips
+        self.augment = augment
+        self.masked = prepared.recipe.normalisation == "zscore_nonzero" and augmented(augment)
         self.seed = seed
         self.train_entries = _with_labels(prepared, "train")
-        self.val_entries = _with_labels(prepared, "val")
+        self.val_entries = _with_labels(prepared, validate_on)
         self.bank: SliceBank | None = None
         self.data_seconds = 0.0
 
@@ -89,15 +97,27 @@ class SliceDataModule(pl.LightningDataModule):
     def training_batch(self, step: int, device: torch.device) -> Batch:
         """The batch of training step `step` (counted over all epochs)."""
         if self.bank is None:
-            self.bank = SliceBank(self.prepared, self.train_entries, self.map_name, self.rectified, device)
-        draws = uniforms(self.seed, step * self.batch_size, self.batch_size)
-        boxes = self.bank.sampler.boxes(draws, self.forced, self.patch_size, self.flips)
-        return self.bank.batch(boxes, self.patch_size)
+            splines = self.augment.spatial is not None
+            self.bank = SliceBank(
+                self.prepared, self.train_entries, self.map_name, self.rectified, device, splines
+            )
+        first, patch = step * self.batch_size, self.patch_size
+        draws = uniforms(self.seed, first, self.batch_size)
+        loader = loader_size(self.augment.spatial, patch)
+        boxes = self.bank.sampler.boxes(draws, self.forced, patch, self.augment.flips, loader)
+        count = draws_per_sample(len(self.prepared.channels))
+        draws = uniforms(self.seed, first, self.batch_size, count, STREAM)
+        return augmented_batch(self.bank, boxes, draws, self.augment, patch, self.masked)
 
     def volume(self, entry: Entry, device: torch.device) -> Volume:
         """A whole prepared volume."""
         image = torch.from_numpy(np.array(self.prepared.image(entry))).to(device)
         return Volume(entry, image, np.asarray(self.prepared.reference(entry)))
+
+
+def augmented(augment: AugmentConfig) -> bool:
+    """Whether more is done to a patch than flipping it."""
+    return augment.spatial is not None or augment.intensity is not None
 
 
 def _with_labels(prepared: Prepared, split: str) -> list[Entry]:

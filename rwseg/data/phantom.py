@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from rwseg.data.acdc import ACDC, load_layout
-from rwseg.data.case import Case, Dataset
+from rwseg.data.acdc import load_layout
+from rwseg.data.case import Dataset, Source
 from rwseg.data.nifti import write_volume
 from rwseg.data.phantom_geometry import Heart, Ventricle, label_volume
 from rwseg.data.phantom_image import draw_scene, render
@@ -31,7 +31,7 @@ _MARKER = "phantom.json"
 _MEND = "delete this folder to have the phantom written anew, or name another with dataset.root=..."
 
 
-def load(root: Path) -> list[Case]:
+def load(root: Path) -> Source:
     """List the phantom's cases; write the phantom first where `root` does not exist (a second, 3 MB).
 
     Raises `DataError` where `root` exists and is no complete phantom of this version; nothing is overwritten.
@@ -39,13 +39,13 @@ def load(root: Path) -> list[Case]:
     if not root.exists():
         write_phantom(root)
     subjects = _read_marker(root)
-    cases = load_layout(root, f"This is the built-in phantom: {_MEND}")
-    lost = subjects - {case.subject for case in cases}
+    source = load_layout(root, f"This is the built-in phantom: {_MEND}")
+    lost = subjects - {case.subject for case in source.cases}
     if lost:
         raise DataError(
             f"{root}: expected {len(subjects)} subjects, missing {', '.join(sorted(lost))}; {_MEND}"
         )
-    return cases
+    return source
 
 
 def write_phantom(root: Path, subjects: int = SUBJECTS) -> None:
@@ -166,9 +166,9 @@ def _read_marker(root: Path) -> set[str]:
 
 PHANTOM = Dataset(
     name="phantom",
-    classes=ACDC.classes,
     licence="MIT",
     reference="Computed by rwseg (rwseg/data/phantom_geometry.py): ellipsoids in a simulated MR image",
     homepage="",
     load=load,
+    subjects=SUBJECTS,
 )

@@ -4,129 +4,152 @@ The folder's name holds a hash of the files' content, the settings and the forma
 another place is found again, and anything that would change an array makes another folder.
 """
 
-import hashlib
-import json
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rwseg.data.case import Case, Dataset
-from rwseg.data.nifti import LoadedCase, read_case
-from rwseg.data.resample import plane_size, resample_image, resample_labels
+from rwseg.data.case import Case, Dataset, LoadedCase, Source
+from rwseg.data.digest import digest_of
+from rwseg.data.parallel import Workers, raise_faults
+from rwseg.data.reading import read_case, slice_axis_of
+from rwseg.data.recipe import Preparation, Recipe
+from rwseg.data.split import Fold, with_fold
+from rwseg.data.statistics import case_statistics, needs_statistics, recipe_of
 from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared
+from rwseg.data.volume import PreparedVolume, prepare_volume
 from rwseg.errors import DataError
-from rwseg.files import building, save_array, write_json
-from rwseg.progress import track
+from rwseg.files import building, relative, save_array, write_json
 
-FORMAT = 2
+FORMAT = 3
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
 
-MOST_FAULTS = 20
+
+@dataclass(frozen=True)
+class _Work:
+    """What is prepared: `source` lists the cases of the dataset `name` at `root`."""
+
+    name: str
+    root: Path
+    source: Source
+    preparation: Preparation
+    workers: int
+
+    def check(self, faults: Sequence[str]) -> None:
+        """Raise `DataError` with all `faults`, if there are any."""
+        raise_faults(f"dataset '{self.name}' in {self.root}", faults, len(self.source.cases))
 
 
-def prepare(dataset: Dataset, root: Path, prepared_root: Path, zoom: float) -> Prepared:
+@dataclass(frozen=True)
+class _Task:
+    """What a process needs to prepare any case: `source` without its cases, and where to write."""
+
+    source: Source
+    slice_axis: int
+    recipe: Recipe
+    root: Path
+    folder: Path
+
+
+def prepare(
+    dataset: Dataset,
+    root: Path,
+    prepared_root: Path,
+    preparation: Preparation,
+    fold: Fold = None,
+    folds: int = 5,
+    split_seed: int = 0,
+    workers: int = 1,
+) -> Prepared:
     """Return the prepared form of the dataset at `root`, making it below `prepared_root` unless it is there.
 
-    `zoom` scales the in-plane size (0.5 halves the resolution); images are standardised after it. Raises
-    `DataError` that lists every faulty case, or says that the disk is full.
+    The entries' splits are those of the dataset, or of fold `fold` of `folds` (`rwseg.data.split.with_fold`).
+    `workers` processes share the cases, each holding one in memory; the arrays do not depend on how many.
+    Raises `DataError` that lists every faulty case, or says that the disk is full, and `ConfigError` for a
+    fold that there is not.
     """
-    cases = dataset.load(root)
-    _check_names(dataset, cases, root)
-    digest = _digest(dataset, cases, root, zoom)
+    source = with_fold(dataset.load(root), fold, folds, split_seed)
+    work = _Work(dataset.name, root, source, preparation, workers)
+    names = Counter(case.name for case in source.cases)  # two of one name would overwrite each other
+    work.check([f"{name}: expected one case of this name, got {n}" for name, n in names.items() if n > 1])
+    digest, unreadable = digest_of(dataset.name, root, source, preparation, FORMAT, workers)
+    work.check(unreadable)
     folder = prepared_root / f"{dataset.name}-{digest[:12]}"
     if not folder.is_dir():
         with building(folder) as temporary:
             if temporary is not None:
-                _build(dataset, cases, root, zoom, digest, temporary)
-    return open_prepared(folder, root)
+                _build(work, digest, temporary)
+    return open_prepared(folder, root, source.cases)
 
 
-def standardise(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`(x - mean) / (std + 1e-8)` over each channel of a volume `(C, Z, H, W)`, as nnU-Net does it."""
-    mean = image.mean(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
-    std = image.std(axis=(1, 2, 3), keepdims=True, dtype=np.float64)
-    standard: NDArray[np.float32] = ((image - mean) / (std + 1e-8)).astype(np.float32)
-    return standard
-
-
-def _check_names(dataset: Dataset, cases: list[Case], root: Path) -> None:
-    """Two cases of one name would overwrite each other's arrays."""
-    names = Counter(case.name for case in cases)
-    faults = [f"{name}: expected one case of this name, got {n}" for name, n in names.items() if n > 1]
-    _report(dataset, root, faults, cases)
-
-
-def _digest(dataset: Dataset, cases: list[Case], root: Path, zoom: float) -> str:
-    """Hash of everything that the prepared arrays depend on; the same data elsewhere has the same hash."""
-    settings = {"format": FORMAT, "dataset": dataset.name, "classes": dataset.classes, "zoom": zoom}
-    digest = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16)
-    faults: list[str] = []
-    for case in cases:
-        digest.update(f"{case.name}|{case.subject}|{case.phase}|{case.split}".encode())
-        for path in (*case.images, *([case.label] if case.label else [])):
-            digest.update(path.relative_to(root).as_posix().encode())
-            try:
-                digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
-            except OSError as error:
-                faults.append(f"{path}: expected a readable file, got: {error.strerror}; restore it")
-    _report(dataset, root, faults, cases)
-    return digest.hexdigest()
-
-
-def _build(dataset: Dataset, cases: list[Case], root: Path, zoom: float, digest: str, folder: Path) -> None:
-    entries: list[Entry] = []
-    faults: list[str] = []
-    for case in track(cases, f"preparing {dataset.name}"):
-        try:
-            loaded = read_case(case, len(dataset.classes))
-        except DataError as fault:
-            faults.append(str(fault))
-            continue
-        if not faults:
-            entries.append(_store(case, loaded, root, zoom, len(dataset.classes), folder))
-    _report(dataset, root, faults, cases)
-    prepared = Prepared(folder, root, dataset.name, dataset.classes, digest, tuple(entries))
+def _build(work: _Work, digest: str, folder: Path) -> None:
+    cases, source = work.source.cases, work.source
+    slice_axis = slice_axis_of(source)
+    bare = replace(source, cases=(), folds=())  # what a process needs of it
+    with Workers(work.workers) as workers:
+        recipe = _recipe(work, bare, slice_axis, workers)
+        task = _Task(bare, slice_axis, recipe, work.root, folder)
+        entries, faults = workers.each(partial(_prepare_case, task), cases, f"preparing {work.name}")
+    work.check(faults)
+    prepared = Prepared(
+        folder, work.root, work.name, source.classes, source.channels, recipe, digest, tuple(entries)
+    )
     write_json(folder / MANIFEST, manifest_of(prepared))
 
 
-def _report(dataset: Dataset, root: Path, faults: list[str], cases: list[Case]) -> None:
-    """Raise `DataError` with all `faults` of a dataset's cases, if there are any."""
-    if not faults:
-        return
-    shown = [f"  - {fault}" for fault in faults[:MOST_FAULTS]]
-    if len(faults) > MOST_FAULTS:
-        shown.append(f"  and {len(faults) - MOST_FAULTS} more")
-    raise DataError(
-        f"dataset '{dataset.name}' in {root}: {len(faults)} faults in {len(cases)} cases:\n"
-        + "\n".join(shown)
-    )
+def _recipe(work: _Work, source: Source, slice_axis: int, workers: Workers) -> Recipe:
+    """The numbers for the rules, from a first look at the training cases where a rule asks for one."""
+    if not needs_statistics(work.preparation):
+        return recipe_of(work.preparation, ())
+    look = partial(case_statistics, source, slice_axis, work.preparation)
+    description = f"statistics of {work.name}"
+    training = [case for case in work.source.cases if case.split == "train"]
+    statistics, faults = workers.each(look, training, description)
+    if faults:  # so the other cases' faults are told with them
+        others = [case for case in work.source.cases if case.split != "train"]
+        faults += workers.each(look, others, description)[1]
+    work.check(faults)
+    return recipe_of(work.preparation, statistics)
 
 
-def _store(case: Case, loaded: LoadedCase, root: Path, zoom: float, num_classes: int, folder: Path) -> Entry:
-    depth, height, width = loaded.image.shape[1:]
-    size = plane_size((height, width), zoom)
-    image = standardise(resample_image(loaded.image, size))
-    save_array(folder / "image" / f"{case.name}.npy", image)
+def _prepare_case(task: _Task, case: Case) -> Entry:
+    loaded = read_case(case, task.source, task.slice_axis)
+    try:
+        volume = prepare_volume(loaded, task.recipe, len(task.source.classes))
+    except DataError as error:
+        raise DataError(f"{case.name}: {error}") from error
+    entry = _entry(task, case, loaded, volume)
+    save_array(task.folder / "image" / f"{case.name}.npy", volume.image)
+    if volume.label is not None and loaded.label is not None:
+        save_array(task.folder / "label" / f"{case.name}.npy", volume.label)
+        if not entry.is_native:
+            save_array(task.folder / "reference" / f"{case.name}.npy", loaded.label)
+    return entry
+
+
+def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) -> Entry:
+    depth, height, width = volume.image.shape[1:]
+    z, y, x = loaded.image.shape[1:]
     voxels: tuple[int, ...] = ()
-    if loaded.label is not None:
-        label = resample_labels(loaded.label, size, num_classes)
-        save_array(folder / "label" / f"{case.name}.npy", label)
-        if label.shape != loaded.label.shape:
-            save_array(folder / "reference" / f"{case.name}.npy", loaded.label)
-        voxels = tuple(int(count) for count in np.bincount(label.ravel(), minlength=num_classes))
-    z, y, x = loaded.spacing
+    if volume.label is not None:
+        classes = len(task.source.classes)
+        counts = np.bincount(volume.label.ravel(), minlength=classes)[:classes]  # IGNORE lies beyond
+        voxels = tuple(int(count) for count in counts)
     return Entry(
         name=case.name,
         subject=case.subject,
         phase=case.phase,
         split=case.split,
-        images=tuple(path.relative_to(root).as_posix() for path in case.images),
-        has_label=loaded.label is not None,
-        shape=(depth, *size),
-        spacing=(z, y * height / size[0], x * width / size[1]),
-        native_shape=(depth, height, width),
-        native_spacing=(z, y, x),
+        images=tuple(relative(path, task.root) for path in case.images),
+        has_label=volume.label is not None,
+        shape=(depth, height, width),
+        spacing=volume.spacing,
+        native_shape=(z, y, x),
+        native_spacing=loaded.spacing,
+        crop=volume.crop,
+        slice_axis=task.slice_axis,
         voxels=voxels,
     )

@@ -9,18 +9,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.data.case import IGNORE
+
 DRAWS = 8
 """Uniform numbers per sample: case, slice, class, row or pixel, column, flips of rows and columns, spare."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Size = tuple[int, int]
 
 
-def uniforms(seed: int, first_sample: int, count: int) -> Floats:
-    """`(count, DRAWS)` uniform numbers of the samples from `first_sample` on, in the stream `seed`."""
-    blocks_per_sample = DRAWS // 4  # Philox yields four 64-bit words per counter value
-    generator = np.random.Generator(np.random.Philox(key=seed, counter=first_sample * blocks_per_sample))
-    return generator.random((count, DRAWS))
+def uniforms(seed: int, first_sample: int, count: int, draws: int = DRAWS, stream: int = 0) -> Floats:
+    """`(count, draws)` uniform numbers of the samples from `first_sample` on.
+
+    Streams of one seed are independent of one another. Numbers come four at a time: `ValueError` unless
+    `draws` is a multiple of 4.
+    """
+    blocks_per_sample, rest = divmod(draws, 4)  # Philox yields four 64-bit words per counter value
+    if rest:
+        raise ValueError(f"draws: expected a multiple of 4, got {draws}")
+    key = seed + (stream << 64)  # two words: the seed and the stream
+    generator = np.random.Generator(np.random.Philox(key=key, counter=first_sample * blocks_per_sample))
+    return generator.random((count, draws))
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,7 @@ class Sampler:
     widths: Ints  # (S,)
     num_classes: int
     slices_of_case: Ragged  # N rows
-    classes_of_case: Ragged  # N rows: foreground classes present
+    classes_of_case: Ragged  # N rows: foreground classes present; `IGNORE` is none
     slices_of_class: Ragged  # N * K rows: slices of the case that hold the class
     pixels_of_class: Ragged  # S * K rows: pixels (row * width + column) of the class in the slice
 
@@ -92,17 +102,28 @@ class Sampler:
             pixels_of_class=Ragged.from_groups(keys, pixels, len(planes) * num_classes),
         )
 
-    def boxes(self, draws: Floats, forced: NDArray[np.bool_], patch: tuple[int, int], flip: bool) -> Boxes:
+    def boxes(
+        self,
+        draws: Floats,
+        forced: NDArray[np.bool_],
+        patch: Size,
+        flip: bool,
+        loader: Size | None = None,
+    ) -> Boxes:
         """Boxes of `patch` pixels for the samples whose uniform numbers are `draws`.
 
         A free sample takes a random slice of a random case and a random box. A `forced` one takes a random
         foreground class of the case, a random slice and pixel of it, and centres the box there. Boxes may
         exceed the slice where it is smaller than the patch (as in nnU-Net's loader).
+
+        `loader` is the size of the boxes that nnU-Net's loader cuts so that a rotation finds its corners.
+        Boxes are then drawn as that loader draws them, and the patch is the middle of one.
         """
+        loader = loader or patch
         case = _floor(draws[:, 0], self.slices_of_case.start.size)
         slices = self.slices_of_case.pick(case, draws[:, 1])
-        low_top, top = _free(draws[:, 3], self.heights[slices], patch[0])
-        low_left, left = _free(draws[:, 4], self.widths[slices], patch[1])
+        low_top, top = _free(draws[:, 3], self.heights[slices], patch[0], loader[0])
+        low_left, left = _free(draws[:, 4], self.widths[slices], patch[1], loader[1])
 
         forced = forced & (self.classes_of_case.count[case] > 0)
         some, chosen = np.flatnonzero(forced), case[forced]
@@ -110,8 +131,10 @@ class Sampler:
         slices[some] = self.slices_of_class.pick(chosen * self.num_classes + label, draws[some, 1])
         pixel = self.pixels_of_class.pick(slices[some] * self.num_classes + label, draws[some, 3])
         row, column = np.divmod(pixel, self.widths[slices[some]])
-        top[some] = np.maximum(low_top[some], row - patch[0] // 2)
-        left[some] = np.maximum(low_left[some], column - patch[1] // 2)
+        top[some] = np.maximum(low_top[some], row - loader[0] // 2)
+        left[some] = np.maximum(low_left[some], column - loader[1] // 2)
+        top += (loader[0] - patch[0]) // 2
+        left += (loader[1] - patch[1]) // 2
         return Boxes(slices, top, left, (draws[:, 5:7] < 0.5) & flip)
 
 
@@ -121,18 +144,19 @@ def forced_samples(batch_size: int, share: float) -> NDArray[np.bool_]:
 
 
 def _foreground(plane: NDArray[np.uint8], number: int, num_classes: int) -> tuple[Ints, Ints]:
-    pixels = np.flatnonzero(plane)
+    pixels = np.flatnonzero((plane != 0) & (plane != IGNORE))
     return number * num_classes + plane.ravel()[pixels].astype(np.int64), pixels
 
 
-def _free(uniform: Floats, size: Ints, patch: int) -> tuple[Ints, Ints]:
-    """Lowest and random corner: inside the image, or a larger patch with the image in its middle.
+def _free(uniform: Floats, size: Ints, patch: int, loader: int) -> tuple[Ints, Ints]:
+    """Lowest and random corner of a loader's box: its middle, the patch, is inside the image.
 
-    An odd number of missing pixels leaves two middles, as in nnU-Net.
+    An image that is smaller than the patch lies in the middle of both. An odd number of missing pixels leaves
+    two middles, as in nnU-Net.
     """
-    missing = np.maximum(0, patch - size)
+    missing = np.maximum(loader - patch, loader - size)
     low: Ints = -missing // 2
-    positions = size - patch + (missing + 1) // 2 - low + 1
+    positions = size - loader + (missing + 1) // 2 - low + 1
     return low, low + _floor(uniform, positions)
 
 

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.data.case import Case
+from rwseg.data.recipe import Intensities, Recipe
 from rwseg.errors import DataError
 
 MANIFEST = "manifest.json"
@@ -17,7 +21,12 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in mm, `images` relative to the root."""
+    """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in mm, `images` relative to the root.
+
+    The native grid is the file's with the slice axis first (`slice_axis` is its number in the file); `crop`
+    is the box of it, `(start, stop)` per axis, that was resampled to `shape`. `split` is not stored: it is
+    the dataset's, or a fold's, at the moment.
+    """
 
     name: str
     subject: str
@@ -29,20 +38,35 @@ class Entry:
     spacing: tuple[float, float, float]
     native_shape: tuple[int, int, int]
     native_spacing: tuple[float, float, float]
+    crop: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    slice_axis: int
     voxels: tuple[int, ...]
-    """Reference voxels of each class on the prepared grid; empty without a label."""
+    """Reference voxels of each class on the prepared grid, none ignored; empty without a label."""
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the prepared grid is the native one, voxel by voxel."""
+        whole = tuple((0, size) for size in self.native_shape)
+        return self.shape == self.native_shape and self.crop == whole
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared dataset: where its arrays lie and what they hold."""
+    """A prepared dataset: where its arrays lie, what they hold, and the recipe that made them."""
 
     folder: Path
     root: Path
     name: str
     classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    recipe: Recipe
     digest: str
     entries: tuple[Entry, ...]
+
+    @property
+    def has_ignored(self) -> bool:
+        """Whether some label holds `IGNORE`."""
+        return any(entry.has_label and sum(entry.voxels) < math.prod(entry.shape) for entry in self.entries)
 
     def split(self, split: str) -> list[Entry]:
         """The entries of `train`, `val` or `test`; `DataError` when there are none."""
@@ -70,8 +94,8 @@ class Prepared:
         return self._array("label", entry)
 
     def reference(self, entry: Entry) -> NDArray[np.uint8]:
-        """Reference on the native grid, `(Z, H, W)`: the one that metrics use."""
-        return self._array("label" if entry.shape == entry.native_shape else "reference", entry)
+        """Reference on the native grid, `(Z, H, W)`: the one that metrics use; it may hold `IGNORE`."""
+        return self._array("label" if entry.is_native else "reference", entry)
 
     def distance(self, kind: str, entry: Entry) -> NDArray[np.float32]:
         """Cached distances in mm on the volume: see `rwseg.data.distances`."""
@@ -92,32 +116,55 @@ class Prepared:
 
 
 def manifest_of(prepared: Prepared) -> dict[str, Any]:
-    """The content of `manifest.json`."""
+    """The content of `manifest.json`; which case belongs to which split is not in it."""
+    entries = [asdict(entry) for entry in prepared.entries]
     return {
         "name": prepared.name,
         "classes": list(prepared.classes),
+        "channels": list(prepared.channels),
+        "recipe": asdict(prepared.recipe),
         "digest": prepared.digest,
-        "entries": [asdict(entry) for entry in prepared.entries],
+        "entries": [{key: value for key, value in entry.items() if key != "split"} for entry in entries],
     }
 
 
-def open_prepared(folder: Path, root: Path) -> Prepared:
+def open_prepared(folder: Path, root: Path, cases: Sequence[Case]) -> Prepared:
     """Read the manifest of a finished preparation in `folder` of the dataset at `root`.
 
-    Raises `DataError` where it is missing or faulty.
+    `cases` are those that were prepared; their splits are those of the entries. Raises `DataError` where the
+    manifest is missing or faulty, or tells of other cases.
     """
     path = folder / MANIFEST
+    splits = {case.name: case.split for case in cases}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        entries = tuple(
-            Entry(**{key: _tuples(value) for key, value in entry.items()}) for entry in content["entries"]
+        entries = tuple(_entry(entry, splits[entry["name"]]) for entry in content["entries"])
+        return Prepared(
+            folder=folder,
+            root=root,
+            name=content["name"],
+            classes=tuple(content["classes"]),
+            channels=tuple(content["channels"]),
+            recipe=recipe_from(content["recipe"]),
+            digest=content["digest"],
+            entries=entries,
         )
-        return Prepared(folder, root, content["name"], tuple(content["classes"]), content["digest"], entries)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path}: expected a sound manifest, found {error!r}; delete {folder} and start again"
         ) from error
 
 
+def recipe_from(content: dict[str, Any]) -> Recipe:
+    """The recipe that was written to JSON as a dictionary; `KeyError` or `TypeError` for a wrong key."""
+    values = {key: _tuples(value) for key, value in content.items()}
+    intensities = tuple(Intensities(**channel) for channel in values.pop("intensities"))
+    return Recipe(**values, intensities=intensities)
+
+
+def _entry(content: dict[str, Any], split: str) -> Entry:
+    return Entry(**{key: _tuples(value) for key, value in content.items()}, split=split)
+
+
 def _tuples(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -17,6 +17,7 @@ from rwseg.losses.distribution import (
 )
 from rwseg.losses.gap import loss_at_perfect, perfect_logits
 from rwseg.losses.hausdorff import OneSidedHausdorffLoss, squared_region_wise_loss
+from rwseg.losses.ignored import without_ignored
 from rwseg.losses.region import (
     AsymmetricSimilarityLoss,
     DiceLoss,
@@ -77,4 +78,5 @@ __all__ = [
     "squared_region_wise_loss",
     "subsample",
     "supervised_loss",
+    "without_ignored",
 ]

@@ -1,4 +1,4 @@
-"""What every loss shares: the contract of its calls, and the probability of the true class."""
+"""What every loss shares: the contract of its calls, and what it costs a pixel to miss its class."""
 
 from typing import Protocol, runtime_checkable
 
@@ -9,6 +9,9 @@ from torch import Tensor
 from rwseg.maps import RectifiedMap
 
 RegionMap = Tensor | RectifiedMap
+
+NO_LABEL = -(2**62)
+"""What cross entropy may pass over: its default, -100, would count a pixel of that label as right."""
 
 
 @runtime_checkable
@@ -37,6 +40,11 @@ def full_precision(logits: Tensor) -> Tensor:
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
+def pixel_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return `-log p_iy` per pixel, `(B, *S)`, by the fused kernel."""
+    return F.cross_entropy(full_precision(logits), labels.long(), ignore_index=NO_LABEL, reduction="none")
+
+
 def true_class_probability(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the softmax probability of each pixel's own class, `(B, *S)`, by the fused kernel."""
-    return torch.exp(-F.cross_entropy(full_precision(logits), labels.long(), reduction="none"))
+    """Return the softmax probability of each pixel's own class, `(B, *S)`."""
+    return torch.exp(-pixel_cross_entropy(logits, labels))

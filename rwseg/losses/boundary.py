@@ -5,6 +5,7 @@ given map, measure in pixels, and raise `ValueError` for shapes or types that do
 itself and the one-sided Hausdorff loss are region-wise losses: see `rwseg.losses.region_wise`.
 """
 
+import math
 from typing import final
 
 import torch
@@ -29,7 +30,7 @@ class ActiveContourLoss(nn.Module):
     length is averaged over them, and the region term stays K times the region-wise loss of the active-contour
     map. The gradient is a forward difference per axis, 0 at the last pixel. Since contours have a price, a
     perfect prediction is not always the minimum: a speck is cheaper to leave out. Raises `ValueError` for a
-    `region_weight` that is not positive.
+    `region_weight` outside (0, inf).
     """
 
     map_name = None
@@ -37,8 +38,8 @@ class ActiveContourLoss(nn.Module):
 
     def __init__(self, region_weight: float = 1.0) -> None:
         super().__init__()
-        if not region_weight > 0:
-            raise ValueError(f"region_weight: expected a positive weight, got {region_weight}")
+        if not 0 < region_weight < math.inf:
+            raise ValueError(f"region_weight: expected a positive finite weight, got {region_weight}")
         self.region_weight = region_weight
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
@@ -61,7 +62,7 @@ class HausdorffDTLoss(nn.Module):
     image segmentation with convolutional neural networks", TMI 2020, Loss_DT. The prediction's mask is its
     argmax and its distances take no part in the gradient. They change at each step, so every call computes
     2 B distance maps. The background counts unless `include_background=False`: without it, an item without
-    foreground has nothing to learn from. Raises `ValueError` for an alpha that is not positive.
+    foreground has nothing to learn from. Raises `ValueError` for an alpha outside (0, inf).
     """
 
     map_name = None
@@ -118,5 +119,5 @@ def _forward_difference(p: Tensor, axis: int) -> Tensor:
 
 
 def _check_alpha(alpha: float) -> None:
-    if not alpha > 0:
+    if not 0 < alpha < math.inf:
         raise ValueError(f"alpha: expected a positive exponent of the distance, got {alpha}")

@@ -4,6 +4,7 @@ The equal and the gradual strategy are those of Kervadec et al., "Boundary loss 
 segmentation", as Valverde and Tohka (2023) use them in section 4.4.
 """
 
+import math
 from typing import Literal, final, get_args
 
 from torch import Tensor, nn
@@ -37,9 +38,9 @@ class CombinedLoss(nn.Module):
             got = "no partner" if partner is None else type(partner).__name__
             expected = "no partner" if mode == "alone" else "a partner loss such as DiceLoss()"
             raise ValueError(f"partner: mode {mode!r} expects {expected}, got {got}")
-        if alpha_step < 0 or not 0 <= alpha_floor <= 1:
+        if not 0 <= alpha_step < math.inf or not 0 <= alpha_floor <= 1:
             raise ValueError(
-                f"expected alpha_step >= 0 and alpha_floor in [0, 1], got alpha_step={alpha_step}, "
+                f"expected a finite alpha_step >= 0 and alpha_floor in [0, 1], got alpha_step={alpha_step}, "
                 f"alpha_floor={alpha_floor}"
             )
         self.main, self.partner, self.mode = main, partner, mode

@@ -5,6 +5,7 @@ class that is predicted nowhere is perfect; `include_background=False` leaves cl
 only. Arguments, results and errors are those of `rwseg.losses.region`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -13,56 +14,77 @@ from monai.losses import dice as monai_dice
 from torch import Tensor, nn
 
 from rwseg.checks import check_logits
-from rwseg.losses.base import RegionMap, full_precision
-from rwseg.losses.classes import weight_tensor
-from rwseg.losses.distribution import FocalLoss, TopKLoss, pixel_class_weights, pixel_cross_entropy
-from rwseg.losses.region import finite_power, per_class
+from rwseg.losses.base import RegionMap, full_precision, pixel_cross_entropy
+from rwseg.losses.classes import class_masks, weight_tensor
+from rwseg.losses.distribution import LOG_EPSILON, TopKLoss, check_gamma, pixel_class_weights
+from rwseg.losses.region import finite_power
 
 
 @final
 class DiceCELoss(nn.Module):
     """Dice + cross entropy: the overlap of each class and the surprise at each pixel.
 
-    `D + mean_i CE_i`. Taghanaki et al., "Combo loss", Computerized Medical Imaging and Graphics 2019, without
-    its weights, as nnU-Net uses it (Isensee et al., 2018).
+    `D + mean_i w_y CE_i`, `w` the `class_weights` (None: 1). Taghanaki et al., "Combo loss", Computerized
+    Medical Imaging and Graphics 2019, with one weight per class for their beta, which weighs foreground
+    against background, and both terms counting once, as in nnU-Net (Isensee et al., 2018). Raises
+    `ValueError` for weights that do not fit.
     """
 
     map_name = None
     rectified = False
+    weights: Tensor | None
 
-    def __init__(self, include_background: bool = True) -> None:
+    def __init__(self, include_background: bool = True, class_weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.monai = monai_dice.DiceCELoss(include_background, softmax=True, to_onehot_y=True)
+        self.dice = monai_dice.DiceLoss(include_background, softmax=True, to_onehot_y=True)
+        self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
         check_logits(logits, labels)
-        loss: Tensor = self.monai(full_precision(logits), labels[:, None])
-        return loss
+        pixels = pixel_cross_entropy(logits, labels)
+        if self.weights is not None:
+            pixels = pixels * pixel_class_weights(self.weights, logits, labels)
+        dice: Tensor = self.dice(full_precision(logits), labels[:, None])
+        return dice + pixels.mean()
 
 
 @final
 class DiceFocalLoss(nn.Module):
     """Dice + focal loss: the overlap of each class and the pixels that are still wrong.
 
-    `D + mean_i [-(1 - p_iy) ** gamma log p_iy]`. Zhu et al., "AnatomyNet", Medical Physics 2019. MONAI's
-    focal term is that of a sigmoid per class; this is the softmax's. Raises `ValueError` for a negative
-    `gamma`.
+    `D + mean_i [-w_y (1 - p_iy) ** gamma log p_iy]`, `w` the `class_weights` (None: 1). Zhu et al.,
+    "AnatomyNet", Medical Physics 2019. MONAI's focal term is that of a sigmoid per class; this is the
+    softmax's, and unlike `FocalLoss` it has no constant in the logarithm. Raises `ValueError` for a `gamma`
+    outside [0, inf) and weights that do not fit.
     """
 
     map_name = None
     rectified = False
+    weights: Tensor | None
 
-    def __init__(self, gamma: float = 2.0, include_background: bool = True) -> None:
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        include_background: bool = True,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
+        check_gamma(gamma)
+        self.gamma = gamma
         self.dice = monai_dice.DiceLoss(include_background, softmax=True, to_onehot_y=True)
-        self.focal = FocalLoss(gamma)
+        self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        focal: Tensor = self.focal(logits, labels)
+        check_logits(logits, labels)
+        pixels = pixel_cross_entropy(logits, labels)
+        # 1 - p by expm1: exact near p = 1. The constant keeps the slope of a root, gamma < 1, finite there.
+        focal = (LOG_EPSILON - torch.expm1(-pixels)) ** self.gamma * pixels
+        if self.weights is not None:
+            focal = focal * pixel_class_weights(self.weights, logits, labels)
         dice: Tensor = self.dice(full_precision(logits), labels[:, None])
-        return dice + focal
+        return dice + focal.mean()
 
 
 @final
@@ -96,8 +118,8 @@ class ExponentialLogarithmicLoss(nn.Module):
     (2 TP + FP + FN + 1)`. Wong et al., "3D segmentation with exponential logarithmic loss for highly
     unbalanced object sizes", MICCAI 2018. A straight line where a logarithm is below 1e-6 keeps the
     gradients finite. `class_weights` are the paper's w (None: 1), there `sqrt(sum_l f_l / f_k)` of the label
-    frequencies f in the training data. Raises `ValueError` for a gamma that is not positive and weights that
-    do not fit.
+    frequencies f in the training data. Raises `ValueError` for numbers that are not positive and finite and
+    for class weights that do not fit.
     """
 
     map_name = None
@@ -112,22 +134,29 @@ class ExponentialLogarithmicLoss(nn.Module):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        if not gamma > 0 or not dice_weight > 0 or not ce_weight > 0:
+        if not all(0 < number < math.inf for number in (gamma, dice_weight, ce_weight)):
             raise ValueError(
-                f"expected gamma, dice_weight and ce_weight to be positive, got gamma={gamma}, "
-                f"dice_weight={dice_weight}, ce_weight={ce_weight}"
+                "expected gamma, dice_weight and ce_weight to be positive and finite, got "
+                f"gamma={gamma}, dice_weight={dice_weight}, ce_weight={ce_weight}"
             )
         self.gamma, self.dice_weight, self.ce_weight = gamma, dice_weight, ce_weight
         self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
-        self.dice = monai_dice.DiceLoss(
-            softmax=True, to_onehot_y=True, reduction="none", smooth_nr=1.0, smooth_dr=1.0
-        )
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        minus_log_dice = -torch.log1p(-per_class(self.dice, logits, labels))  # (B, K)
+        check_logits(logits, labels)
         pixels = finite_power(pixel_cross_entropy(logits, labels), self.gamma)
         if self.weights is not None:
             pixels = pixels * pixel_class_weights(self.weights, logits, labels)
-        classes = finite_power(minus_log_dice, self.gamma)
+        classes = finite_power(_minus_log_dice(logits, labels), self.gamma)
         return self.dice_weight * classes.mean() + self.ce_weight * pixels.mean()
+
+
+def _minus_log_dice(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return `-ln Dice_k` with a smoothing of 1, `(B, K)`, as `ln [1 + (FP + FN) / (2 TP + 1)]`.
+
+    Neither end cancels: in a large image an absent class has a Dice so small that `1 - Dice` rounds to 1.
+    """
+    p = torch.softmax(full_precision(logits), dim=1).flatten(2)  # (B, K, N)
+    y = class_masks(labels, p.shape[1]).to(p.dtype)  # (B, K, N)
+    return torch.log1p((p - y).abs().sum(-1) / (2 * (p * y).sum(-1) + 1))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rwseg.losses.base import RegionMap, SegmentationLoss
+from rwseg.losses.ignored import without_ignored
 from rwseg.maps import RectifiedMap
 
 Target = TypeVar("Target", Tensor, RectifiedMap, RegionMap)
@@ -42,12 +43,14 @@ def supervised_loss(
     region_map: RegionMap | None = None,
     *,
     weights: Sequence[float],
+    ignore: int | None = None,
 ) -> Tensor:
     """Return `sum_i weights_i loss(outputs_i, targets_i)`.
 
     `outputs` are logits `(B, K, *S_i)`, full resolution first; labels `(B, *S)` and the map, dense or
     compact, are subsampled to each head's grid. Without a map each scale computes its own from its own
-    labels, as the published code does. Heads of weight 0 are not computed. Raises `ValueError` for a number
+    labels, as the published code does. Heads of weight 0 are not computed. Pixels labelled `ignore` count as
+    predicted perfectly: see `rwseg.losses.ignored`. Raises `ValueError` for a number
     of weights other than that of the outputs, for weights that are all 0 and for a head whose grid does not
     divide that of the labels.
     """
@@ -62,7 +65,10 @@ def supervised_loss(
             continue
         strides = _strides(labels, logits)
         scaled_map = None if region_map is None else subsample(region_map, strides)
-        values.append(weight * loss(logits, subsample(labels, strides), scaled_map))
+        target = subsample(labels, strides)
+        if ignore is not None:
+            logits, target = without_ignored(logits, target, ignore)
+        values.append(weight * loss(logits, target, scaled_map))
     return torch.stack(values).sum()
 
 

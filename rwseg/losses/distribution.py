@@ -5,16 +5,16 @@ integer labels `(B, *S)`, return the mean over the items, count the background a
 `ValueError` for shapes or types that do not fit. Those with `map_name = None` do not look at a given map.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Literal, final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwseg.checks import check_logits
 from rwseg.distance import inside_distance
-from rwseg.losses.base import RegionMap, full_precision, true_class_probability
+from rwseg.losses.base import RegionMap, full_precision, pixel_cross_entropy, true_class_probability
 from rwseg.losses.classes import check_weight_count, class_masks, weight_tensor
 from rwseg.maps import RectifiedMap, rectified_rrw_map
 
@@ -43,7 +43,7 @@ class FocalLoss(nn.Module):
 
     `-mean_i w_y (1 - p_iy + 1e-15) ** gamma log(p_iy + 1e-15)`, `w` the `class_weights` (None: 1), called
     alpha by Lin et al., "Focal loss for dense object detection", ICCV 2017; the small constants are those of
-    the published code of Valverde and Tohka, 2023. Raises `ValueError` for a negative `gamma`.
+    the published code of Valverde and Tohka, 2023. Raises `ValueError` for a `gamma` outside [0, inf).
     """
 
     map_name = None
@@ -52,8 +52,7 @@ class FocalLoss(nn.Module):
 
     def __init__(self, gamma: float = 2.0, class_weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        if gamma < 0:
-            raise ValueError(f"gamma: expected a focusing exponent >= 0, got {gamma}")
+        check_gamma(gamma)
         self.gamma = gamma
         self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
 
@@ -74,7 +73,7 @@ class WeightedCrossEntropyLoss(nn.Module):
     `mean_i w_y CE_i` with one weight per class, or, "balanced", with `w_k = N / (K' n_k)`, n_k the pixels of
     class k in the item and K' the number of classes there: the mean over these classes of their mean cross
     entropy. Ronneberger et al., "U-Net", MICCAI 2015, call such a weight w_c (Eq. 2). Raises `ValueError`
-    for negative weights and for a number of weights other than K.
+    for anything else, None included, for negative weights and for a number of weights other than K.
     """
 
     map_name = None
@@ -83,6 +82,11 @@ class WeightedCrossEntropyLoss(nn.Module):
 
     def __init__(self, class_weights: Sequence[float] | Literal["balanced"] = "balanced") -> None:
         super().__init__()
+        if class_weights is None or (isinstance(class_weights, str) and class_weights != "balanced"):
+            raise ValueError(
+                f"class_weights: expected 'balanced' or one weight per class, got {class_weights!r}; "
+                "without weights this loss is cross entropy, loss=ce"
+            )
         given = None if class_weights == "balanced" else weight_tensor(class_weights)
         self.register_buffer("weights", given, persistent=False)
 
@@ -118,11 +122,13 @@ class RRWCrossEntropyLoss(nn.Module):
 
 @final
 class DistancePenalizedCrossEntropyLoss(nn.Module):
-    """Distance-penalised cross entropy: pixels at a boundary count double.
+    """Distance-penalised cross entropy: a pixel counts up to double, the more the nearer a boundary is.
 
     `mean_i (1 + phi_i) CE_i`, `phi_i = 1 - d_i / max d` the distance to the nearest other class, reversed
     and normalised per class. Calivá et al., "Distance map loss penalty term for semantic segmentation", MIDL
-    2019. As `-d_i / max d` is the true class's entry of the RRW map, that map is the one to serve.
+    2019. As `-d_i / max d` is the true class's entry of the RRW map, that map is the one to serve. Distances
+    are to pixels of another class, so phi is `1 - 1 / max d` at a boundary, and 0 in a class whose pixels are
+    all equally near to one: a structure one pixel wide counts once.
     """
 
     map_name = "rrw"
@@ -138,29 +144,40 @@ class DistancePenalizedCrossEntropyLoss(nn.Module):
 class PixelWeightedCrossEntropyLoss(nn.Module):
     """Pixel-weighted cross entropy: U-Net's extra weight for the pixels near a border.
 
-    `mean_i (1 + border_weight exp(-d_i^2 / (2 sigma^2))) CE_i`, d_i the distance to the nearest other class,
-    which is minus the true class's entry of the boundary map; `sigma` is in that map's unit. Ronneberger et
-    al., "U-Net", MICCAI 2015, Eq. 2, who add the distance to a second cell, which class labels do not have.
-    Raises `ValueError` for a negative `border_weight` and a `sigma` that is not positive.
+    `mean_i (w_y + border_weight exp(-d_i^2 / (2 sigma^2))) CE_i`, d_i the distance to the nearest other
+    class, which is minus the true class's entry of the boundary map, `w` the `class_weights` (None: 1);
+    `sigma` is in that map's unit. Ronneberger et al., "U-Net", MICCAI 2015, Eq. 2, who add the distance to a
+    second cell, which class labels do not have. An item of one class has no border, so no pixel of it is near
+    to one. Raises `ValueError` for a `border_weight` outside [0, inf), a `sigma` outside (0, inf) and class
+    weights that do not fit.
     """
 
     map_name = "boundary"
     rectified = True
+    weights: Tensor | None
 
-    def __init__(self, border_weight: float = 10.0, sigma: float = 5.0) -> None:
+    def __init__(
+        self,
+        border_weight: float = 10.0,
+        sigma: float = 5.0,
+        class_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__()
-        if border_weight < 0 or not sigma > 0:
+        if not 0 <= border_weight < math.inf or not 0 < sigma < math.inf:
             raise ValueError(
-                f"expected border_weight >= 0 and sigma > 0, got border_weight={border_weight}, sigma={sigma}"
+                f"expected finite border_weight >= 0 and sigma > 0, got border_weight={border_weight}, "
+                f"sigma={sigma}"
             )
         self.border_weight, self.sigma = border_weight, sigma
+        self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and pixels; without a map, of distances in pixels."""
         check_logits(logits, labels)
         distance = inside_distance(labels) if region_map is None else -true_class_entry(region_map, labels)
-        weights = 1 + self.border_weight * torch.exp(-((distance / self.sigma) ** 2) / 2)
-        return (weights * pixel_cross_entropy(logits, labels)).mean()
+        near = torch.exp(-((distance / self.sigma) ** 2) / 2).masked_fill(no_border(labels, distance), 0.0)
+        own = 1.0 if self.weights is None else pixel_class_weights(self.weights, logits, labels)
+        return ((own + self.border_weight * near) * pixel_cross_entropy(logits, labels)).mean()
 
 
 @final
@@ -190,15 +207,26 @@ class TopKLoss(nn.Module):
         return cross_entropy.topk(kept, dim=1, sorted=False).values.mean()
 
 
-def pixel_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return `-log p_iy` per pixel, `(B, *S)`."""
-    return F.cross_entropy(full_precision(logits), labels.long(), reduction="none")
+def check_gamma(gamma: float) -> None:
+    """Raise `ValueError` unless `gamma` is a focusing exponent in [0, inf)."""
+    if not 0 <= gamma < math.inf:
+        raise ValueError(f"gamma: expected a focusing exponent in [0, inf), got {gamma}")
 
 
 def pixel_class_weights(weights: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
     """Return the weight of each pixel's class, `(B, *S)`; `ValueError` unless there are K weights."""
     check_weight_count(weights, logits.shape[1])
     return weights.to(labels.device)[labels.long()]
+
+
+def no_border(labels: Tensor, distance: Tensor) -> Tensor:
+    """Return which items know no border, boolean `(B, 1, ...)`: those that one class fills.
+
+    There maps have distance 1 by definition. Labels alone do not tell: a box cut from a larger image may be
+    of one class and near to another.
+    """
+    first = labels[(slice(None), *[slice(0, 1)] * (labels.ndim - 1))]
+    return ((labels == first) & (distance == 1)).flatten(1).all(1).view_as(first)
 
 
 def true_class_entry(region_map: RegionMap, labels: Tensor) -> Tensor:

@@ -22,6 +22,8 @@ def loss_at_perfect(
     """Return the value of `loss` where the prediction equals the labels.
 
     `loss(logits, labels, region_map) - loss_at_perfect(loss, labels, K, region_map)` is the gap to a perfect
-    prediction: >= 0 up to rounding for every loss of `conf/loss`, and 0 only there.
+    prediction: >= 0 up to rounding, and 0 only there, for every loss of `conf/loss` but two. Contours cost
+    `ActiveContourLoss` something, so leaving a speck out may give less than 0; `OneSidedHausdorffLoss` is 0
+    too where the only error is a class that the item does not have.
     """
     return loss(perfect_logits(labels, num_classes), labels, region_map)

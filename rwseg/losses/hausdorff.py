@@ -4,6 +4,7 @@ Karimi and Salcudean, "Reducing the Hausdorff distance in medical image segmenta
 networks", IEEE TMI 39 (2020); Valverde and Tohka, Pattern Recognition 136 (2023), Eq. 25 to 28.
 """
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -50,7 +51,7 @@ class OneSidedHausdorffLoss(nn.Module):
         self, alpha: float = 2.0, rectify: bool = False, spacing: Sequence[float] | None = None
     ) -> None:
         super().__init__()
-        if not alpha > 0:
+        if not 0 < alpha < math.inf:
             raise ValueError(f"alpha: expected a positive exponent of the distance, got {alpha}")
         self.alpha = alpha
         self.rectified = rectify

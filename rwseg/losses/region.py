@@ -3,12 +3,14 @@
 With softmax `p` and one-hot labels `y` of an item, class k has `TP = sum_i p_ik y_ik`, `FP = sum_i p_ik
 (1 - y_ik)` and `FN = sum_i (1 - p_ik) y_ik`. All take logits `(B, K, *S)` and integer labels `(B, *S)`,
 return the mean over the items (and over the classes, unless said otherwise), do not look at a given map, and
-raise `ValueError` for shapes or types that do not fit. `include_background=False` leaves class 0 out,
-`class_weights` holds one weight per class that is left (None: 1).
+raise `ValueError` for shapes or types that do not fit. `include_background=False` leaves class 0 out: an item
+without foreground then teaches next to nothing. `class_weights` holds one weight per class that is left
+(None: 1).
 
 MONAI computes what MONAI has. Its smoothing of 1e-5 makes an absent class that is predicted nowhere perfect.
 """
 
+import math
 from collections.abc import Sequence
 from typing import final
 
@@ -81,7 +83,7 @@ class PenaltyGeneralizedDiceLoss(nn.Module):
 
     `GD / (1 + k (1 - GD))` with GD the generalised Dice loss of the item; k = 0 is that loss. Yang et al.,
     "Major vessel segmentation on X-ray coronary angiography using deep networks with a novel penalty loss
-    function", MIDL 2019. Raises `ValueError` for a negative k.
+    function", MIDL 2019. Raises `ValueError` for a k outside [0, inf).
     """
 
     map_name = None
@@ -89,8 +91,8 @@ class PenaltyGeneralizedDiceLoss(nn.Module):
 
     def __init__(self, k: float = 2.5, include_background: bool = True) -> None:
         super().__init__()
-        if k < 0:
-            raise ValueError(f"k: expected a penalty >= 0, got {k}")
+        if not 0 <= k < math.inf:
+            raise ValueError(f"k: expected a penalty in [0, inf), got {k}")
         self.k = k
         self.monai = _generalized_dice(include_background)
 
@@ -128,7 +130,7 @@ class TverskyLoss(nn.Module):
 
     `1 - mean_{b,k} TP / (TP + alpha FP + beta FN)`; 1/2 and 1/2 is Dice, 1 and 1 is IoU. Salehi et al.,
     "Tversky loss function for image segmentation using 3D fully convolutional deep networks", MLMI 2017.
-    Raises `ValueError` for a negative price.
+    Raises `ValueError` for prices that are negative, not finite or both 0.
     """
 
     map_name = None
@@ -158,7 +160,7 @@ class FocalTverskyLoss(nn.Module):
     `mean_{b,k} (1 - TP / (TP + alpha FP + beta FN)) ** (1 / gamma)`, gamma in [1, 3]; a straight line
     where the error is below 1e-6 keeps the gradient finite. Abraham and Khan, "A novel focal Tversky loss
     function with improved attention U-Net for lesion segmentation", ISBI 2019, who weigh FN with 0.7. Raises
-    `ValueError` for a gamma below 1 and a negative price.
+    `ValueError` for a gamma outside [1, inf) and for prices as `TverskyLoss` does.
     """
 
     map_name = None
@@ -173,8 +175,8 @@ class FocalTverskyLoss(nn.Module):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
-        if gamma < 1:
-            raise ValueError(f"gamma: expected a root of degree 1 or more, got {gamma}")
+        if not 1 <= gamma < math.inf:
+            raise ValueError(f"gamma: expected a root of a finite degree of 1 or more, got {gamma}")
         self.gamma = gamma
         self.monai = _tversky(alpha, beta)
         self.over_classes = ClassMean(include_background, class_weights)
@@ -192,7 +194,7 @@ class AsymmetricSimilarityLoss(nn.Module):
 
     `1 - mean_{b,k} (1 + beta^2) TP / ((1 + beta^2) TP + beta^2 FN + FP)`. Hashemi et al., "Asymmetric loss
     functions and deep densely-connected networks for highly-imbalanced medical image segmentation", IEEE
-    Access 2018.
+    Access 2018. Raises `ValueError` for a beta outside (0, inf).
     """
 
     map_name = None
@@ -205,6 +207,8 @@ class AsymmetricSimilarityLoss(nn.Module):
         class_weights: Sequence[float] | None = None,
     ) -> None:
         super().__init__()
+        if not 0 < beta < math.inf:
+            raise ValueError(f"beta: expected the weight of recall, positive and finite, got {beta}")
         total = 1 + beta**2
         self.tversky = TverskyLoss(1 / total, beta**2 / total, include_background, class_weights)
 
@@ -276,8 +280,10 @@ def _generalized_dice(include_background: bool) -> nn.Module:
 
 
 def _tversky(alpha: float, beta: float) -> nn.Module:
-    if alpha < 0 or beta < 0:
-        raise ValueError(f"expected alpha >= 0 and beta >= 0, got alpha={alpha}, beta={beta}")
+    if not (0 <= alpha < math.inf and 0 <= beta < math.inf and alpha + beta > 0):
+        raise ValueError(
+            f"expected finite alpha >= 0 and beta >= 0, not both 0, got alpha={alpha}, beta={beta}"
+        )
     loss: nn.Module = MonaiTverskyLoss(
         alpha=alpha, beta=beta, softmax=True, to_onehot_y=True, reduction="none"
     )

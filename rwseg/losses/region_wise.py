@@ -5,6 +5,7 @@ Eq. 1 with its normalisation 1/(NK), averaged over the batch. Its value is negat
 `rwseg.losses.gap`.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any, final
 
@@ -150,10 +151,10 @@ class ConstantMapLoss(nn.Module):
 
     def __init__(self, alpha: float = -1.0, beta: float = -1.0) -> None:
         super().__init__()
-        if not alpha + beta < 0:
+        if not -math.inf < alpha + beta < 0:
             raise ValueError(
-                "alpha, beta: expected alpha + beta < 0, so that the true class weighs less than the others, "
-                f"got alpha={alpha}, beta={beta}"
+                "alpha, beta: expected a finite alpha + beta < 0, so that the true class weighs less than "
+                f"others, got alpha={alpha}, beta={beta}"
             )
         self.alpha, self.beta = float(alpha), float(beta)
 

@@ -47,8 +47,9 @@ class GeneralizedWassersteinDiceLoss(nn.Module):
     `1 - 2 T / (2 T + sum_i W_i)`, `W_i = sum_k M_yk p_ik` the Wasserstein distance of a pixel's softmax to
     its class y, `T = sum_{i not background} (1 - W_i)`, with 1e-5 above and below the bar. Fidon et al.,
     "Generalised Wasserstein Dice score for imbalanced multi-class segmentation", BrainLes 2017. `distances`
-    is the K x K matrix M, scaled to a maximum of 1 (None: 1 between any two classes). Raises `ValueError` for
-    a matrix that is no such thing or does not have the size of the logits' classes.
+    is the K x K matrix M, scaled to a maximum of 1 (None: 1 between any two classes). An image of background
+    alone has T = 0 and next to no gradient. Raises `ValueError` for a matrix that is no such thing or does
+    not have the size of the logits' classes.
     """
 
     map_name = None

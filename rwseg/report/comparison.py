@@ -12,8 +12,8 @@ class Run:
     """One finished or unfinished run directory.
 
     `settings` are those that decide its result, flat (`{"schedule.epochs": "300"}`, values as JSON, without
-    the seed); `choices` the option of each group (`{"loss": "rrw", "strategy": "alone", ...}`). `cases` is the
-    last `cases.csv` (contract C6) and `epochs` the `epochs.csv`, None where there is none yet.
+    the seed); `choices` the option of each group (`{"loss": "rrw", "strategy": "alone", ...}`). `cases` is
+    the last `cases.csv` (contract C6) and `epochs` the `epochs.csv`, None where there is none yet.
     """
 
     folder: Path

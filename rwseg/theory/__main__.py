@@ -19,15 +19,15 @@ from omegaconf import DictConfig
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from rwseg.assembly import build_network, planned, prepared_data
 from rwseg.checkpoints import BEST, LAST, load_checkpoint
-from rwseg.data.acdc import ACDC
+from rwseg.data.acdc import CLASSES
 from rwseg.data.phantom import draw_hearts
 from rwseg.data.phantom_geometry import label_volume
 from rwseg.data.store import Entry, Prepared
 from rwseg.errors import RunError, RwsegError
 from rwseg.files import replacing
 from rwseg.inference import predict_volume
-from rwseg.run import build_network, prepared_data
 from rwseg.rundir import config_digest, load_config
 from rwseg.theory.pixel_figure import Stage, negatives_figure
 from rwseg.theory.weight_figures import gradient_signs_figure, small_gradients_figure
@@ -80,7 +80,7 @@ def phantom_figure() -> Figure:
     labels = torch.from_numpy(volume[len(volume) // 2]).long()
     stages = [Stage(name, _made_up(labels, confidence)) for name, confidence in CONFIDENCES.items()]
     title = "Phantom heart, synthetic predictions that go from uniform to nearly right"
-    return negatives_figure(labels, stages, ACDC.classes, title, heart.spacing[1] / heart.spacing[2])
+    return negatives_figure(labels, stages, CLASSES, title, heart.spacing[1] / heart.spacing[2])
 
 
 def run_figure(run_dir: Path, case: str | None) -> Figure:
@@ -96,7 +96,8 @@ def run_figure(run_dir: Path, case: str | None) -> Figure:
     image = torch.from_numpy(np.array(data.image(entry)[:, index : index + 1]))  # (C, 1, H, W)
 
     torch.manual_seed(cfg.seed)
-    network = build_network(cfg, data)
+    cfg = planned(cfg, data)
+    network = build_network(cfg, len(data.channels), len(data.classes))
     stages = [Stage("untrained", _softmax(network, image, cfg))]
     for checkpoint in {content["epoch"]: content for content in checkpoints}.values():
         prefix = "network."
@@ -133,7 +134,7 @@ def _softmax(network: UNet, image: Tensor, cfg: DictConfig) -> Tensor:
 def _made_up(labels: Tensor, confidence: float) -> Tensor:
     """A softmax `(K, H, W)` that knows the blurred labels `(H, W)` and errs by smooth noise."""
     rng = np.random.default_rng(0)
-    shape = (len(ACDC.classes), *labels.shape)
+    shape = (len(CLASSES), *labels.shape)
     one_hot = (labels.numpy() == np.arange(shape[0])[:, None, None]).astype(np.float64)
     noise = gaussian_filter(rng.standard_normal(shape), sigma=(0, 3, 3))
     known = gaussian_filter(one_hot, sigma=(0, 1.5, 1.5))

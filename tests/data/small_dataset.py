@@ -7,46 +7,57 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rwseg.data.case import Case, Dataset
+from rwseg.data.case import Case, Dataset, Source, plain_labels
 from rwseg.data.nifti import write_volume
+from rwseg.data.recipe import Preparation
 
 CLASSES = ("background", "one", "two", "three")
+UNLABELLED = 9  # in the files: what nobody labelled
+
+PLAIN = Preparation(
+    crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore"
+)
+"""Every volume on its own grid, standardised."""
 
 
-class Source(NamedTuple):
+class Scan(NamedTuple):
+    """What the files of a case hold; 9 in the label is what nobody labelled."""
+
     split: str
     image: NDArray[np.float32]  # (C, Z, H, W)
     label: NDArray[np.uint8] | None  # (Z, H, W)
     spacing: tuple[float, float, float]
 
 
-def dataset_of(sources: Sequence[Source]) -> Dataset:
-    """The dataset of `sources`; its cases are case0, case1, ... of subjects 0, 1, ..."""
+def dataset_of(scans: Sequence[Scan]) -> Dataset:
+    """The dataset of `scans`; its cases are case0, case1, ... of subjects 0, 1, ..."""
 
-    def load(root: Path) -> list[Case]:
-        return [
+    def load(root: Path) -> Source:
+        cases = tuple(
             Case(
                 name=f"case{number}",
                 subject=str(number),
                 phase="",
-                split=source.split,
-                images=tuple(root / f"case{number}_{c}.nii.gz" for c in range(len(source.image))),
-                label=None if source.label is None else root / f"case{number}_gt.nii.gz",
+                split=scan.split,
+                images=tuple(root / f"case{number}_{c}.nii.gz" for c in range(len(scan.image))),
+                label=None if scan.label is None else root / f"case{number}_gt.nii.gz",
             )
-            for number, source in enumerate(sources)
-        ]
+            for number, scan in enumerate(scans)
+        )
+        channels = tuple(f"channel {c}" for c in range(len(scans[0].image)))
+        return Source(cases, CLASSES, channels, plain_labels(len(CLASSES)), ignore=UNLABELLED)
 
-    return Dataset("small", CLASSES, licence="", reference="", homepage="", load=load)
+    return Dataset("small", licence="", reference="", homepage="", load=load)
 
 
-def write_dataset(root: Path, sources: Sequence[Source]) -> Dataset:
-    """Write `sources` as NIfTI below `root` and return their dataset."""
-    dataset = dataset_of(sources)
-    for case, source in zip(dataset.load(root), sources, strict=True):
-        for path, channel in zip(case.images, source.image, strict=True):
-            write_volume(path, channel, source.spacing)
-        if case.label is not None and source.label is not None:
-            write_volume(case.label, source.label, source.spacing)
+def write_dataset(root: Path, scans: Sequence[Scan]) -> Dataset:
+    """Write `scans` as NIfTI below `root` and return their dataset."""
+    dataset = dataset_of(scans)
+    for case, scan in zip(dataset.load(root).cases, scans, strict=True):
+        for path, channel in zip(case.images, scan.image, strict=True):
+            write_volume(path, channel, scan.spacing)
+        if case.label is not None and scan.label is not None:
+            write_volume(case.label, scan.label, scan.spacing)
     return dataset
 
 
@@ -56,7 +67,7 @@ def blobs(rng: np.random.Generator, shape: tuple[int, int, int], classes: Sequen
     return coarse.repeat(3, axis=1).repeat(2, axis=2)[:, : shape[1], : shape[2]].copy()
 
 
-def small_sources() -> list[Source]:
+def small_scans() -> list[Scan]:
     """Two channels; sizes, spacings and classes differ: one case lacks class 2, one slice any foreground."""
     rng = np.random.default_rng(7)
     shapes = [(3, 17, 12), (2, 9, 21), (4, 13, 13), (2, 11, 15)]
@@ -65,6 +76,6 @@ def small_sources() -> list[Source]:
     labels[0][1] = 0
     spacings = [(10.0, 1.5, 1.25), (5.0, 1.0, 2.0), (8.0, 0.8, 0.8), (9.0, 1.2, 1.4)]
     return [
-        Source(split, rng.normal(100, 30, (2, *label.shape)).astype(np.float32), label, spacing)
+        Scan(split, rng.normal(100, 30, (2, *label.shape)).astype(np.float32), label, spacing)
         for split, label, spacing in zip(["train", "train", "train", "val"], labels, spacings, strict=True)
     ]

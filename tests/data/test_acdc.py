@@ -1,20 +1,20 @@
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
-from rwseg.data.acdc import ACDC
+from rwseg.data.acdc import ACDC, CLASSES
 from rwseg.data.case import Case
-from rwseg.data.nifti import read_case, write_labels
+from rwseg.data.reading import read_case, write_labels
 from rwseg.errors import DataError
 
 
-def by_name(cases: list[Case]) -> dict[str, Case]:
+def by_name(cases: Sequence[Case]) -> dict[str, Case]:
     return {case.name: case for case in cases}
 
 
@@ -25,7 +25,8 @@ def root(tmp_path: Path, phantom_root: Path) -> Path:
 
 
 def test_even_patients_train_and_odd_ones_validate(root: Path) -> None:
-    cases = ACDC.load(root)
+    source = ACDC.load(root)
+    cases = source.cases
     assert [(case.subject, case.phase, case.split) for case in cases] == [
         (f"patient00{number}", phase, "train" if number % 2 == 0 else "val")
         for number in (1, 2, 3, 4)
@@ -35,6 +36,8 @@ def test_even_patients_train_and_odd_ones_validate(root: Path) -> None:
     assert first.name == "patient001_frame01"
     assert first.images == (root / "training/patient001/patient001_frame01.nii.gz",)
     assert first.label == root / "training/patient001/patient001_frame01_gt.nii.gz"
+    assert (source.classes, source.channels) == (CLASSES, ("MRI",))
+    assert (source.label_values, source.slice_axis, source.folds) == (((0,), (1,), (2,), (3,)), 2, ())
 
 
 def test_phases_come_from_info_cfg_and_cases_are_sorted_by_frame(root: Path) -> None:
@@ -43,11 +46,20 @@ def test_phases_come_from_info_cfg_and_cases_are_sorted_by_frame(root: Path) -> 
         int(line.split(":")[1]) for line in (folder / "Info.cfg").read_text().splitlines() if "ES" in line
     )
     (folder / "Info.cfg").write_text(f"Group: NOR\r\nES:1\r\n  ED : {late:02d} \r\n\r\n")
-    cases = [case for case in ACDC.load(root) if case.subject == "patient001"]
+    cases = [case for case in ACDC.load(root).cases if case.subject == "patient001"]
     assert [(case.name, case.phase) for case in cases] == [
         ("patient001_frame01", "ES"),
         (f"patient001_frame{late:02d}", "ED"),
     ]
+
+
+def test_the_group_is_the_diagnosis_or_empty_where_none_is_given(root: Path) -> None:
+    info = root / "training" / "patient002" / "Info.cfg"
+    info.write_text(info.read_text().replace("Group: NOR", " Group : HCM "))
+    info = root / "training" / "patient003" / "Info.cfg"
+    info.write_text(info.read_text().replace("Group: NOR\n", ""))
+    groups = {(case.subject, case.group) for case in ACDC.load(root).cases}
+    assert groups == {("patient001", "NOR"), ("patient002", "HCM"), ("patient003", ""), ("patient004", "NOR")}
 
 
 def test_testing_patients_may_lack_labels(root: Path) -> None:
@@ -61,16 +73,17 @@ def test_testing_patients_may_lack_labels(root: Path) -> None:
         if not has_labels:
             for path in folder.glob("*_gt.nii.gz"):
                 path.unlink()
-    cases = [case for case in ACDC.load(root) if case.split == "test"]
+    source = ACDC.load(root)
+    cases = [case for case in source.cases if case.split == "test"]
     assert [(case.subject, case.label is not None) for case in cases] == [
         ("patient101", False),
         ("patient101", False),
         ("patient102", True),
         ("patient102", True),
     ]
-    assert read_case(cases[0], 4).label is None
+    assert read_case(cases[0], source, 2).label is None
     shutil.rmtree(root / "training")
-    assert {case.split for case in ACDC.load(root)} == {"test"}
+    assert {case.split for case in ACDC.load(root).cases} == {"test"}
 
 
 @pytest.mark.parametrize("state", ["no such folder", "no patient folder in it"])
@@ -138,25 +151,27 @@ def test_all_faulty_patients_are_listed_together_up_to_20(root: Path) -> None:
 
 
 def test_real_acdc_has_the_split_and_phases_of_the_paper(acdc_root: Path) -> None:
-    cases = ACDC.load(acdc_root)
+    cases = ACDC.load(acdc_root).cases
     assert Counter(case.split for case in cases) == {"train": 100, "val": 60}
     assert Counter(case.phase for case in cases) == {"ED": 80, "ES": 80}
     assert {int(case.subject[-3:]) % 2 for case in cases if case.split == "train"} == {0}
     found = by_name(cases)
     assert (found["patient090_frame04"].phase, found["patient090_frame11"].phase) == ("ED", "ES")
     assert [case.name for case in cases] == sorted(found)
+    assert Counter(case.group for case in cases) == dict.fromkeys(("DCM", "HCM", "MINF", "NOR", "RV"), 32)
 
 
 def test_real_acdc_is_read_with_its_geometry_and_its_phases_fit(acdc_root: Path, tmp_path: Path) -> None:
-    found = by_name(ACDC.load(acdc_root))
+    source = ACDC.load(acdc_root)
+    found = by_name(source.cases)
     diastole, systole = found["patient090_frame04"], found["patient090_frame11"]
-    loaded = read_case(diastole, len(ACDC.classes))
+    loaded = read_case(diastole, source, 2)
     assert loaded.image.shape == (1, 7, 224, 154)
     np.testing.assert_allclose(loaded.spacing, (10, 1.78571, 1.78571))
-    cavities = [(read_case(case, 4).label == 3).sum() for case in (diastole, systole)]
+    cavities = [(read_case(case, source, 2).label == 3).sum() for case in (diastole, systole)]
     assert cavities[0] > cavities[1] > 0
     assert loaded.label is not None
-    write_labels(tmp_path / "copy.nii.gz", loaded.label, like=diastole.images[0])
+    write_labels(tmp_path / "copy.nii.gz", loaded.label, like=diastole.images[0], slice_axis=2)
     copy, source = nib.load(tmp_path / "copy.nii.gz"), nib.load(diastole.label)
     np.testing.assert_array_equal(np.asanyarray(copy.dataobj), np.asanyarray(source.dataobj))
     np.testing.assert_array_equal(copy.affine, source.affine)

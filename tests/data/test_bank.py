@@ -6,6 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from rwseg.data.bank import Batch, SliceBank
+from rwseg.data.case import IGNORE
 from rwseg.data.distances import ensure_distances
 from rwseg.data.sampling import Boxes, uniforms
 from rwseg.data.store import Prepared
@@ -172,6 +173,38 @@ def test_a_batch_equals_its_samples(small: Prepared, map_name: str | None, recti
                 torch.testing.assert_close(part, whole[one], rtol=0, atol=0)
         elif together.region_map is not None:
             torch.testing.assert_close(alone.region_map, together.region_map[one], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("map_name", "rectified"), [("rrw", True), ("boundary", False), ("boundary", True)])
+def test_what_nobody_labelled_weighs_nothing_and_the_rest_keeps_its_weight(
+    small: Prepared, map_name: str, rectified: bool
+) -> None:
+    """Distances are those of a volume whose unlabelled voxels are background."""
+    patch, background = (24, 30), make_bank(small, map_name, rectified)
+    boxes = every_border(small, patch)
+    before = background.batch(boxes, patch)
+    for entry in small.split("train"):
+        path = small.folder / "label" / f"{entry.name}.npy"
+        label = np.load(path)
+        # Not where a class, or the background, is deepest: the largest distances stay.
+        label[(label == 0) & (np.arange(label.shape[2]) == 3)] = IGNORE
+        np.save(path, label)
+    after = make_bank(small, map_name, rectified).batch(boxes, patch)
+    ignored = after.labels == IGNORE
+    assert 0 < ignored.float().mean() < 0.2
+    assert torch.equal(after.labels[~ignored], before.labels[~ignored])
+    parts = zip(planes(after), planes(before), strict=True)
+    for part, whole in parts:
+        assert (part[ignored] == 0).all()
+        changed = (part != whole) & ~ignored
+        assert changed.float().mean() < 0.05
+
+
+def planes(batch: Batch) -> list[torch.Tensor]:
+    if isinstance(batch.region_map, RectifiedMap):
+        return list(batch.region_map)
+    assert batch.region_map is not None
+    return list(batch.region_map.unbind(1))
 
 
 def test_what_is_served_can_be_changed_without_changing_the_data(small: Prepared) -> None:

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
-from small_dataset import Source, write_dataset
+from small_dataset import PLAIN, UNLABELLED, Scan, write_dataset
 
+from rwseg.data.case import IGNORE
 from rwseg.data.distances import KIND_OF_MAP, ensure_distances
 from rwseg.data.prepare import prepare
 from rwseg.data.store import Entry, Prepared
@@ -31,8 +32,9 @@ def signed(label: NDArray[np.uint8], entry: Entry) -> NDArray[np.float64]:
 
 
 @pytest.mark.parametrize("zoom", [1.0, 0.5])
-def test_distances_are_those_of_the_volume_in_mm(tmp_path: Path, sources: list[Source], zoom: float) -> None:
-    prepared = prepare(write_dataset(tmp_path, sources), tmp_path, tmp_path / "prepared", zoom)
+def test_distances_are_those_of_the_volume_in_mm(tmp_path: Path, sources: list[Scan], zoom: float) -> None:
+    scaled = replace(PLAIN, zoom=zoom)
+    prepared = prepare(write_dataset(tmp_path, sources), tmp_path, tmp_path / "prepared", scaled)
     for name, reference in (("rrw", inside), ("boundary", signed)):
         ensure_distances(prepared, name)
         for entry in prepared.entries:
@@ -40,6 +42,31 @@ def test_distances_are_those_of_the_volume_in_mm(tmp_path: Path, sources: list[S
             label = np.asarray(prepared.label(entry))
             assert found.dtype == np.float32
             np.testing.assert_allclose(found, reference(label, entry), rtol=1e-5)
+
+
+def test_what_nobody_labelled_stands_as_background(tmp_path: Path, sources: list[Scan]) -> None:
+    label = sources[0].label
+    assert label is not None
+    holes = label.copy()
+    holes[:, 6:12, 4:8] = UNLABELLED
+    prepared = prepare(
+        write_dataset(tmp_path, [sources[0]._replace(label=holes)]), tmp_path, tmp_path / "prepared", PLAIN
+    )
+    [entry] = prepared.entries
+    filled = np.where(holes == UNLABELLED, 0, holes).astype(np.uint8)
+    for name, reference in (("rrw", inside), ("boundary", signed)):
+        ensure_distances(prepared, name)
+        found = prepared.distance(KIND_OF_MAP[name], entry)
+        np.testing.assert_allclose(found, reference(filled, entry), rtol=1e-5)
+    assert (prepared.label(entry) == IGNORE).any(), "the stored label still says so"
+
+
+def test_several_processes_make_the_same_distances(small: Prepared) -> None:
+    for workers, kept in ((1, "alone"), (2, "together")):
+        ensure_distances(small, "rrw", workers)
+        (small.folder / "inside").rename(small.folder / kept)
+    for entry in small.entries:
+        np.testing.assert_array_equal(small.distance("together", entry), small.distance("alone", entry))
 
 
 def test_distances_are_made_once_and_only_those_asked_for(small: Prepared) -> None:

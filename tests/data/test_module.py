@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
+from augmentation import FLIPS, NNUNET
 
+from rwseg.data.augment_settings import AugmentConfig
 from rwseg.data.bank import Batch
 from rwseg.data.module import SliceDataModule, Volume
 from rwseg.data.sampling import forced_samples
@@ -24,7 +26,8 @@ def make_module(prepared: Prepared, **changes: Any) -> SliceDataModule:
         "batch_size": 5,
         "batches_per_epoch": 3,
         "foreground": 0.4,
-        "flips": True,
+        "augment": FLIPS,
+        "source": "cached",
         "seed": 11,
     }
     module = SliceDataModule(prepared, **{**settings, **changes})
@@ -76,23 +79,50 @@ def fit(module: SliceDataModule, epochs: int) -> Recorder:
     return recorder
 
 
-def test_a_batch_is_a_function_of_seed_and_step_alone(small: Prepared) -> None:
-    module = make_module(small)
+@pytest.mark.parametrize("augment", [FLIPS, NNUNET])
+def test_a_batch_is_a_function_of_seed_and_step_alone(small: Prepared, augment: AugmentConfig) -> None:
+    module = make_module(small, augment=augment)
     in_order = [module.training_batch(step, CPU) for step in range(6)]
-    backwards = make_module(small, batches_per_epoch=50)
+    backwards = make_module(small, batches_per_epoch=50, augment=augment)
     torch.manual_seed(99)
     for step in reversed(range(6)):
         assert equal(in_order[step], backwards.training_batch(step, CPU))
     assert not any(equal(in_order[0], other) for other in in_order[1:])
-    assert not equal(in_order[0], make_module(small, seed=12).training_batch(0, CPU))
+    assert not equal(in_order[0], make_module(small, seed=12, augment=augment).training_batch(0, CPU))
 
 
-def test_steps_cut_one_stream_of_samples(small: Prepared) -> None:
+@pytest.mark.parametrize("augment", [FLIPS, NNUNET])
+def test_steps_cut_one_stream_of_samples(small: Prepared, augment: AugmentConfig) -> None:
     """Batches of 5 and of 10 hold the same samples where none is forced: those are forced by their place."""
-    fives, ten = make_module(small, foreground=0.0), make_module(small, foreground=0.0, batch_size=10)
+    fives, ten = (make_module(small, foreground=0.0, batch_size=b, augment=augment) for b in (5, 10))
     parts = [tensors(fives.training_batch(step, CPU)) for step in (2, 3)]
     for first, second, both in zip(*parts, tensors(ten.training_batch(1, CPU)), strict=True):
-        assert torch.equal(torch.cat([first, second]), both)
+        torch.testing.assert_close(torch.cat([first, second]), both, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("map_name", ["rrw", "boundary"])
+def test_an_online_map_is_left_to_the_loss(small: Prepared, map_name: str) -> None:
+    online = make_module(small, map_name=map_name, source="online", augment=NNUNET)
+    assert [path.name for path in small.folder.iterdir() if path.name in ("inside", "signed")] == []
+    cached = make_module(small, map_name=map_name, augment=NNUNET)
+    for step in range(3):
+        one, other = (module.training_batch(step, CPU) for module in (online, cached))
+        assert one.region_map is None
+        assert other.region_map is not None
+        assert torch.equal(one.image, other.image)
+        assert torch.equal(one.labels, other.labels)
+
+
+def test_background_without_a_signal_is_kept_where_the_nonzero_voxels_are_standardised(
+    small: Prepared,
+) -> None:
+    nonzero = replace(small, recipe=replace(small.recipe, normalisation="zscore_nonzero"))
+    shares = []
+    for prepared in (small, nonzero):
+        module = make_module(prepared, augment=NNUNET, patch_size=(40, 40), batch_size=40)
+        shares.append((module.training_batch(0, CPU).image == 0).all(1).float().mean())
+    beyond = shares[1]  # patches are larger than slices
+    assert beyond > shares[0] + 0.05
 
 
 @pytest.mark.parametrize(
@@ -134,6 +164,7 @@ def test_training_takes_the_training_cases_and_validation_the_others(small: Prep
         assert np.isin(image[image != 0], trained).all()
 
 
+@pytest.mark.filterwarnings(r"ignore:The `srun` command is available")  # on some machines
 @pytest.mark.filterwarnings(r"ignore:.*isinstance.treespec, LeafSpec.* is deprecated")
 def test_a_trainer_sees_the_batches_of_its_steps_and_whole_volumes(small: Prepared) -> None:
     module = make_module(small)

@@ -9,8 +9,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from rwseg.data.case import Case
-from rwseg.data.nifti import read_case, write_labels, write_volume
+from rwseg.data.case import Case, LoadedCase, Source, plain_labels
+from rwseg.data.nifti import read_spacing, write_volume
+from rwseg.data.reading import read_case
 from rwseg.errors import DataError
 
 SHAPE = (3, 5, 7)
@@ -26,6 +27,12 @@ def case(tmp_path: Path) -> Case:
     write_volume(image, rng.integers(0, 200, SHAPE).astype(np.int16), SPACING)
     write_volume(label, rng.integers(0, 4, SHAPE).astype(np.uint8), SPACING)
     return Case("case", "case", "", "train", (image,), label)
+
+
+def read(case: Case) -> LoadedCase:
+    """Read with four classes and as many channels as the case has files."""
+    channels = tuple(f"channel {number}" for number, _ in enumerate(case.images))
+    return read_case(case, Source((case,), ("background", "a", "b", "c"), channels, plain_labels(4)), 2)
 
 
 def label_of(case: Case) -> Path:
@@ -46,14 +53,13 @@ def save(path: Path, array: np.ndarray, affine: np.ndarray | None = None) -> Non
 
 
 def test_read_gives_zyx_float32_and_uint8(case: Case) -> None:
-    loaded = read_case(case, 4)
+    loaded = read(case)
     image, label = nib.load(case.images[0]), nib.load(label_of(case))
     assert (loaded.image.dtype, loaded.image.shape) == (np.float32, (1, *SHAPE))
     assert loaded.label is not None
     assert (loaded.label.dtype, loaded.label.shape) == (np.uint8, SHAPE)
     np.testing.assert_array_equal(loaded.image[0, 2, 4, 1], image.get_fdata()[1, 4, 2])
     np.testing.assert_array_equal(loaded.label, label.get_fdata().T)
-    np.testing.assert_array_equal(loaded.affine, image.affine)
     assert loaded.spacing == SPACING
     assert loaded.image.flags.c_contiguous
     assert loaded.label.flags.c_contiguous
@@ -65,7 +71,7 @@ def test_read_applies_the_slope_and_takes_integers_stored_as_floats(case: Case) 
     image.header.set_slope_inter(0.5, -3)
     image.to_filename(case.images[0])
     save(label_of(case), (stored % 4).astype(np.float32))
-    loaded = read_case(case, 4)
+    loaded = read(case)
     np.testing.assert_allclose(loaded.image[0], 0.5 * stored.T - 3)
     np.testing.assert_array_equal(loaded.label, (stored % 4).T)
 
@@ -73,7 +79,7 @@ def test_read_applies_the_slope_and_takes_integers_stored_as_floats(case: Case) 
 def test_channels_are_stacked_in_order_and_a_label_is_optional(case: Case, tmp_path: Path) -> None:
     second = tmp_path / "second.nii"
     write_volume(second, np.full(SHAPE, 5, dtype=np.int16), SPACING)
-    loaded = read_case(replace(case, images=(case.images[0], second), label=None), 4)
+    loaded = read(replace(case, images=(case.images[0], second), label=None))
     assert loaded.label is None
     assert loaded.image.shape == (2, *SHAPE)
     assert (loaded.image[1] == 5).all()
@@ -86,7 +92,7 @@ def test_a_truncated_gzip_file_is_named(case: Case, which: str, length: float) -
     content = path.read_bytes()
     path.write_bytes(content[: int(length * len(content)) if 0 < length < 1 else int(length)])
     with pytest.raises(DataError, match=f"{path.name}: expected a complete .*fetch this file again"):
-        read_case(case, 4)
+        read(case)
 
 
 @pytest.mark.parametrize("length", [0, 3, 347, 348, 352, 353, -1])
@@ -94,16 +100,16 @@ def test_a_truncated_plain_file_is_named(case: Case, tmp_path: Path, length: int
     path = tmp_path / "plain.nii"
     path.write_bytes(gzip.decompress(case.images[0].read_bytes())[:length])
     with pytest.raises(DataError, match=r"plain\.nii: expected a complete NIfTI-1 file"):
-        read_case(replace(case, images=(path,)), 4)
+        read(replace(case, images=(path,)))
 
 
 def test_every_changed_byte_of_the_payload_is_noticed_or_harmless(case: Case) -> None:
-    path, sound = label_of(case), read_case(case, 4)
+    path, sound = label_of(case), read(case)
     content, noticed = path.read_bytes(), 0
     for index in range(10, len(content)):
         path.write_bytes(content[:index] + bytes([content[index] ^ 0x10]) + content[index + 1 :])
         try:
-            loaded = read_case(case, 4)
+            loaded = read(case)
         except DataError:
             noticed += 1
         else:
@@ -125,12 +131,12 @@ def colours(case: Case) -> None:
     save(case.images[0], np.zeros(SHAPE[::-1], dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")]))
 
 
-def put(which: str, value: float) -> Callable[[Case], None]:
+def put(value: float) -> Callable[[Case], None]:
     def change(case: Case) -> None:
         array = np.ones(SHAPE[::-1], dtype=np.float64)
         array[6, 3, 2] = value
         array[5, 4, 2] = value
-        save(case.images[0] if which == "image" else label_of(case), array)
+        save(case.images[0], array)
 
     return change
 
@@ -154,23 +160,12 @@ FAULTS: dict[str, tuple[Callable[[Case], None], str]] = {
     "colours": (colours, r"case\.nii\.gz: expected integer or floating voxels"),
     "shape": (
         lambda case: save(label_of(case), np.ones((7, 5, 4), dtype=np.uint8)),
-        r"case_gt\.nii\.gz: expected shape \(Z, Y, X\) \(3, 5, 7\) as case\.nii\.gz, got \(4, 5, 7\)",
+        r"case_gt\.nii\.gz: expected shape \(x, y, z\) \(7, 5, 3\) as case\.nii\.gz, got \(7, 5, 4\)",
     ),
     "affine": (grid_shift, r"case_gt\.nii\.gz: expected the affine of case\.nii\.gz .*up to 0\.1 mm away"),
-    "label 7": (put("label", 7), r"case_gt\.nii\.gz: expected integer labels in \[0, 4\), got 7 in 2 voxels"),
-    "label -1": (
-        put("label", -1),
-        r"case_gt\.nii\.gz: expected integer labels in \[0, 4\), got -1 in 2 voxels",
-    ),
-    "label 1.5": (put("label", 1.5), r"case_gt\.nii\.gz: expected integer labels in \[0, 4\), got 1\.5 in 2"),
-    "label NaN": (put("label", np.nan), r"case_gt\.nii\.gz: expected finite values, got 2 NaN"),
-    "no foreground": (
-        lambda case: save(label_of(case), np.zeros(SHAPE[::-1], dtype=np.uint8)),
-        r"case_gt\.nii\.gz: expected some foreground",
-    ),
-    "NaN": (put("image", np.nan), r"case\.nii\.gz: .* got 2 NaN or infinite, the first at .* = \(2, 3, 6\)"),
-    "infinity": (put("image", -np.inf), r"case\.nii\.gz: expected finite values, got 2 NaN or infinite"),
-    "beyond float32": (put("image", 1e300), r"case\.nii\.gz: expected finite values, got 2 NaN or infinite"),
+    "NaN": (put(np.nan), r"case\.nii\.gz: .* got 2 NaN or infinite, the first at \(x, y, z\) = \(5, 4, 2\)"),
+    "infinity": (put(-np.inf), r"case\.nii\.gz: expected finite values, got 2 NaN or infinite"),
+    "beyond float32": (put(1e300), r"case\.nii\.gz: expected finite values, got 2 NaN or infinite"),
     "spacing 0": (
         voxel_size(0),
         r"case\.nii\.gz: expected positive voxel sizes \(pixdim\) in mm, got \[0\.0,",
@@ -183,115 +178,64 @@ FAULTS: dict[str, tuple[Callable[[Case], None], str]] = {
 }
 
 
+HEADER_FAULTS = ("missing image", "no gzip", "not NIfTI", "spacing 0", "spacing -1", "spacing NaN")
+
+
+@pytest.mark.parametrize("fault", HEADER_FAULTS)
+def test_a_faulty_header_is_named_when_it_is_read_alone(case: Case, fault: str) -> None:
+    break_it, message = FAULTS[fault]
+    break_it(case)
+    with pytest.raises(DataError, match=message):
+        read_spacing(case.images[0])
+
+
+@pytest.mark.parametrize("name", ["header.nii", "header.nii.gz"])
+@pytest.mark.parametrize("endianness", ["<", ">"])
+def test_the_header_alone_tells_the_spacing(tmp_path: Path, name: str, endianness: str) -> None:
+    path = tmp_path / name
+    header = nib.Nifti1Header(endianness=endianness)
+    image = nib.Nifti1Image(np.zeros((7, 5, 3), np.int16), np.diag([-1.25, -1.5, 10, 1]), header)
+    image.to_filename(path)
+    assert read_spacing(path) == nib.load(path).header.get_zooms()
+    content = path.read_bytes()
+    path.write_bytes(content[:20])
+    with pytest.raises(DataError, match=rf"{name}: expected a complete"):
+        read_spacing(path)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_file_is_named_with_expected_and_got(case: Case, fault: str) -> None:
     break_it, message = FAULTS[fault]
     break_it(case)
     with pytest.raises(DataError, match=message):
-        read_case(case, 4)
+        read(case)
 
 
 def test_a_difference_within_the_geometry_tolerance_is_accepted(case: Case) -> None:
     affine = np.diag([-1.25, -1.5, 10, 1])
     affine[0, 3] = 0.01
     save(label_of(case), np.ones(SHAPE[::-1], dtype=np.uint8), affine)
-    assert read_case(case, 4).label is not None
+    assert read(case).label is not None
 
 
-def test_a_channel_of_another_grid_and_no_channel_are_refused(case: Case, tmp_path: Path) -> None:
+def test_a_channel_of_another_grid_is_refused(case: Case, tmp_path: Path) -> None:
     other = tmp_path / "other.nii"
     write_volume(other, np.ones((3, 5, 6), dtype=np.int16), SPACING)
     with pytest.raises(DataError, match=r"other\.nii: expected shape"):
-        read_case(replace(case, images=(case.images[0], other)), 4)
-    with pytest.raises(DataError, match="at least one image"):
-        read_case(replace(case, images=()), 4)
+        read(replace(case, images=(case.images[0], other)))
 
 
 def test_what_cannot_be_read_is_named(case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "folder.nii.gz"
     folder.mkdir()
     with pytest.raises(DataError, match=r"folder\.nii\.gz: cannot be read: Is a directory"):
-        read_case(replace(case, images=(folder,)), 4)
-    with pytest.raises(DataError, match=r"case\.mha: expected a file ending in \.nii"):
-        read_case(replace(case, images=(tmp_path / "case.mha",)), 4)
+        read(replace(case, images=(folder,)))
+    with pytest.raises(DataError, match=r"case\.mha: expected a file ending in \.nii, \.nii\.gz, \.png"):
+        read(replace(case, images=(tmp_path / "case.mha",)))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read and write everything")
 def test_missing_permissions_are_named(case: Case, tmp_path: Path) -> None:
     case.images[0].chmod(0)
     with pytest.raises(DataError, match=r"case\.nii\.gz: cannot be read: Permission denied"):
-        read_case(case, 4)
-
-
-def oblique(tmp_path: Path, endianness: str) -> Path:
-    """An int16 image with its own qform and sform, odd codes, units, slope, window and extension."""
-    c, s = np.cos(0.3), np.sin(0.3)
-    rotation = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
-    affine = np.eye(4)
-    affine[:3, :3] = rotation * [1.25, 1.5, 10]
-    affine[:3, 3] = -120.5, 33.25, 7
-    header = nib.Nifti1Header(endianness=endianness)
-    image = nib.Nifti1Image(np.arange(105, dtype=np.int16).reshape(7, 5, 3), affine, header)
-    image.set_qform(affine, code=3)
-    sform = affine.copy()
-    sform[:3, 3] += 0.5
-    image.set_sform(sform, code=4)
-    image.header.set_xyzt_units("mm", "sec")
-    image.header["cal_max"] = 2000
-    image.header.set_slope_inter(2.0, 1.0)
-    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"name of the patient"))
-    image.to_filename(tmp_path / "source.nii.gz")
-    return tmp_path / "source.nii.gz"
-
-
-@pytest.mark.parametrize("endianness", ["<", ">"])
-@pytest.mark.parametrize("name", ["prediction.nii.gz", "prediction.nii"])
-def test_written_labels_keep_the_geometry_of_their_source(tmp_path: Path, name: str, endianness: str) -> None:
-    source = oblique(tmp_path, endianness)
-    labels = np.random.default_rng(1).integers(0, 4, SHAPE).astype(np.uint8)
-    write_labels(tmp_path / name, labels, like=source)
-    got, want = nib.load(tmp_path / name), nib.load(source)
-    np.testing.assert_array_equal(np.asanyarray(got.dataobj).T, labels)
-    assert got.get_data_dtype() == np.uint8
-    for kind in ("get_qform", "get_sform"):
-        (got_affine, got_code), (want_affine, want_code) = getattr(got, kind)(True), getattr(want, kind)(True)
-        np.testing.assert_array_equal(got_affine, want_affine)
-        assert got_code == want_code
-    assert got.header.get_zooms() == want.header.get_zooms()
-    assert got.header.get_xyzt_units() == want.header.get_xyzt_units()
-    assert (got.header["cal_max"], len(got.header.extensions)) == (0, 0)
-    stored = (tmp_path / name).read_bytes()
-    assert len(gzip.decompress(stored) if name.endswith(".gz") else stored) == 352 + labels.size
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, source.name])
-
-
-def test_writing_twice_gives_the_same_bytes_and_replaces_the_file(case: Case, tmp_path: Path) -> None:
-    labels = np.ones(SHAPE, dtype=np.uint8)
-    path = tmp_path / "out.nii.gz"
-    path.write_bytes(b"older")
-    write_labels(path, labels, like=case.images[0])
-    first = path.read_bytes()
-    write_labels(path, labels, like=case.images[0])
-    assert path.read_bytes() == first
-    assert gzip.decompress(first)[352:] == b"\x01" * 105
-
-
-@pytest.mark.parametrize(
-    "labels", [np.ones(SHAPE, dtype=np.int64), np.ones(SHAPE[::-1], dtype=np.uint8)], ids=["int64", "shape"]
-)
-def test_labels_of_another_type_or_shape_are_refused(case: Case, tmp_path: Path, labels: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"labels: expected uint8 of shape \(3, 5, 7\)"):
-        write_labels(tmp_path / "out.nii.gz", labels, like=case.images[0])
-    assert not (tmp_path / "out.nii.gz").exists()
-
-
-def test_a_failed_write_is_named_and_leaves_nothing(case: Case, tmp_path: Path) -> None:
-    target = tmp_path / "out.nii.gz"
-    target.mkdir()
-    before = sorted(tmp_path.iterdir())
-    with pytest.raises(DataError, match=r"out\.nii\.gz: cannot be written"):
-        write_labels(target, np.ones(SHAPE, dtype=np.uint8), like=case.images[0])
-    assert sorted(tmp_path.iterdir()) == before
-    (tmp_path / "file").touch()
-    with pytest.raises(DataError, match=r"out\.nii\.gz: cannot be written"):
-        write_labels(tmp_path / "file" / "out.nii.gz", np.ones(SHAPE, dtype=np.uint8), like=case.images[0])
+        read(case)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from rwseg.data.acdc import ACDC
-from rwseg.data.nifti import read_case
 from rwseg.data.phantom import PHANTOM, SUBJECTS, draw_hearts, write_phantom
 from rwseg.data.phantom_geometry import LV, MYOCARDIUM, RV, label_volume
+from rwseg.data.reading import read_case
 from rwseg.errors import DataError
 
 
@@ -23,22 +23,20 @@ def contents(root: Path) -> dict[str, bytes]:
 
 def test_load_writes_the_whole_phantom_once_in_the_layout_of_acdc(tmp_path: Path) -> None:
     root = tmp_path / "deep" / "phantom"
-    cases = PHANTOM.load(root)
-    assert (
-        [case.split for case in cases].count("train")
-        == [case.split for case in cases].count("val")
-        == SUBJECTS
-    )
+    source = PHANTOM.load(root)
+    splits = [case.split for case in source.cases]
+    assert splits.count("train") == splits.count("val") == SUBJECTS == PHANTOM.subjects
     written = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
-    assert PHANTOM.load(root) == cases == ACDC.load(root)
+    assert PHANTOM.load(root) == source == ACDC.load(root)
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == written
     assert [path.name for path in root.parent.iterdir()] == ["phantom"], "nothing temporary stays"
 
 
 def test_files_hold_the_geometry_that_the_marker_tells(phantom_root: Path) -> None:
     marker = json.loads((phantom_root / "phantom.json").read_text())
-    for case in ACDC.load(phantom_root):
-        loaded, heart = read_case(case, 4), draw_hearts(int(case.subject[-3:]))[case.phase]
+    source = ACDC.load(phantom_root)
+    for case in source.cases:
+        loaded, heart = read_case(case, source, 2), draw_hearts(int(case.subject[-3:]))[case.phase]
         told = marker["subjects"][case.subject][case.phase]
         assert (tuple(told["shape"]), tuple(told["spacing"])) == (heart.shape, heart.spacing)
         assert told["cavity"] == {"radius": heart.cavity.radius, "length": heart.cavity.length}
@@ -48,8 +46,9 @@ def test_files_hold_the_geometry_that_the_marker_tells(phantom_root: Path) -> No
 
 
 def test_blood_is_brighter_than_muscle_but_no_threshold_separates_the_heart(phantom_root: Path) -> None:
-    for case in ACDC.load(phantom_root):
-        loaded = read_case(case, 4)
+    source = ACDC.load(phantom_root)
+    for case in source.cases:
+        loaded = read_case(case, source, 2)
         image, label = loaded.image[0], loaded.label
         assert image[label == LV].mean() > 1.7 * image[label == MYOCARDIUM].mean()
         assert image[label == RV].mean() > 1.7 * image[label == MYOCARDIUM].mean()

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
+from rwseg.data.case import IGNORE
 from rwseg.data.sampling import DRAWS, Boxes, Sampler, forced_samples, uniforms
 
 K = 4
@@ -45,16 +46,16 @@ def same(one: Boxes, other: Boxes) -> None:
         np.testing.assert_array_equal(getattr(one, field), getattr(other, field), err_msg=field)
 
 
-def nnunet_bounds(size: int, patch: int) -> tuple[int, int]:
-    """Lowest and highest corner of nnU-Net's DataLoader2D where loader and final patch are the same.
+def nnunet_bounds(size: int, loader: int, patch: int) -> tuple[int, int]:
+    """Lowest and highest corner of the loader's box in nnU-Net's DataLoader2D; `patch` is the final one.
 
     Its `need_to_pad` also remembers the smallest slice met so far; that is an accident and is left out.
     """
-    need_to_pad = patch - patch
-    if need_to_pad + size < patch:
-        need_to_pad = patch - size
+    need_to_pad = loader - patch
+    if need_to_pad + size < loader:
+        need_to_pad = loader - size
     lowest = -need_to_pad // 2
-    highest = size + need_to_pad // 2 + need_to_pad % 2 - patch
+    highest = size + need_to_pad // 2 + need_to_pad % 2 - loader
     return lowest, highest
 
 
@@ -69,6 +70,15 @@ def test_the_numbers_of_a_sample_do_not_depend_on_its_batch(
     assert ((draws >= 0) & (draws < 1)).all()
     np.testing.assert_array_equal(draws[shift:], uniforms(seed, first + shift, count))
     assert not np.isin(uniforms(seed + 1, first, count), draws).any()
+
+
+@pytest.mark.parametrize("draws", [4, 32])
+def test_streams_of_a_seed_differ_and_are_reproducible(draws: int) -> None:
+    first = uniforms(3, 10, 50, draws, stream=1)
+    np.testing.assert_array_equal(first[20:], uniforms(3, 30, 30, draws, stream=1))
+    assert not np.isin(uniforms(3, 10, 50, draws), first).any()
+    with pytest.raises(ValueError, match="multiple of 4, got 30"):
+        uniforms(3, 10, 50, 30)
 
 
 def test_the_numbers_of_neighbouring_samples_are_independent_and_uniform() -> None:
@@ -101,11 +111,37 @@ def test_free_boxes_reach_exactly_the_corners_of_nnunet(
     for number, plane in enumerate(planes(volumes)):
         here = boxes.slices == number
         for corners, size, length in zip((boxes.top, boxes.left), plane.shape, patch, strict=True):
-            lowest, highest = nnunet_bounds(size, length)
+            lowest, highest = nnunet_bounds(size, length, length)
             assert set(corners[here].tolist()) == set(range(lowest, highest + 1)), (size, length)
             inside = (corners[here] >= 0) & (corners[here] + length <= size)
             covers = (corners[here] <= 0) & (corners[here] + length >= size)
             assert (inside if size >= length else covers).all()
+
+
+@pytest.mark.parametrize("patch", [(6, 8), (7, 5), (14, 17), (12, 20)])
+def test_patches_are_the_middles_of_the_boxes_of_nnunets_loader(
+    sampler: Sampler, volumes: Volumes, patch: tuple[int, int]
+) -> None:
+    side = int(max(patch) / 0.85)
+    forced = np.arange(20_000) % 2 == 1
+    boxes = sampler.boxes(uniforms(1, 0, 20_000), forced, patch, flip=False, loader=(side, side))
+    for number, plane in enumerate(planes(volumes)):
+        here = boxes.slices == number
+        for corners, size, length in zip((boxes.top, boxes.left), plane.shape, patch, strict=True):
+            lowest, highest = nnunet_bounds(size, side, length)
+            of_loader = corners - (side - length) // 2
+            assert set(of_loader[here & ~forced].tolist()) == set(range(lowest, highest + 1))
+            assert (of_loader[here & forced] >= lowest).all()
+    straight = sampler.boxes(uniforms(1, 0, 20_000), forced, patch, flip=False)
+    same(straight, sampler.boxes(uniforms(1, 0, 20_000), forced, patch, flip=False, loader=patch))
+
+
+def test_nothing_is_forced_onto_what_nobody_labelled() -> None:
+    label = np.zeros((2, 9, 11), np.uint8)
+    label[0, 4, 5], label[0, 6:], label[1] = 2, IGNORE, IGNORE
+    sampler = Sampler.from_labels([label], K)
+    boxes = sampler.boxes(uniforms(0, 0, 100), ~nothing_forced(100), (1, 1), flip=False)
+    assert set(zip(boxes.slices, boxes.top, boxes.left, strict=True)) == {(0, 4, 5)}
 
 
 def test_free_boxes_are_uniform_over_cases_their_slices_and_corners(
@@ -142,7 +178,7 @@ def test_forced_boxes_show_the_chosen_class_in_their_centre(
         chosen[case, label] = chosen.get((case, label), 0) + 1
         centre, at_lowest = [], []
         for corner, size, length in zip((boxes.top[i], boxes.left[i]), plane.shape, patch, strict=True):
-            lowest, _ = nnunet_bounds(size, length)
+            lowest, _ = nnunet_bounds(size, length, length)
             assert corner >= lowest
             at_lowest.append(corner == lowest)
             centre.append(int(corner) + length // 2)

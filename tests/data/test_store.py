@@ -5,14 +5,53 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwseg.data.store import MANIFEST, Entry, Prepared, open_prepared
+from rwseg.data.case import Case
+from rwseg.data.recipe import Intensities, Recipe
+from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared, recipe_from
 from rwseg.errors import DataError
-from rwseg.files import save_array
+from rwseg.files import save_array, write_json
+
+
+def cases_of(prepared: Prepared) -> list[Case]:
+    return [Case(e.name, e.subject, e.phase, e.split, (), None) for e in prepared.entries]
 
 
 def test_a_manifest_brings_back_what_was_prepared(small: Prepared) -> None:
-    assert open_prepared(small.folder, small.root) == small
+    assert open_prepared(small.folder, small.root, cases_of(small)) == small
     assert all(isinstance(entry, Entry) for entry in small.entries)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(True, (1.5, 0.1 + 0.2), None, 0.5, "area", "zscore_nonzero"),
+        Recipe(
+            False, None, (3, 4), 1.0, "spline", "ct", (Intensities(-1, 2, 0.1, 3), Intensities(0, 1, 0.5, 1))
+        ),
+    ],
+)
+def test_every_recipe_comes_back(small: Prepared, recipe: Recipe) -> None:
+    prepared = replace(small, recipe=recipe)
+    write_json(small.folder / MANIFEST, manifest_of(prepared))
+    assert open_prepared(small.folder, small.root, cases_of(small)) == prepared
+
+
+@pytest.mark.parametrize(("change", "error"), [({"zoom": None}, KeyError), ({"crop": 1, "x": 2}, TypeError)])
+def test_a_recipe_with_a_wrong_key_is_an_error(
+    small: Prepared, change: dict[str, object], error: type[Exception]
+) -> None:
+    content = {**manifest_of(small)["recipe"], **change}
+    if error is KeyError:
+        del content["intensities"]
+    with pytest.raises(error, match=r"intensities|unexpected keyword"):
+        recipe_from(content)
+
+
+def test_splits_are_those_of_the_cases(small: Prepared) -> None:
+    moved = [replace(case, split="test") for case in cases_of(small)]
+    assert {e.split for e in open_prepared(small.folder, small.root, moved).entries} == {"test"}
+    with pytest.raises(DataError, match=r"expected a sound manifest, found KeyError\('case0'\)"):
+        open_prepared(small.folder, small.root, moved[1:])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +94,7 @@ def test_a_manifest_that_cannot_be_read_is_named(small: Prepared, damage: str) -
     path = small.folder / MANIFEST
     content = json.loads(path.read_text())
     lost = {key: value for key, value in content.items() if key != "digest"}
-    entries = [{**entry, "splt": entry.pop("split")} for entry in json.loads(path.read_text())["entries"]]
+    entries = [{**entry, "shap": entry.pop("shape")} for entry in json.loads(path.read_text())["entries"]]
     kept = {
         "empty": "",
         "cut": path.read_text()[:-20],
@@ -67,7 +106,24 @@ def test_a_manifest_that_cannot_be_read_is_named(small: Prepared, damage: str) -
     with pytest.raises(
         DataError, match=rf"{path}: expected a sound manifest, found .+; delete {small.folder}"
     ):
-        open_prepared(small.folder, small.root)
+        open_prepared(small.folder, small.root, cases_of(small))
+
+
+def test_only_a_whole_volume_of_the_old_size_is_on_its_native_grid(small: Prepared) -> None:
+    entry = small.entries[0]
+    assert entry.is_native
+    z, y, x = entry.crop
+    assert not replace(entry, crop=(z, (1, y[1]), x)).is_native
+    assert not replace(entry, shape=(entry.shape[0], 8, 9)).is_native
+
+
+def test_labels_with_ignored_voxels_are_known_by_their_counts(small: Prepared) -> None:
+    assert not small.has_ignored
+    first, *others = small.entries
+    fewer = (first.voxels[0] - 1, *first.voxels[1:])
+    assert replace(small, entries=(replace(first, voxels=fewer), *others)).has_ignored
+    without = replace(first, has_label=False, voxels=())
+    assert not replace(small, entries=(without, *others)).has_ignored
 
 
 def test_a_split_holds_its_cases_and_an_empty_one_is_an_error(small: Prepared) -> None:

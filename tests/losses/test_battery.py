@@ -5,6 +5,8 @@ from pathlib import Path
 import hydra.utils
 import pytest
 import torch
+import torch.nn.functional as F
+from monai.data import MetaTensor
 from omegaconf import OmegaConf
 from torch import Tensor
 
@@ -117,6 +119,23 @@ def test_exceptions_to_the_minimum_are_selectable_and_real() -> None:
 
 @every_file
 @every_shape
+@every_filling
+def test_a_wrong_prediction_is_pushed_towards_the_true_classes_of_every_item(
+    file: Path, shape: tuple[int, ...], filling: int | None
+) -> None:
+    _, labels = make(shape, filling)
+    loss, low, high = load(file), *labels.flatten(1).aminmax(dim=1)
+    silent = (low == high) & (file.stem in ABSENT_IS_FREE)
+    for confidence in (1, 4, 12):
+        wrong = confidence * F.one_hot((labels + 1) % K, K).movedim(-1, 1).float()
+        (gradient,) = torch.autograd.grad(loss(wrong.requires_grad_(), labels), wrong)
+        slopes = gradient.gather(1, labels[:, None]).flatten(1).sum(1)
+        assert torch.equal(slopes < 0, ~silent)
+        assert not gradient[silent].any()
+
+
+@every_file
+@every_shape
 def test_a_given_map_is_the_one_computed_online(file: Path, shape: tuple[int, ...]) -> None:
     logits, labels = make(shape)
     loss = load(file)
@@ -142,15 +161,18 @@ def test_half_precision_logits_are_computed_in_single_precision(file: Path, dtyp
     half = (20 * logits).to(dtype).requires_grad_()
     value = load(file)(half, labels)
     assert value.dtype == torch.float32
-    torch.testing.assert_close(value, load(file)(half.detach().float(), labels))
-    (gradient,) = torch.autograd.grad(value, half)
+    single = half.detach().float().requires_grad_()
+    expected = load(file)(single, labels)
+    torch.testing.assert_close(value, expected)
+    (gradient,), (exact,) = (torch.autograd.grad(x, y) for x, y in ((value, half), (expected, single)))
     assert gradient.dtype == dtype
-    assert gradient.isfinite().all()
+    torch.testing.assert_close(gradient, exact.to(dtype))
 
 
 @every_file
 def test_bfloat16_and_autocast_stay_within_2_percent(file: Path) -> None:
     logits, labels = make((3, 40, 62))
+    logits.requires_grad_()
     loss = load(file)
     # Distance from the minimum, because the value of a region-wise loss may lie anywhere around 0.
     best = loss_at_perfect(loss, labels, K)
@@ -161,6 +183,8 @@ def test_bfloat16_and_autocast_stay_within_2_percent(file: Path) -> None:
     assert cast.dtype == half.dtype == torch.float32
     torch.testing.assert_close(cast, gap)
     torch.testing.assert_close(half, gap, rtol=0.02, atol=0)
+    (under_autocast,), (plain,) = (torch.autograd.grad(value, logits) for value in (cast, gap))
+    torch.testing.assert_close(under_autocast, plain)
 
 
 @every_file
@@ -177,6 +201,32 @@ def test_wrong_shapes_are_refused(file: Path) -> None:
         load(file)(logits, labels.transpose(1, 2))
     with pytest.raises(ValueError, match="labels: expected an integer tensor"):
         load(file)(logits, labels.float())
+    with pytest.raises(ValueError, match="expected at least 2 channels"):
+        load(file)(logits[:, :1], 0 * labels)
+
+
+@every_file
+def test_a_label_that_is_no_class_is_refused(file: Path) -> None:
+    logits, labels = make(SHAPES["2d"])
+    loss = load(file)
+    served = region_map(loss.map_name or "rrw", labels, K)
+    for value in (-100, -1, K, 255):
+        labels[0, 0, 0] = value
+        for given in (None, served):
+            with pytest.raises(ValueError, match=r"labels: expected values in \[0, 4\), got values in"):
+                loss(logits, labels, given)
+
+
+@every_file
+def test_tensors_of_monai_give_the_same_value_and_gradient(file: Path) -> None:
+    logits, labels = make(SHAPES["2d"])
+    loss = load(file)
+    results = []
+    for x, y in ((logits, labels), (MetaTensor(logits), MetaTensor(labels.float()[:, None])[:, 0].long())):
+        value = loss(x.requires_grad_(), y)
+        results.append((value.item(), torch.as_tensor(torch.autograd.grad(value, x)[0])))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-6)
+    assert torch.equal(results[0][1], results[1][1])
 
 
 @every_file
@@ -184,7 +234,7 @@ def test_file_starts_with_what_it_is_and_names_its_target_first(file: Path) -> N
     comment, target, *options = file.read_text().splitlines()
     assert comment.startswith("# ")
     assert target.startswith("_target_: rwseg.losses.")
-    assert len(options) <= 4
+    assert len(options) <= 5
 
 
 @every_file

@@ -131,7 +131,12 @@ def test_distances_take_no_part_in_the_gradient() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: ActiveContourLoss(region_weight=0), "region_weight: expected a positive weight, got 0"),
+        (
+            lambda: ActiveContourLoss(region_weight=0),
+            "expected a positive finite weight, got 0",
+        ),
+        (lambda: ActiveContourLoss(region_weight=float("inf")), "got inf"),
+        (lambda: HausdorffDTLoss(alpha=float("inf")), "got inf"),
         (lambda: HausdorffDTLoss(alpha=0), "alpha: expected a positive exponent of the distance, got 0"),
         (lambda: LogHausdorffDTLoss(alpha=-2), "got -2"),
         (

@@ -119,6 +119,7 @@ def test_perfect_logits_are_one_hot_and_the_gap_is_0_there() -> None:
         ({"partner": DiceLoss()}, "'alone' expects no partner, got DiceLoss"),
         ({"alpha_floor": 1.5}, "alpha_floor in"),
         ({"alpha_step": -0.1}, "alpha_step >= 0"),
+        ({"alpha_step": float("nan")}, "alpha_step=nan"),
     ],
 )
 def test_inconsistent_strategies_are_refused(arguments: dict[str, object], message: str) -> None:

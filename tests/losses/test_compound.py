@@ -5,9 +5,17 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from monai.losses.dice import DiceCELoss as MonaiDiceCELoss
 from references import SHAPES, Array, Example, counts, example, true_class
 
-from rwseg.losses import DiceCELoss, DiceFocalLoss, DiceTopKLoss, ExponentialLogarithmicLoss
+from rwseg.losses import (
+    DiceCELoss,
+    DiceFocalLoss,
+    DiceTopKLoss,
+    ExponentialLogarithmicLoss,
+    SegmentationLoss,
+    perfect_logits,
+)
 
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
@@ -34,6 +42,54 @@ def test_sums_of_dice_and_a_cross_entropy(shape: tuple[int, ...], include_backgr
         assert float(loss(e.logits, e.labels)) == pytest.approx(dice + second, rel=1e-5)
 
 
+@every_shape
+def test_class_weights_weigh_the_pixels_of_their_class(shape: tuple[int, ...]) -> None:
+    e = example(shape)
+    weights = [0.5, 2.0, 0.0, 3.0]
+    dice = 1 - dice_scores(e, smooth=1e-5).mean()
+    w, p = np.array(weights)[e.labels.numpy()], true_class(e.p, e.y)
+    for loss, second in (
+        (DiceCELoss(class_weights=weights), np.mean(w * -np.log(p))),
+        (DiceFocalLoss(3.0, class_weights=weights), np.mean(w * (1 - p) ** 3 * -np.log(p))),
+    ):
+        assert float(loss(e.logits, e.labels)) == pytest.approx(dice + second, rel=1e-5)
+        assert not loss.state_dict()
+
+
+@pytest.mark.parametrize("include_background", [True, False])
+def test_dice_ce_equals_monai(include_background: bool) -> None:
+    logits, labels = example((3, 7, 12))[:2]
+    monai = MonaiDiceCELoss(include_background, softmax=True, to_onehot_y=True)(logits, labels[:, None])
+    torch.testing.assert_close(DiceCELoss(include_background)(logits, labels), monai)
+
+
+@pytest.mark.parametrize(
+    "loss", [DiceCELoss(), DiceFocalLoss(), DiceTopKLoss(100)], ids=["dice_ce", "dice_focal", "dice_topk"]
+)
+def test_a_hopeless_pixel_is_still_pushed_with_full_strength(loss: SegmentationLoss) -> None:
+    logits = torch.tensor([60.0, 0.0]).view(1, 2, 1, 1).requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(logits, torch.ones(1, 1, 1, dtype=torch.long)), logits)
+    torch.testing.assert_close(gradient.flatten(), torch.tensor([1.0, -1.0]))
+
+
+def test_focal_term_of_a_root_has_a_finite_gradient_at_a_perfect_prediction() -> None:
+    labels = example((2, 7, 12)).labels
+    logits = perfect_logits(labels, 4).requires_grad_()
+    (gradient,) = torch.autograd.grad(DiceFocalLoss(gamma=0.5)(logits, labels), logits)
+    assert gradient.isfinite().all()
+
+
+def test_exponential_logarithmic_of_a_class_that_is_nowhere_in_a_large_image() -> None:
+    logits = torch.zeros(1, 2, 1024, 1024)
+    logits[:, 1] = 14.0
+    p = 1 / (1 + np.exp([14.0, -14.0]))
+    n = 1024**2
+    dice = np.array([(2 * n * p[0] + 1) / (n * p[0] + n + 1), 1 / (n * p[1] + 1)])
+    loss = ExponentialLogarithmicLoss(gamma=1.0, ce_weight=1e-30)
+    value = float(loss(logits, torch.zeros(1, 1024, 1024, dtype=torch.uint8)))
+    assert value == pytest.approx(0.8 * -np.log(dice).mean(), rel=1e-5)
+
+
 @pytest.mark.parametrize("weights", [None, [0.5, 2.0, 1.0, 3.0]])
 @pytest.mark.parametrize("gamma", [0.3, 1.0, 2.0])
 @every_shape
@@ -49,12 +105,14 @@ def test_exponential_logarithmic(shape: tuple[int, ...], gamma: float, weights: 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: DiceFocalLoss(gamma=-1), "gamma: expected a focusing exponent >= 0"),
+        (lambda: DiceFocalLoss(gamma=-1), r"gamma: expected a focusing exponent in \[0, inf\), got -1"),
+        (lambda: DiceCELoss(class_weights=[1, -1]), "finite weights >= 0"),
         (lambda: DiceTopKLoss(percent=0), "percent: expected the share"),
         (
             lambda: ExponentialLogarithmicLoss(gamma=0),
-            "to be positive, got gamma=0",
+            "to be positive and finite, got gamma=0",
         ),
+        (lambda: ExponentialLogarithmicLoss(gamma=float("inf")), "got gamma=inf"),
         (lambda: ExponentialLogarithmicLoss(dice_weight=0), "dice_weight=0"),
         (
             lambda: ExponentialLogarithmicLoss(class_weights=[1, 2])(

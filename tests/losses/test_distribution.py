@@ -16,6 +16,7 @@ from rwseg.losses import (
     TopKLoss,
     WeightedCrossEntropyLoss,
 )
+from rwseg.losses.base import pixel_cross_entropy
 from rwseg.maps import RectifiedMap, boundary_map, rrw_map
 
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
@@ -84,8 +85,52 @@ def test_weights_of_maps_equal_their_formulas(shape: tuple[int, ...]) -> None:
 
 def test_a_class_that_fills_the_image_is_cross_entropy() -> None:
     logits, labels = example((2, 7, 12), present=1)[:2]
-    for loss in (RRWCrossEntropyLoss(), DistancePenalizedCrossEntropyLoss(), WeightedCrossEntropyLoss()):
+    for loss in (
+        RRWCrossEntropyLoss(),
+        DistancePenalizedCrossEntropyLoss(),
+        PixelWeightedCrossEntropyLoss(),
+        WeightedCrossEntropyLoss(),
+    ):
         torch.testing.assert_close(loss(logits, labels), CrossEntropyLoss()(logits, labels))
+
+
+def test_border_weights_of_an_image_without_border_are_those_of_its_map() -> None:
+    logits, labels = example((2, 7, 12), present=1)[:2]
+    loss, ce = PixelWeightedCrossEntropyLoss(), CrossEntropyLoss()(logits, labels)
+    torch.testing.assert_close(loss(logits, labels, boundary_map(labels, 4)), ce)
+    # A box cut from a larger image is of one class, too, but its map knows of the border outside.
+    inside = -torch.arange(1.0, 13).expand(2, 7, 12)
+    weights = 1 + 10 * torch.exp(-(inside**2) / 50)
+    expected = (weights * -torch.log_softmax(logits, 1)[:, 0]).mean()
+    torch.testing.assert_close(loss(logits, labels, RectifiedMap(inside, 0 * inside)), expected)
+
+
+@every_shape
+def test_border_weights_are_added_to_those_of_classes(shape: tuple[int, ...]) -> None:
+    e = example(shape, present=2)
+    weights = [0.5, 3.0, 0.0, 2.0]
+    border = 4 * np.exp(-(depth(e)[0] ** 2) / (2 * 1.5**2))
+    expected = np.mean((np.array(weights)[e.labels.numpy()] + border) * cross_entropy(e))
+    loss = PixelWeightedCrossEntropyLoss(4, 1.5, weights)
+    assert float(loss(e.logits, e.labels)) == pytest.approx(expected, rel=1e-5)
+    assert not loss.state_dict()
+
+
+def test_distance_penalty_doubles_no_pixel_and_leaves_thin_structures_at_one() -> None:
+    labels = torch.zeros(1, 1, 9, dtype=torch.long)
+    labels[0, 0, 2:7], labels[0, 0, 8] = 1, 2
+    uniform = torch.zeros(1, 3, 1, 9, requires_grad=True)
+    (gradient,) = torch.autograd.grad(DistancePenalizedCrossEntropyLoss()(uniform, labels), uniform)
+    push = -gradient.gather(1, labels[:, None]).flatten()
+    weights = torch.tensor([1, 1.5, 5 / 3, 4 / 3, 1, 4 / 3, 5 / 3, 1.5, 1])
+    torch.testing.assert_close(push, weights * 2 / 3 / 9)
+
+
+def test_the_index_that_torch_ignores_by_default_is_no_class() -> None:
+    logits, labels = example((2, 7, 12))[:2]
+    labels[0, 0, 0] = -100  # as on a GPU, where the values of labels are not looked at beforehand
+    with pytest.raises(IndexError, match="Target -100 is out of bounds"):
+        pixel_cross_entropy(logits, labels)
 
 
 def test_weights_follow_a_map_in_mm() -> None:
@@ -138,16 +183,21 @@ LOGITS, LABELS = example((2, 7, 12))[:2]
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: FocalLoss(gamma=-1), "gamma: expected a focusing exponent >= 0, got -1"),
+        (lambda: FocalLoss(gamma=-1), r"gamma: expected a focusing exponent in \[0, inf\), got -1"),
+        (lambda: FocalLoss(gamma=float("nan")), "got nan"),
         (lambda: FocalLoss(class_weights=[1, -1]), r"finite weights >= 0, .* got \[1.0, -1.0\]"),
         (lambda: WeightedCrossEntropyLoss([0, 0]), "not all of them 0"),
+        (lambda: WeightedCrossEntropyLoss(None), "'balanced' or one weight per class, got None; .* loss=ce"),
+        (lambda: WeightedCrossEntropyLoss("inverse"), "'balanced' or .*, got 'inverse'"),
         (lambda: WeightedCrossEntropyLoss([1, float("inf")]), "finite weights"),
         (
             lambda: WeightedCrossEntropyLoss([1, 2, 3])(LOGITS, LABELS),
             r"class_weights: expected 4 values \(one per class\), got 3",
         ),
         (lambda: FocalLoss(2, [1] * 5)(LOGITS, LABELS), "expected 4 values"),
-        (lambda: PixelWeightedCrossEntropyLoss(border_weight=-1), "border_weight >= 0"),
+        (lambda: PixelWeightedCrossEntropyLoss(border_weight=-1), "finite border_weight >= 0"),
+        (lambda: PixelWeightedCrossEntropyLoss(float("inf")), "border_weight=inf"),
+        (lambda: PixelWeightedCrossEntropyLoss(class_weights=[1] * 3)(LOGITS, LABELS), "expected 4 values"),
         (lambda: PixelWeightedCrossEntropyLoss(sigma=0), "sigma > 0, got border_weight=10.0, sigma=0"),
         (lambda: TopKLoss(0), r"percent: expected the share of pixels to keep, in \(0, 100\], got 0"),
         (lambda: TopKLoss(101), "got 101"),

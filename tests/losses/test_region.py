@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.losses.dice import DiceLoss as MonaiDiceLoss
 from monai.losses.dice import GeneralizedWassersteinDiceLoss as MonaiWassersteinDiceLoss
-from references import SHAPES, Array, Example, counts, example, one_hot
+from references import SHAPES, Array, Example, counts, example, one_hot, softmax
 
 from rwseg.losses import (
     AsymmetricSimilarityLoss,
@@ -101,6 +101,17 @@ def test_generalized_dice_and_its_penalty_equal_their_formulas(shape: tuple[int,
     foreground = e._replace(p=e.p[:, 1:], y=e.y[:, 1:])
     value = GeneralizedDiceLoss(include_background=False)(e.logits, e.labels)
     assert float(value) == pytest.approx(generalized_dice(foreground).mean(), rel=1e-4)
+
+
+def test_an_absent_class_does_not_decide_generalized_dice() -> None:
+    labels = torch.zeros(1, 6, 9, dtype=torch.long)
+    labels[0, 2:4, 3:6] = 1
+    logits = 0.1 * perfect_logits(labels, 3)  # all but right: class 2 gets a hundred-thousandth per pixel
+    p, y = softmax(logits), one_hot(labels, 3)
+    w = 1 / (y.sum((0, 2, 3)) + 1e-10) ** 2
+    kervadec = 1 - 2 * (w * (p * y).sum((0, 2, 3))).sum() / (w * (p + y).sum((0, 2, 3))).sum()
+    assert float(GeneralizedDiceLoss()(logits, labels)) < 1e-4
+    assert kervadec > 0.99
 
 
 def test_smoothing_does_not_drown_generalized_dice_in_a_large_volume() -> None:
@@ -201,10 +212,16 @@ def call(loss: SegmentationLoss) -> object:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: TverskyLoss(-0.1, 0.7), "expected alpha >= 0 and beta >= 0, got alpha=-0.1, beta=0.7"),
+        (lambda: TverskyLoss(-0.1, 0.7), "alpha >= 0 and beta >= 0, .*, got alpha=-0.1, beta=0.7"),
+        (lambda: TverskyLoss(0.3, float("nan")), "beta=nan"),
+        (lambda: TverskyLoss(0, 0), "not both 0, got alpha=0, beta=0"),
         (lambda: FocalTverskyLoss(beta=-1), "beta=-1"),
-        (lambda: FocalTverskyLoss(gamma=0.75), "gamma: expected a root of degree 1 or more, got 0.75"),
-        (lambda: PenaltyGeneralizedDiceLoss(k=-1), "k: expected a penalty >= 0, got -1"),
+        (lambda: FocalTverskyLoss(gamma=0.75), "a root of a finite degree of 1 or more, got 0.75"),
+        (lambda: FocalTverskyLoss(gamma=float("inf")), "got inf"),
+        (lambda: PenaltyGeneralizedDiceLoss(k=-1), r"k: expected a penalty in \[0, inf\), got -1"),
+        (lambda: PenaltyGeneralizedDiceLoss(k=float("nan")), "got nan"),
+        (lambda: AsymmetricSimilarityLoss(beta=-1.5), "beta: expected the weight of recall, .*, got -1.5"),
+        (lambda: AsymmetricSimilarityLoss(beta=float("inf")), "positive and finite, got inf"),
         (lambda: SensitivitySpecificityLoss(w=1), r"weight of the sensitivity, in \(0, 1\), got 1"),
         (lambda: IoULoss(class_weights=[0, 0, 0, 0]), "not all of them 0"),
         (

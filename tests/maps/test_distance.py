@@ -1,22 +1,18 @@
 """Distances against SciPy, class by class, and the defined cases that SciPy leaves undefined."""
 
-import weakref
-from collections.abc import Callable
-from typing import Any, get_args
+from typing import get_args
 
-import edt
 import hypothesis.extra.numpy as hnp
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from label_maps import blobs, structure
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
-from rwseg.distance import Backend, choose_backend, inside_distance, outside_distances, signed_distances
+from rwseg.distance import Backend, inside_distance, outside_distances, signed_distances
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 GRIDS = {
@@ -29,37 +25,6 @@ GRIDS = {
 }
 
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
-
-
-def blobs(shape: tuple[int, ...], classes: int = 4, seed: int = 0, size: int = 2) -> Tensor:
-    """Labels in patches of `size` pixels, so that classes have an inside."""
-    coarse = np.random.default_rng(seed).integers(
-        0, classes, [shape[0], *(-(-n // size) for n in shape[1:])], dtype=np.uint8
-    )
-    for axis in range(1, len(shape)):
-        coarse = coarse.repeat(size, axis)
-    return torch.from_numpy(coarse[tuple(slice(n) for n in shape)].copy()).long()
-
-
-def structure(name: str) -> Tensor:
-    """One item of 2 or 3 classes in a form that transforms are known to get wrong."""
-    labels = torch.zeros(1, 40, 23, dtype=torch.long)
-    if name == "empty":
-        return labels
-    if name == "full":
-        return labels + 1
-    if name == "line":
-        labels[:, 17] = 1
-    elif name == "diagonal":
-        labels[:, range(23), range(23)] = 1
-    elif name == "corner":
-        labels[:, -1, 0] = 1
-    elif name == "hole":
-        labels[:] = 2
-        labels[:, 3, 20] = 0
-    elif name == "checks":
-        labels[:] = (torch.arange(40)[:, None] + torch.arange(23)) % 2
-    return labels
 
 
 def scipy_inside(labels: np.ndarray, spacing: tuple[float, ...] | None) -> np.ndarray:
@@ -189,93 +154,6 @@ def test_items_of_a_batch_are_independent(backend: Backend) -> None:
     assert torch.equal(inside_distance(labels, None, backend), alone)
     alone = torch.cat([outside_distances(x[None], 4, None, backend) for x in labels])
     assert torch.equal(outside_distances(labels, 4, None, backend), alone)
-
-
-class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all tensors alive that were made while it is on, by their storages."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.users: dict[int, int] = {}
-        self.live = self.peak = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        given = {x.untyped_storage().data_ptr() for x in tree_leaves(args) if isinstance(x, Tensor)}
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, Tensor):
-                self._see(tensor, given)
-        return result
-
-    def _see(self, tensor: Tensor, given: set[int]) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage.data_ptr(), storage.nbytes()
-        if key not in self.users:
-            if key in given:  # a view of a tensor from outside
-                return
-            self.users[key] = 0
-            self.live += size
-            self.peak = max(self.peak, self.live)
-        self.users[key] += 1
-        weakref.finalize(tensor, self._forget, key, size)
-
-    def _forget(self, key: int, size: int) -> None:
-        self.users[key] -= 1
-        if not self.users[key]:
-            del self.users[key]
-            self.live -= size
-
-
-def transforms(labels: Tensor, max_bytes: int | None) -> list[Callable[[], Tensor]]:
-    return [
-        lambda: inside_distance(labels, None, "torch", max_bytes),
-        lambda: outside_distances(labels, 4, None, "torch", max_bytes),
-    ]
-
-
-@pytest.mark.parametrize("shape", [(9, 60, 44), (3, 5, 30, 26)], ids=["2d", "3d"])
-def test_memory_stays_within_the_result_and_max_bytes(shape: tuple[int, ...]) -> None:
-    labels = blobs(shape, size=9)
-    pixels = labels[0].numel()
-    for max_bytes in (80 * pixels, 200 * pixels, 1000 * pixels):
-        for bounded, free in zip(transforms(labels, max_bytes), transforms(labels, None), strict=True):
-            with LiveBytes() as memory:
-                distances = bounded()
-            assert torch.equal(distances, free())
-            used = memory.peak - distances.nbytes
-            assert used <= max_bytes
-            assert used > max_bytes / 8  # the bound is made use of, so it was what bounded the memory
-
-
-def test_memory_that_holds_no_item_is_refused() -> None:
-    for transform in transforms(blobs((2, 60, 44)), max_bytes=80 * 60 * 44 - 1):
-        with pytest.raises(
-            ValueError, match=r"max_bytes: expected at least 211200, .* \(60, 44\).* got 211199"
-        ):
-            transform()
-
-
-def test_torch_needs_nothing_of_edt(monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = blobs((2, 7, 12))
-    expected = signed_distances(labels, 4)
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("edt was called")
-
-    monkeypatch.setattr(edt, "edt", refuse)
-    torch.testing.assert_close(signed_distances(labels, 4, None, "torch"), expected)
-    with pytest.raises(AssertionError, match="edt was called"):
-        signed_distances(labels, 4)
-
-
-def test_backend_follows_the_device_and_never_changes_it() -> None:
-    here, elsewhere = torch.zeros(1, 4, 4, dtype=torch.long), torch.zeros(1, 4, 4, device="meta").long()
-    assert (choose_backend(here), choose_backend(here, "torch")) == ("edt", "torch")
-    assert (choose_backend(elsewhere), choose_backend(elsewhere, "torch")) == ("torch", "torch")
-    with pytest.raises(ValueError, match="expected labels on the CPU for 'edt', got meta"):
-        choose_backend(elsewhere, "edt")
-    with pytest.raises(ValueError, match="expected one of edt, torch or None, got 'cupy'"):
-        inside_distance(here, None, "cupy")  # type: ignore[arg-type]
 
 
 @every_backend

@@ -1,0 +1,158 @@
+"""Training batches with nnU-Net's augmentation: whole batches against MONAI's transforms sample by sample.
+
+    python -m benchmarks.augmentation [--rounds 15] [--threads 1] [override ...]
+    for example: python -m benchmarks.augmentation dataset=acdc dataset.root=../shared/data/acdc
+
+Both sides draw slices and boxes of the configuration's dataset (by default the phantom's) from memory and
+return image, labels and the two channels of the RRW map, by the same steps, probabilities and ranges. MONAI
+runs twice: with the cubic splines that nnU-Net and rwseg use, and with bicubic convolution, which is another
+interpolation, and a faster one. It warps labels to the nearest, which is less than the linear interpolation
+per class here, keeps no metadata, and needs no other process.
+"""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data.meta_obj import set_track_meta
+from monai.data.utils import list_data_collate
+from monai.transforms import (
+    Compose,
+    RandAdjustContrastd,
+    RandAffined,
+    RandCropByPosNegLabeld,
+    RandFlipd,
+    RandGaussianNoised,
+    RandGaussianSmoothd,
+    RandScaleIntensityd,
+    RandScaleIntensityFixedMeand,
+    RandSimulateLowResolutiond,
+    RandSpatialCropd,
+    SpatialPadd,
+)
+from torch import Tensor
+
+from benchmarks.timing import Work, paired, parser, report
+from rwseg.assembly import build_data, planned, prepared_data
+from rwseg.cli import compose
+from rwseg.config import check
+from rwseg.data.augment import loader_size
+from rwseg.data.augment_settings import AugmentConfig
+from rwseg.data.bank import SliceBank
+from rwseg.data.module import SliceDataModule
+from rwseg.data.sampling import Size
+
+CPU = torch.device("cpu")
+KEYS = ("image", "label", "map")
+SPLINES = "MONAI, splines"
+CONVOLUTION = "MONAI, bicubic convolution"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser("Training batches with nnU-Net's augmentation against MONAI's transforms.")
+    options.add_argument("overrides", nargs="*")
+    given = options.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    cfg = check(compose("train", ["augment=nnunet", "loss=rrw", *given.overrides])[0])
+    prepared = prepared_data(cfg)
+    cfg = planned(cfg, prepared)
+    data = build_data(cfg, prepared)
+    data.prepare_data()
+    devices = [CPU, torch.device("cuda")] if torch.cuda.is_available() else [CPU]
+    works: dict[str, Work] = {
+        f"rwseg, whole batches, {device.type}": own_batches(build_data(cfg, prepared), device)
+        for device in devices
+    }
+    data.training_batch(0, CPU)  # reads the arrays
+    works |= {SPLINES: monai_batches(data, 3), CONVOLUTION: monai_batches(data, "bicubic")}
+    rows = paired(works, SPLINES, given.rounds)
+    shape = "x".join(str(size) for size in (data.batch_size, *data.patch_size))
+    report({f"{cfg.dataset.name}, batches of {shape}": rows}, given.threads, given.json)
+    for row in rows:
+        print(f"  {row['name']:<36} {1e3 * data.batch_size / row['ms']:9.0f} images per second")
+
+
+def own_batches(data: SliceDataModule, device: torch.device) -> Work:
+    steps = count()
+    return lambda: data.training_batch(next(steps), device)
+
+
+def monai_batches(data: SliceDataModule, spline: int | str) -> Work:
+    """The same batches: the last samples are forced to show foreground."""
+    set_track_meta(False)
+    assert data.bank is not None
+    samples = slices_of(data.bank)
+    everything = np.arange(len(samples))
+    with_foreground = [number for number, sample in enumerate(samples) if sample["label"].any()]
+    generator = np.random.default_rng(0)
+    free, forced = (transforms(data.augment, data.patch_size, force, spline) for force in (False, True))
+
+    def work() -> Any:
+        made = []
+        for force in data.forced:
+            number = generator.choice(with_foreground if force else everything)
+            result = (forced if force else free)(samples[number])
+            made.append(result[0] if isinstance(result, list) else result)
+        return list_data_collate(made)
+
+    return work
+
+
+def slices_of(bank: SliceBank) -> list[dict[str, Tensor]]:
+    """All slices with their labels and maps, as a cache in memory would hold them."""
+    samples = []
+    for offset, height, width in bank.geometry.T.tolist():
+        here = slice(offset, offset + height * width)
+        inside = bank.map_channels[:1, here] if bank.map_channels is not None else None
+        assert inside is not None
+        region_map = torch.cat([inside, torch.ones_like(inside)])
+        parts = (bank.image[:, here], bank.labels[None, here], region_map)
+        named = zip(KEYS, parts, strict=True)
+        samples.append({key: part.reshape(len(part), height, width).clone() for key, part in named})
+    return samples
+
+
+def transforms(augment: AugmentConfig, patch: Size, forced: bool, spline: int | str) -> Compose:
+    """nnU-Net's steps. What nnU-Net draws per channel happens to all channels, with the same probability."""
+    spatial, intensity = augment.spatial, augment.intensity
+    assert spatial is not None
+    assert intensity is not None
+    loader = loader_size(spatial, patch)
+    crop = (
+        RandCropByPosNegLabeld(KEYS, label_key="label", spatial_size=loader, pos=1, neg=0, num_samples=1)
+        if forced
+        else RandSpatialCropd(KEYS, roi_size=loader, random_size=False)
+    )
+    affine: dict[str, Any] = {"mode": (spline, "nearest", "bilinear"), "padding_mode": "zeros"}
+    low, high = spatial.factor
+    gamma: dict[str, Any] = {"gamma": intensity.gamma_exponent, "retain_stats": True}
+    sigma = intensity.blur_sigma
+    return Compose(
+        [
+            SpatialPadd(KEYS, loader),
+            crop,
+            RandAffined(KEYS, prob=spatial.rotate, rotate_range=np.deg2rad(spatial.degrees), **affine),
+            RandAffined(KEYS, patch, prob=spatial.scale, scale_range=((low - 1, high - 1),) * 2, **affine),
+            RandGaussianNoised("image", prob=intensity.noise, std=intensity.noise_std[1]),
+            RandGaussianSmoothd("image", sigma, sigma, prob=intensity.blur * intensity.blur_channel),
+            RandScaleIntensityd("image", factors=0.25, prob=intensity.brightness),
+            RandScaleIntensityFixedMeand("image", factors=0.25, prob=intensity.contrast, preserve_range=True),
+            RandSimulateLowResolutiond(
+                "image",
+                prob=intensity.low_resolution * intensity.low_resolution_channel,
+                zoom_range=intensity.low_resolution_zoom,
+                downsample_mode="nearest",
+                upsample_mode="bicubic",
+            ),
+            RandAdjustContrastd("image", prob=intensity.inverted_gamma, invert_image=True, **gamma),
+            RandAdjustContrastd("image", prob=intensity.gamma, **gamma),
+            RandFlipd(KEYS, prob=0.5, spatial_axis=0),
+            RandFlipd(KEYS, prob=0.5, spatial_axis=1),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""From a checked configuration to the parts of a training: data, network, learner, device."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.utils import get_object
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from torch.nn.utils import convert_conv2d_weight_memory_format
+
+from rwseg.config import check
+from rwseg.data.augment_settings import AugmentConfig
+from rwseg.data.case import IGNORE, Dataset, Source
+from rwseg.data.module import SliceDataModule
+from rwseg.data.plan import plan_of
+from rwseg.data.prepare import prepare
+from rwseg.data.recipe import Preparation
+from rwseg.data.split import with_fold
+from rwseg.data.store import Prepared
+from rwseg.errors import ConfigError
+from rwseg.learner import Learner
+from rwseg.losses import build_loss
+from rwseg.rundata import RunData, run_data
+from rwseg.unet import UNet
+
+log = logging.getLogger(__name__)
+
+
+def dataset_of(cfg: DictConfig) -> Dataset:
+    """The dataset that a configuration names."""
+    dataset = get_object(cfg.dataset.adapter)
+    if not isinstance(dataset, Dataset):
+        raise ConfigError(f"dataset.adapter: expected a rwseg.data.case.Dataset, got {cfg.dataset.adapter}")
+    return dataset
+
+
+def source_of(cfg: DictConfig) -> Source:
+    """What lies at the configuration's root, split by its fold."""
+    chosen = cfg.dataset
+    source = dataset_of(cfg).load(Path(chosen.root))
+    return with_fold(source, chosen.fold, chosen.folds, chosen.split_seed)
+
+
+def workers(cfg: DictConfig) -> int:
+    """Processes that read and prepare cases."""
+    return int(cfg.workers or os.cpu_count() or 1)
+
+
+def prepared_data(cfg: DictConfig) -> Prepared:
+    """The prepared dataset of a configuration, made now if it is not there yet."""
+    chosen = cfg.dataset
+    preparation = Preparation(
+        crop=chosen.crop,
+        spacing=chosen.spacing if chosen.spacing in (None, "median") else _pair(chosen.spacing),
+        size=None if chosen.size is None else _pair(chosen.size),
+        zoom=chosen.zoom,
+        interpolation=chosen.interpolation,
+        normalisation=chosen.normalisation,
+    )
+    return prepare(
+        dataset_of(cfg),
+        Path(chosen.root),
+        Path(cfg.prepared_root),
+        preparation,
+        fold=chosen.fold,
+        folds=chosen.folds,
+        split_seed=chosen.split_seed,
+        workers=workers(cfg),
+    )
+
+
+def _pair(values: ListConfig) -> tuple[Any, Any]:
+    first, second = values
+    return first, second
+
+
+def planned(cfg: DictConfig, data: Prepared) -> DictConfig:
+    """`cfg` with what is null in it (patch, batch size, pools) from the plan of the prepared data.
+
+    Raises `ConfigError` where values that the user gave do not go with the planned ones.
+    """
+    if cfg.dataset.plan == "fixed":
+        return cfg
+    plan = plan_of(data)
+    full = cfg.copy()
+    for key, value in (
+        ("dataset.patch_size", list(plan.patch_size)),
+        ("dataset.batch_size", plan.batch_size),
+        ("model.pools", [list(pool) for pool in plan.pools]),
+    ):
+        if OmegaConf.select(full, key) is None:
+            OmegaConf.update(full, key, value)
+            log.info("planned: %s=%s", key, value)
+    return check(full)
+
+
+def build_network(cfg: DictConfig, num_channels: int, num_classes: int) -> UNet:
+    """The U-Net of a (planned) configuration for data of so many channels and classes."""
+    model = cfg.model
+    network = UNet(
+        in_channels=num_channels,
+        num_classes=num_classes,
+        features=model.features,
+        max_features=model.max_features,
+        pools=[tuple(pool) for pool in model.pools],
+        convs_per_stage=model.convs_per_stage,
+        norm=model.norm,
+        deep_supervision=model.deep_supervision,
+    )
+    convert_conv2d_weight_memory_format(network, torch.channels_last)  # what tensor cores read without a copy
+    return network
+
+
+def device_name(accelerator: str) -> str:
+    """`cpu`, or the GPU's name; `ConfigError` if a GPU is asked for and there is none."""
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError(
+            "trainer.accelerator=gpu: expected a CUDA device, found none; use trainer=auto or trainer=cpu"
+        )
+    use_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    return torch.cuda.get_device_name() if use_gpu else "cpu"
+
+
+def precision(asked: str, device: str) -> str:
+    """The precision to run in: `auto` is 16-bit mixed on a GPU (as in the paper) and 32-bit on a CPU."""
+    return asked if asked != "auto" else ("32-true" if device == "cpu" else "16-mixed")
+
+
+def build_data(cfg: DictConfig, prepared: Prepared) -> SliceDataModule:
+    """The data module of a (planned) configuration."""
+    loss = build_loss(cfg)
+    augment = OmegaConf.to_object(cfg.augment)
+    assert isinstance(augment, AugmentConfig)
+    return SliceDataModule(
+        prepared,
+        map_name=loss.map_name,
+        rectified=loss.rectified,
+        patch_size=_pair(cfg.dataset.patch_size),
+        batch_size=cfg.dataset.batch_size,
+        batches_per_epoch=cfg.schedule.batches_per_epoch,
+        foreground=cfg.schedule.foreground,
+        augment=augment,
+        source=cfg.map.source,
+        seed=cfg.seed,
+        validate_on="train" if cfg.dataset.fold == "all" else "val",  # as nnU-Net, where nothing is left
+    )
+
+
+def build_learner(cfg: DictConfig, prepared: Prepared) -> Learner:
+    """The Lightning module of a (planned) configuration."""
+    schedule = cfg.schedule
+    return Learner(
+        build_network(cfg, len(prepared.channels), len(prepared.classes)),
+        build_loss(cfg),
+        classes=prepared.classes,
+        patch_size=_pair(cfg.dataset.patch_size),
+        epochs=schedule.epochs,
+        learning_rate=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+        poly_power=schedule.poly_power,
+        flips=cfg.evaluation.flips,
+        missed=cfg.evaluation.missed,
+        measure_every=cfg.stability.every,
+        patience=cfg.stability.patience,
+        ignore=IGNORE if prepared.has_ignored else None,
+    )
+
+
+def facts_of(cfg: DictConfig, prepared: Prepared) -> RunData:
+    """What a prediction will need to know of a (planned) configuration and its data."""
+    return run_data(
+        prepared,
+        source_of(cfg),
+        patch_size=_pair(cfg.dataset.patch_size),
+        pools=tuple(_pair(pool) for pool in cfg.model.pools),
+        batch_size=cfg.dataset.batch_size,
+    )

@@ -1,0 +1,55 @@
+"""The ACDC challenge, from predictions of its test set to the files that are submitted.
+
+python -m rwseg.challenge export EVALUATION --root ACDC -o OUT   what evaluate.py split=test wrote, renamed
+python -m rwseg.challenge check OUT --root ACDC                  status 1 and a line per fault, or 0
+python -m rwseg.challenge table CASES_CSV...                     ED and ES apart, beside the paper's Table 5
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rwseg.challenge.submission import export, faults_of
+from rwseg.challenge.table import phase_table
+from rwseg.errors import RwsegError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; status 0, 1 where a submission has faults, 2 where there is none to look at."""
+    asked = _parser().parse_args(arguments)
+    try:
+        if asked.command == "table":
+            print(phase_table(asked.cases))
+            return 0
+        if asked.command == "export":
+            count = export(asked.evaluation, asked.root, asked.out)
+            print(f"wrote {count} label maps to {asked.out}")
+        faults = faults_of(asked.out, asked.root)
+    except RwsegError as error:
+        print(f"python -m rwseg.challenge: {error}", file=sys.stderr)
+        return 2
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    print(f"{asked.out}: {len(faults)} faults" if faults else f"{asked.out}: complete and sound")
+    return 1 if faults else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rwseg.challenge", description="Export, check and tabulate results on ACDC."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    rename = commands.add_parser("export", help="copy predictions under the names of a submission")
+    rename.add_argument("evaluation", type=Path, help="folder that evaluate.py split=test wrote")
+    rename.add_argument("-o", "--out", type=Path, required=True, help="folder of the submission")
+    check = commands.add_parser("check", help="say what is wrong with a submission")
+    check.add_argument("out", type=Path, help="folder of the submission")
+    for command in (rename, check):
+        command.add_argument("--root", type=Path, required=True, help="ACDC with its folder testing/")
+    table = commands.add_parser("table", help="per-phase table in the shape of the paper's Table 5")
+    table.add_argument("cases", type=Path, nargs="+", metavar="CASES_CSV")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""A training batch: boxes cut, some of them warped, intensities changed; all on the bank's device.
+
+The order is nnU-Net's but for the flips, which are made while cutting: every step between the two treats
+an image and its mirror image alike (noise is as likely either way; where low resolution finds two pixels
+equally near it takes the later one, mirrored or not).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rwseg.data.augment_draws import draw_intensities, draw_warps
+from rwseg.data.augment_intensity import change_intensities
+from rwseg.data.augment_settings import AugmentConfig, SpatialSettings
+from rwseg.data.bank import Batch, SliceBank
+from rwseg.data.case import IGNORE
+from rwseg.data.sampling import Boxes, Floats, Size
+from rwseg.data.warp import Views, cubic, linear, places_of, taps_of, views_of, vote, windows_of
+from rwseg.maps import RectifiedMap
+
+EMPTY = -1
+"""Label of background where the image holds nothing, for as long as patches are warped."""
+
+
+def loader_size(spatial: SpatialSettings | None, patch: Size) -> Size:
+    """The size of the boxes of which patches are the middle: nnU-Net's square, or the patch itself."""
+    if spatial is None:
+        return patch
+    side = int(max(patch) / spatial.loader_margin)
+    return side, side
+
+
+def augmented_batch(
+    bank: SliceBank, boxes: Boxes, draws: Floats, settings: AugmentConfig, patch: Size, masked: bool
+) -> Batch:
+    """The batch of `boxes`, augmented by the uniform numbers `draws` of its samples.
+
+    `masked`: background that is exactly 0 in all channels (data sets whose nonzero voxels are standardised)
+    stays 0, whatever happens to the rest.
+    """
+    batch = bank.batch(boxes, patch)
+    empty = empty_of(batch.image.movedim(0, 1), batch.labels) if masked else None
+    if settings.spatial is not None:
+        warps = draw_warps(settings.spatial, draws, patch)
+        if warps.samples.size:
+            views = views_of(boxes, warps, patch, loader_size(settings.spatial, patch))
+            warped = warped_batch(bank, views, patch, masked)
+            samples = torch.from_numpy(warps.samples).to(batch.labels.device)
+            for whole, part in zip(_tensors(batch), _tensors(warped.batch), strict=True):
+                whole.index_copy_(0, samples, part)
+            if empty is not None and warped.empty is not None:
+                empty.index_copy_(0, samples, warped.empty)
+    if settings.intensity is not None:
+        change_intensities(batch.image, draw_intensities(settings.intensity, draws, batch.image.shape[1]))
+    if empty is not None:
+        batch.image.masked_fill_(empty[:, None], 0.0)
+    return batch
+
+
+class Warped(NamedTuple):
+    """A warped batch, and where it holds nothing, `(n, h, w)`, if that was asked for."""
+
+    batch: Batch
+    empty: Tensor | None
+
+
+def warped_batch(bank: SliceBank, views: Views, patch: Size, masked: bool) -> Warped:
+    """What `views` see of the bank's slices: see `rwseg.data.warp`; `masked` as in `augmented_batch`.
+
+    nnU-Net warps the box that its loader cut, and sees nothing beyond it; here the whole slice is seen.
+    """
+    sizes = np.stack([bank.sampler.heights, bank.sampler.widths], axis=1)[views.slices]
+    windows, size = windows_of(views, sizes, patch)
+    places = places_of(views, windows, sizes, patch, bank.labels.device)
+    taps, pixels = taps_of(places, size), bank.pixels(windows, size)
+    shape = places.inside.shape  # (n, h, w)
+    image = cubic(bank.coefficients_at(windows, size), taps).view(-1, *shape).mul_(places.inside)
+    labels, planes = bank.labels_at(pixels)
+    codes = labels.short()
+    if masked:
+        codes.masked_fill_(empty_of(bank.image_at(pixels), labels), EMPTY)
+    codes = vote(codes, taps).view(shape)
+    if planes is not None:
+        planes = linear(planes, taps).view(-1, *shape)
+        if bank.has_ignored:
+            planes *= codes != IGNORE
+    batch = Batch(image.movedim(0, 1).contiguous(), codes.clamp(min=0).long(), bank.as_map(planes))
+    return Warped(batch, codes == EMPTY if masked else None)
+
+
+def empty_of(image: Tensor, labels: Tensor) -> Tensor:
+    """Where the image `(C, B, h, w)` is exactly 0 in all channels and the label `(B, h, w)` background."""
+    return (image == 0).all(0) & (labels == 0)
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    region_map = batch.region_map
+    maps = region_map if isinstance(region_map, RectifiedMap) else [region_map]
+    return [batch.image, batch.labels, *(part for part in maps if part is not None)]

@@ -1,0 +1,156 @@
+"""Cases in and out: files to checked arrays with the slice axis first, label maps back to files.
+
+An image file is NIfTI or a picture, by its ending.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rwseg.data import nifti, pictures
+from rwseg.data.case import Case, LoadedCase, Source
+from rwseg.data.grid import Volume, check_finite, check_same_grid, from_slices, slice_order, to_slices
+from rwseg.data.labels import to_classes
+from rwseg.data.parallel import raise_faults
+from rwseg.errors import DataError
+
+ENDINGS = (*nifti.ENDINGS, *pictures.ENDINGS)
+"""Endings of the image files that can be read."""
+
+_PICTURE_AXIS = 2
+_SAME_SPACING = 1e-3  # relative: headers hold single precision, and scanners round
+
+
+def read_case(case: Case, source: Source, slice_axis: int) -> LoadedCase:
+    """Read and check every file of a case of `source`; `slice_axis` is the file's axis across slices.
+
+    Raises `DataError` naming the file for: a missing, unreadable or corrupt file, an ending of neither kind,
+    a volume that is not 3D, spacing that is not positive, values that are not finite, colours where
+    `source.channels` declares none, files of differing shape or affine (`GEOMETRY_TOLERANCE`), label values
+    that `source.label_values` does not know; naming the case, for another number of channels.
+    """
+    volumes = [_read(path, slice_axis) for path in case.images]
+    _check_channels(case, source, volumes)
+    for other in volumes[1:]:
+        check_same_grid(volumes[0], other)
+    first = volumes[0]
+    channels = [_intensities(volume, slice_axis) for volume in volumes]
+    image = channels[0] if len(channels) == 1 else np.concatenate(channels)  # (C, Z, H, W)
+    label = None if case.label is None else _label(case.label, source, first, slice_axis)
+    z, y, x = (first.spacing[axis] for axis in slice_order(slice_axis))
+    loaded = LoadedCase(image, label, (z, y, x))
+    return loaded if source.convert is None else source.convert(loaded)
+
+
+def slice_axis_of(source: Source) -> int:
+    """The file's axis across slices: `source.slice_axis`, or the one of the largest median spacing.
+
+    Medians are over the headers of all cases that are not for testing; among equal ones the last axis is
+    taken. Pictures have their one slice along axis 2. Raises `DataError` that lists every faulty header.
+    """
+    if source.slice_axis is not None:
+        return source.slice_axis
+    images = [case.images[0] for case in source.cases if case.split != "test"]
+    spacings, faults = [], []
+    for path in images:
+        try:
+            spacings.append(_spacing(path))
+        except DataError as fault:
+            faults.append(str(fault))
+    raise_faults("slice axis by spacing", faults, len(images))
+    if not spacings:
+        raise DataError("no case to train on: expected some, to find the axis across slices by their spacing")
+    medians = np.median(spacings, axis=0)
+    return int(np.flatnonzero(medians >= medians.max() * (1 - _SAME_SPACING))[-1])
+
+
+def native_image(path: Path, slice_axis: int) -> NDArray[np.float32]:
+    """Values (C, Z, H, W) of one file, C being 3 for RGB; raises `DataError` as `read_case`."""
+    return _intensities(_read(path, slice_axis), slice_axis)
+
+
+def label_ending(like: Path) -> str:
+    """Ending of the label map of an image: `.nii.gz` for NIfTI, a picture's own."""
+    return like.suffix if pictures.is_picture(like) else ".nii.gz"
+
+
+def write_labels(
+    path: Path, labels: NDArray[np.uint8], like: Path, slice_axis: int, *, converted: bool = False
+) -> None:
+    """Write `labels` uint8 (Z, H, W) in the grid of the image `like`, always as 8-bit integers.
+
+    NIfTI keeps affine, qform and sform codes, spacing and units of `like`, whatever its number type; a
+    picture becomes a grey one. `converted` says that the case was converted after reading
+    (`Source.convert`), so that the labels' shape is their own; the affine stays that of `like` even then.
+    Atomic: a crash leaves the old file or none. Raises `ValueError` for another type or shape of `labels`, or
+    where `path` and `like` are files of different kinds; `DataError` where `like` cannot be read or `path`
+    not be written.
+    """
+    if labels.dtype != np.uint8 or labels.ndim != 3:
+        raise ValueError(f"labels: expected uint8 (Z, H, W), got {labels.dtype} of shape {labels.shape}")
+    if pictures.is_picture(path) != pictures.is_picture(like):
+        raise ValueError(
+            f"path: expected a file ending in {label_ending(like)}, as {like} has it, got {path}"
+        )
+    on_file = from_slices(labels, slice_axis)
+    if pictures.is_picture(path):
+        _check_picture_axis(like, slice_axis)
+        pictures.write_picture_labels(path, on_file, like, same_shape=not converted)
+    else:
+        nifti.write_nifti_labels(path, on_file, like, same_shape=not converted)
+
+
+def _read(path: Path, slice_axis: int) -> Volume:
+    if path.name.endswith(nifti.ENDINGS):
+        return nifti.read_nifti(path)
+    if pictures.is_picture(path):
+        _check_picture_axis(path, slice_axis)
+        return pictures.read_picture(path)
+    raise DataError(f"{path}: expected a file ending in {', '.join(ENDINGS)}; convert it to one of these")
+
+
+def _spacing(path: Path) -> tuple[float, float, float]:
+    return (1.0, 1.0, 1.0) if pictures.is_picture(path) else nifti.read_spacing(path)
+
+
+def _check_picture_axis(path: Path, slice_axis: int) -> None:
+    if slice_axis != _PICTURE_AXIS:
+        raise DataError(
+            f"{path}: expected a volume with slices across axis {slice_axis}, got a picture, whose one slice "
+            f"is across axis {_PICTURE_AXIS}; give the kind of files that this dataset was set up with"
+        )
+
+
+def _check_channels(case: Case, source: Source, volumes: list[Volume]) -> None:
+    """RGB is for a case of one file in a dataset of three channels; any other file is one channel."""
+    names = ", ".join(source.channels)
+    for volume in volumes:
+        if len(volume.array) != 1 and (len(volumes), len(source.channels)) != (1, len(volume.array)):
+            raise DataError(
+                f"{volume.path}: expected grey values for one of the channels ({names}), got RGB; convert it "
+                "to grey, or declare three channels and give one file per case"
+            )
+    found = sum(len(volume.array) for volume in volumes)
+    if found != len(source.channels):
+        raise DataError(
+            f"{case.name}: expected {len(source.channels)} channels ({names}), got {found} in "
+            f"{', '.join(path.name for path in case.images) or 'no image file'}; give each channel its file"
+        )
+
+
+def _intensities(volume: Volume, slice_axis: int) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is reported just below
+        array = volume.array.astype(np.float32)
+    check_finite(volume.path, array)
+    return np.ascontiguousarray(to_slices(array, slice_axis))
+
+
+def _label(path: Path, source: Source, image: Volume, slice_axis: int) -> NDArray[np.uint8]:
+    volume = _read(path, slice_axis)
+    if len(volume.array) != 1:
+        raise DataError(f"{path}: expected one label per pixel, got RGB; save the classes' numbers as grey")
+    check_same_grid(image, volume)
+    label: NDArray[Any] = to_classes(path, volume.array, source.label_values, source.ignore)
+    return np.ascontiguousarray(to_slices(label, slice_axis)[0])

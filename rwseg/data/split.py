@@ -1,0 +1,104 @@
+"""Folds: which cases train and which validate, apart from the split that a dataset comes with."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Literal
+
+from rwseg.data.case import Case, Source
+from rwseg.errors import ConfigError, DataError
+
+Fold = int | Literal["all"] | None
+_MOST_NAMED = 10
+
+
+def with_fold(source: Source, fold: Fold, folds: int = 5, split_seed: int = 0) -> Source:
+    """`source` with its labelled cases, except those for testing, split anew; all others stay as they are.
+
+    `fold` None: the dataset's own split. `all`: every case trains. A number: that one of `folds` validates
+    and the others train. Folds are those that the dataset publishes, or else made by subject: sizes differ
+    by at most one subject, within each group too (`Case.group`, where it is known for all), and depend on
+    nothing but the subjects' names, their groups and `split_seed`.
+
+    Raises `ConfigError` for a fold that there is not, for fewer subjects than folds, and where published
+    folds exist but others are asked for; `DataError` for published folds that name unknown cases.
+    """
+    if fold is None:
+        return source
+    chosen = [case for case in source.cases if case.split != "test" and case.label is not None]
+    if fold == "all":
+        return _resplit(source, chosen, frozenset())
+    if source.folds:
+        return _resplit(source, chosen, _published(source, chosen, fold, folds, split_seed))
+    _check_fold(fold, folds)
+    members = _members(chosen, folds, split_seed)
+    return _resplit(source, chosen, {case.name for case in chosen if members[case.subject] == fold})
+
+
+def _check_fold(fold: int, folds: int) -> None:
+    if folds < 2:
+        raise ConfigError(f"dataset.folds: expected 2 or more, got {folds}")
+    if not 0 <= fold < folds:
+        raise ConfigError(f"dataset.fold: expected 0 to {folds - 1}, for {folds} folds, got {fold}")
+
+
+def _published(source: Source, chosen: list[Case], fold: int, folds: int, split_seed: int) -> frozenset[str]:
+    """The validation cases of a published fold."""
+    count = len(source.folds)
+    if folds != count:
+        raise ConfigError(
+            f"dataset.folds: this dataset publishes {count} folds, got {folds}; give dataset.folds={count}"
+        )
+    if split_seed != 0:
+        raise ConfigError(
+            f"dataset.split_seed: this dataset publishes its folds, expected 0, got {split_seed}; remove the "
+            "file of its folds to have others made"
+        )
+    _check_fold(fold, count)
+    known = {case.name for case in chosen}
+    unknown = sorted(set().union(*source.folds) - known)
+    if unknown:
+        raise DataError(
+            f"published folds: expected names of labelled cases, got {len(unknown)} other(s): "
+            f"{_some(unknown)}; restore these cases or correct the file of the folds"
+        )
+    return source.folds[fold]
+
+
+def _members(cases: Iterable[Case], folds: int, split_seed: int) -> dict[str, int]:
+    """The fold of every subject.
+
+    Subjects are dealt to the folds one by one, one group after another, so that no two folds differ by more
+    than one in any group, nor altogether. The order within a group is that of a hash of seed and name: it is
+    the same on every machine and in every version of Python and NumPy.
+    """
+    groups: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        groups[case.subject].add(case.group)
+    subjects = len(groups)
+    if subjects < folds:
+        raise ConfigError(f"dataset.folds: expected at most one per subject, {subjects} here, got {folds}")
+    grouped = all(group for found in groups.values() for group in found)
+
+    def place(subject: str) -> tuple[str, str]:
+        key = hashlib.blake2b(f"{split_seed}:{subject}".encode()).hexdigest()
+        return (min(groups[subject]) if grouped else ""), key
+
+    return {subject: index % folds for index, subject in enumerate(sorted(groups, key=place))}
+
+
+def _resplit(source: Source, chosen: list[Case], validating: Iterable[str]) -> Source:
+    names, moved = set(validating), {case.name for case in chosen}
+
+    def split(case: Case) -> Case:
+        if case.name not in moved:
+            return case
+        return replace(case, split="val" if case.name in names else "train")
+
+    return replace(source, cases=tuple(split(case) for case in source.cases))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

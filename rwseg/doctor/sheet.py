@@ -1,0 +1,55 @@
+"""The contact sheet: one slice of each of some cases, with the contours of its reference."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rwseg.data.case import IGNORE, LoadedCase
+from rwseg.figures import run_colours, save
+
+COLUMNS = 6
+
+
+def contact_sheet(
+    cases: Sequence[tuple[str, LoadedCase]], classes: Sequence[str], title: str, path: Path
+) -> Path:
+    """Draw for each case (name, volume) the slice with most foreground, in true proportions; returns `path`.
+
+    The whole slice is shown, so that wrong orientation, spacing or slice axis can be seen.
+    """
+    rows = -(-len(cases) // COLUMNS)
+    figure = Figure(figsize=(2.3 * COLUMNS, 0.9 + 2.75 * rows), layout="constrained")
+    panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    for axes in panels:
+        axes.set_axis_off()
+    for axes, (name, loaded) in zip(figure.axes, cases, strict=False):
+        _draw(axes, name, loaded, len(classes))
+    figure.suptitle(title)
+    handles = [
+        Line2D([], [], color=colour, label=name)
+        for name, colour in zip(classes[1:], run_colours(len(classes) - 1), strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=8)
+    return save(figure, path)
+
+
+def _draw(axes: Axes, name: str, loaded: LoadedCase, num_classes: int) -> None:
+    label = loaded.label
+    assert label is not None
+    foreground = (label > 0) & (label != IGNORE)
+    z = int(foreground.sum(axis=(1, 2)).argmax())
+    plane = loaded.image[0, z]
+    low, high = np.percentile(plane, (1, 99))
+    aspect = loaded.spacing[1] / loaded.spacing[2]
+    axes.imshow(plane, cmap="gray", vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
+    for k, colour in enumerate(run_colours(num_classes - 1), start=1):
+        mask = label[z] == k
+        if mask.any() and not mask.all():
+            axes.contour(mask, levels=[0.5], colors=colour, linewidths=0.9)
+    height, width = plane.shape
+    side = f"{height * loaded.spacing[1]:.0f} x {width * loaded.spacing[2]:.0f} mm"
+    axes.set_title(f"{name}\nslice {z + 1} of {len(label)}, {side}", fontsize=7.5, loc="left")

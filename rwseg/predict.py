@@ -1,0 +1,192 @@
+"""Predictions of new images: every image file of a folder, without labels and without a dataset's layout."""
+
+import hashlib
+import json
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rwseg.data.case import Case, Source
+from rwseg.data.reading import ENDINGS, label_ending, read_case, write_labels
+from rwseg.errors import ConfigError, DataError, RunError
+from rwseg.files import write_json
+from rwseg.progress import track
+from rwseg.rundata import RunData
+from rwseg.trained import Trained, predict_case
+
+log = logging.getLogger(__name__)
+
+RECORD = "predictions.json"
+MOST_FAULTS = 20
+
+
+def predict_folder(
+    members: Sequence[Trained], images: Path, output: Path, checkpoint: str, force: bool
+) -> Path:
+    """Predict every image of the folder `images` into `output`, each in its own geometry; returns `output`.
+
+    A case is one file per channel, `<case>_0000`, `<case>_0001`, ... before the ending as in nnU-Net; the
+    suffix may be absent where a run takes one file per case. Its label map is `<case>` with the ending of
+    `rwseg.data.reading.label_ending`. Those that are there are kept unless `force`. All files are read and
+    checked before the first one is predicted. `predictions.json` names the runs and the classes.
+
+    Raises `DataError` that lists every faulty file, `RunError` where `output` holds predictions of other runs
+    or the runs cannot predict files as they are, `ConfigError` where `output` is `images`.
+    """
+    data = members[0].data
+    if data.converted:
+        raise RunError(
+            f"{members[0].folder}: was trained on cases that '{data.dataset}' rewrote, on a grid that is not "
+            "the file's; use a run on data as they are, or evaluate a split"
+        )
+    if images.resolve() == output.resolve():
+        raise ConfigError(f"output: expected another folder than input, got {output} for both")
+    cases = new_cases(images, data)
+    record = _record(members, checkpoint)
+    if not force:
+        _check_same_runs(output, record)
+    pending = [case for case in cases if force or not _target(output, case).is_file()]
+    if len(pending) < len(cases):
+        kept = len(cases) - len(pending)
+        log.info("%s: %d predictions are there and kept (force=true makes them again)", output, kept)
+    source = Source((), data.classes, data.channels, data.label_values, slice_axis=data.slice_axis)
+    _check(pending, source, data.slice_axis, images)
+    write_json(output / RECORD, record)
+    faults = []
+    for case in track(pending, f"predicting {images.name}"):
+        try:
+            labels = predict_case(members, read_case(case, source, data.slice_axis))
+        except DataError as fault:  # what only the preparation finds, such as an image of 0 everywhere
+            faults.append(f"{case.name}: {fault}")
+            continue
+        write_labels(_target(output, case), labels, case.images[0], data.slice_axis)
+    raise_faults(f"{images}: predicted {len(pending) - len(faults)} of {len(pending)} cases", faults)
+    log.info("wrote %d predictions to %s", len(pending), output)
+    return output
+
+
+def new_cases(folder: Path, data: RunData) -> list[Case]:
+    """The cases that the image files in `folder` make up, sorted by name; other files are ignored and named.
+
+    Raises `DataError` for a folder that is not there or holds no image, and for files that are not one per
+    channel (`data.files_per_case`), all together.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: expected a folder of images, found none; correct input=...")
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    paths = [path for path in files if path.name.lower().endswith(ENDINGS)]
+    if not paths:
+        raise DataError(f"{folder}: expected images ({', '.join(ENDINGS)}), found none; correct input=...")
+    others = sorted({path.name for path in files} - {path.name for path in paths})
+    if others:
+        log.info("%s: ignored, because they are no images: %s", folder, ", ".join(others))
+    stems = {path: _stem(path) for path in paths}
+    found: dict[str, dict[int | None, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    for path, stem in stems.items():
+        name, channel = _split_suffix(stem, data.files_per_case, set(stems.values()))
+        found[name][channel].append(path)
+    faults = [fault for name, files in found.items() for fault in _channel_faults(name, files, data)]
+    raise_faults(f"{folder}: faults in {len(found)} cases", faults)
+    wanted = range(data.files_per_case)
+    return [
+        Case(name, name, "", "test", tuple(files[channel][0] for channel in wanted), None)
+        for name, files in sorted(found.items())
+    ]
+
+
+def raise_faults(head: str, faults: Iterable[str]) -> None:
+    """Raise `DataError` that lists `faults` below `head`, if there are any."""
+    lines = [f"  - {fault}" for fault in faults]
+    if lines:
+        more = [f"  and {len(lines) - MOST_FAULTS} more"] if len(lines) > MOST_FAULTS else []
+        raise DataError("\n".join([f"{head}; {len(lines)} faults:", *lines[:MOST_FAULTS], *more]))
+
+
+def _stem(path: Path) -> str:
+    ending = max((end for end in ENDINGS if path.name.lower().endswith(end)), key=len)
+    return path.name[: -len(ending)]
+
+
+def _split_suffix(stem: str, count: int, stems: set[str]) -> tuple[str, int | None]:
+    """Case and channel of a file, None without a channel; `frame_0007` is a case where one file makes a case.
+
+    Unless there is `frame_0000` too: then it looks like a channel that the run cannot take.
+    """
+    match = re.fullmatch(r"(.+)_([0-9]{4})", stem)
+    if match is None:
+        return stem, 0 if count == 1 else None
+    name, channel = match[1], int(match[2])
+    if count == 1 and channel and f"{name}_0000" not in stems:
+        return stem, 0
+    return name, channel
+
+
+def _channel_faults(name: str, files: dict[int | None, list[Path]], data: RunData) -> Iterable[str]:
+    wanted = set(range(data.files_per_case))
+    for channel, paths in files.items():
+        if channel is None:
+            yield f"{paths[0].name}: expected a channel before the ending as in {name}_0000 ({_names(data)})"
+        elif len(paths) > 1:
+            yield f"{name}: expected one file of channel {channel}, found {', '.join(p.name for p in paths)}"
+    numbers = {channel for channel in files if channel is not None}
+    if numbers and numbers != wanted:
+        listed = ", ".join(f"_{channel:04}" for channel in sorted(numbers))
+        yield f"{name}: expected the channels {_names(data)}, found {listed}"
+
+
+def _names(data: RunData) -> str:
+    if data.files_per_case == 1:
+        return f"_0000 {'+'.join(data.channels)}"
+    return ", ".join(f"_{channel:04} {name}" for channel, name in enumerate(data.channels))
+
+
+def _target(output: Path, case: Case) -> Path:
+    return output / f"{case.name}{label_ending(case.images[0])}"
+
+
+def _check(cases: Sequence[Case], source: Source, slice_axis: int, folder: Path) -> None:
+    """Read all files once: damage deep in a file shows only when it is read whole."""
+    faults = []
+    for case in track(cases, f"checking {folder.name}"):
+        try:
+            read_case(case, source, slice_axis)
+        except DataError as fault:
+            faults.append(str(fault))
+    raise_faults(f"{folder}: nothing was predicted", faults)
+
+
+def _record(members: Sequence[Trained], checkpoint: str) -> dict[str, Any]:
+    """Content of `predictions.json`: whose predictions a folder holds, and what their numbers mean."""
+    return {
+        "classes": list(members[0].data.classes),
+        "checkpoint": checkpoint,
+        "runs": [{"run_dir": str(member.folder), "weights": _digest(member)} for member in members],
+    }
+
+
+def _check_same_runs(output: Path, record: dict[str, Any]) -> None:
+    """Raise `RunError` where `output` holds predictions by other weights, with which ours would mix."""
+    path = output / RECORD
+    if not path.is_file():
+        return
+    try:
+        runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
+        known = {run["weights"]: run["run_dir"] for run in runs}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: expected what evaluate.py wrote, found {error!r}; remove it") from error
+    if set(known) != {run["weights"] for run in record["runs"]}:
+        raise RunError(
+            f"{output}: holds predictions of {', '.join(map(str, known.values()))} with other weights; "
+            "give another output, or force=true to predict all images again"
+        )
+
+
+def _digest(member: Trained) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for name, tensor in member.network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

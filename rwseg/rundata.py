@@ -1,0 +1,104 @@
+"""data.json of a run: what a prediction needs to know of the data, which need not be there any more."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rwseg.data.case import Source
+from rwseg.data.recipe import Intensities, Recipe
+from rwseg.data.store import Prepared
+from rwseg.errors import RunError
+from rwseg.files import write_json
+
+NAME = "data.json"
+FORMAT = 1
+"""Raise this when the meaning of the file changes: older runs are then refused."""
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run knew of its data.
+
+    `label_values` are the values in the training files that meant each class (predictions hold the classes,
+    0, 1, ...); `files_per_case` is 1 where the channels are those of an RGB file; `slice_axis` is the file's
+    axis across slices; `converted` says that cases were rewritten before use (`Source.convert`);
+    `patch_size`, `pools` and `batch_size` are those of the training, by whatever plan.
+    """
+
+    dataset: str
+    classes: tuple[str, ...]
+    channels: tuple[str, ...]
+    label_values: tuple[tuple[int, ...], ...]
+    files_per_case: int
+    slice_axis: int
+    converted: bool
+    recipe: Recipe
+    digest: str
+    patch_size: tuple[int, int]
+    pools: tuple[tuple[int, int], ...]
+    batch_size: int
+
+
+def run_data(
+    prepared: Prepared,
+    source: Source,
+    patch_size: tuple[int, int],
+    pools: tuple[tuple[int, int], ...],
+    batch_size: int,
+) -> RunData:
+    """The facts of a training on `prepared`, which was made of `source`."""
+    entry = prepared.entries[0]
+    return RunData(
+        dataset=prepared.name,
+        classes=prepared.classes,
+        channels=prepared.channels,
+        label_values=source.label_values,
+        files_per_case=len(entry.images),
+        slice_axis=entry.slice_axis,
+        converted=source.convert is not None,
+        recipe=prepared.recipe,
+        digest=prepared.digest,
+        patch_size=patch_size,
+        pools=pools,
+        batch_size=batch_size,
+    )
+
+
+def save_data(folder: Path, data: RunData) -> None:
+    """Write `data.json` into the run directory `folder`."""
+    write_json(folder / NAME, {"format": FORMAT, **asdict(data)})
+
+
+def load_data(folder: Path) -> RunData:
+    """Read `data.json`; `RunError` where it is missing, damaged or of another version of rwseg."""
+    path = folder / NAME
+    if not path.is_file():
+        raise RunError(
+            f"{folder}: expected {NAME}, which train.py writes when training starts, found none; "
+            "train this run with this version of rwseg"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found = content.pop("format")
+        if found != FORMAT:
+            raise RunError(
+                f"{path}: expected format {FORMAT}, found {found}: a file of another version of rwseg; "
+                "use that version, or train this run again"
+            )
+        return RunData(**{**{key: _tuples(value) for key, value in content.items()}, **_recipe(content)})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{path}: expected what train.py wrote, found {error!r}; start the run over with force=true"
+        ) from error
+
+
+def _recipe(content: dict[str, Any]) -> dict[str, Recipe]:
+    fields = content["recipe"]
+    intensities = tuple(Intensities(**channel) for channel in fields["intensities"])
+    plain = {key: _tuples(value) for key, value in fields.items() if key != "intensities"}
+    return {"recipe": Recipe(**plain, intensities=intensities)}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

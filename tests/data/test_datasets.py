@@ -1,0 +1,139 @@
+"""Every dataset trains and is evaluated by the documented commands: a few iterations, files to figures."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+from challenge_trees import write_brats18, write_isles, write_kits19, write_wmh
+from nnunet_tree import write_tree
+
+from rwseg.cli import compose
+from rwseg.config import EvaluateConfig, check
+from rwseg.evaluation import evaluate_run
+from rwseg.run import train_run
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+FEW = [
+    "trainer=cpu",
+    "model.features=4",
+    "model.pools=[[2,2],[2,1]]",
+    "schedule.epochs=1",
+    "schedule.batches_per_epoch=2",
+    "dataset.patch_size=[16,16]",
+    "dataset.batch_size=4",
+    "evaluation.flips=false",
+    "workers=1",
+]
+
+
+def train_and_evaluate(dataset: str, root: Path, folder: Path, *overrides: str) -> tuple[Path, pd.DataFrame]:
+    """What `python train.py dataset=... dataset.root=...` and `python evaluate.py run_dir=...` do."""
+    asked = [f"dataset={dataset}", f"dataset.root={root}", f"output_root={folder / 'outputs'}"]
+    cfg, choices = compose("train", [*asked, f"prepared_root={folder / 'prepared'}", *FEW, *overrides])
+    run = train_run(check(cfg), choices)
+    asked = [f"run_dir={run}", "trainer=cpu", "overlays=1"]
+    evaluation = evaluate_run(check(compose("evaluate", asked)[0], EvaluateConfig))
+    ours, theirs = (pd.read_csv(path) for path in (run / "metrics" / "cases.csv", evaluation / "cases.csv"))
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert len(list((evaluation / "overlays").iterdir())) == 1
+    return evaluation, theirs
+
+
+def kits(root: Path) -> Path:
+    return write_kits19(root, (0, 1, 2, 3), shape=(4, 40, 36))
+
+
+def wmh(root: Path) -> Path:
+    return write_wmh(root, ("Utrecht/0", "Utrecht/2", "Singapore/50", "Singapore/65"))
+
+
+def isles(root: Path) -> Path:
+    return write_isles(root, {"TRAINING": (1, 2, 4, 14)})
+
+
+def brats(root: Path) -> Path:
+    return write_brats18(root, [f"Brats18_TCIA_{n}_1" for n in range(4)])
+
+
+TREES: list[tuple[str, Callable[[Path], Path], list[str], list[str]]] = [
+    ("brats18", brats, ["NCR_NET", "ED", "ET"], []),
+    ("kits19", kits, ["kidney", "tumor"], []),
+    ("kits19_paper", kits, ["kidney", "tumor"], []),
+    ("wmh", wmh, [], ["dataset.size=[32,32]"]),
+    ("isles", isles, [], ["dataset.size=[32,32]"]),
+]
+
+
+@pytest.mark.parametrize(("dataset", "write", "classes", "overrides"), TREES, ids=[tree[0] for tree in TREES])
+def test_challenge_layouts(
+    dataset: str,
+    write: Callable[[Path], Path],
+    classes: list[str],
+    overrides: list[str],
+    tmp_path: Path,
+) -> None:
+    folder, cases = train_and_evaluate(dataset, write(tmp_path / "data"), tmp_path, *overrides)
+    assert set(cases["class_name"]) >= set(classes)
+    assert len(list((folder / "predictions").iterdir())) == cases["case"].nunique() == 2 or dataset == "isles"
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".png"])
+def test_nnunet_s_raw_format(ending: str, tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "Dataset001_Made", ending)
+    folder, cases = train_and_evaluate("nnunet", root, tmp_path, "dataset.name=made", "dataset.folds=2")
+    assert sorted(path.name for path in (folder / "predictions").iterdir()) == sorted(
+        f"{name}{ending}" for name in cases["case"].unique()
+    )
+
+
+def test_real_brain_tumours(tmp_path: Path) -> None:
+    root = SHARED / "brats18"
+    if not root.is_dir():
+        pytest.skip(f"real BraTS data is not at {root}")
+    folder, cases = train_and_evaluate("brats18", root, tmp_path, "dataset.patch_size=[32,32]")
+    assert set(cases["class_name"]) == {"NCR_NET", "ED", "ET"}
+    name = cases["case"].iloc[0]
+    source = nib.load(next(root.glob(f"HGG/{name}/*_flair.nii.gz")))
+    written = nib.load(folder / "predictions" / f"{name}.nii.gz")
+    assert written.shape == source.shape
+    np.testing.assert_allclose(written.affine, source.affine)
+
+
+def test_real_kidneys_with_simulated_images(tmp_path: Path) -> None:
+    real = SHARED / "kits19"
+    if not real.is_dir():
+        pytest.skip(f"real KiTS labels are not at {real}")
+    rng = np.random.default_rng(0)
+    for number, path in enumerate(sorted(real.glob("case_*/segmentation.nii.gz"))[:2]):
+        label = nib.load(path)
+        array = np.asarray(label.dataobj)
+        held = np.flatnonzero(array.any(axis=(1, 2)))
+        chosen = array[held[0] : held[0] + 12, ::4, ::4]  # a few slices, coarser: the layout is what matters
+        target = tmp_path / "data" / f"case_{number:05d}"
+        target.mkdir(parents=True)
+        affine = label.affine @ np.diag([1, 4, 4, 1])
+        image = rng.normal(-50 + 150 * (chosen > 0), 30).astype(np.float32)
+        nib.save(nib.Nifti1Image(image, affine), target / "imaging.nii.gz")
+        nib.save(nib.Nifti1Image(chosen.astype(np.uint8), affine), target / "segmentation.nii.gz")
+    _, cases = train_and_evaluate("kits19", tmp_path / "data", tmp_path, "dataset.patch_size=[32,32]")
+    assert cases["reference_voxels"].sum() > 0
+
+
+def test_a_planned_run_takes_what_is_not_given_from_its_plan(tmp_path: Path) -> None:
+    root = brats(tmp_path / "data")
+    without = [
+        value for value in FEW if not value.startswith(("model.pools", "dataset.patch", "dataset.batch"))
+    ]
+    asked = ["dataset=brats18", f"dataset.root={root}", f"output_root={tmp_path / 'outputs'}", *without]
+    overrides = [*asked, f"prepared_root={tmp_path / 'prepared'}", "dataset.plan=auto", "augment=none"]
+    cfg, choices = compose("train", overrides)
+    run = train_run(check(cfg), choices)
+    assert "dataset.plan-auto" in str(run)
+    plan = next((tmp_path / "prepared").glob("brats18-*/plan-*.json")).read_text(encoding="utf-8")
+    data = (run / "data.json").read_text(encoding="utf-8")
+    assert '"patch_size"' in plan
+    assert '"patch_size"' in data
+    evaluate_run(check(compose("evaluate", [f"run_dir={run}", "trainer=cpu"])[0], EvaluateConfig))

@@ -1,0 +1,201 @@
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from rwseg.data.pictures import is_picture, read_picture, write_picture_labels
+from rwseg.errors import DataError
+
+PILLOW_WARNS_FIRST = pytest.mark.filterwarnings("ignore:.*(EXIF|Truncated|Tag|tag|Metadata).*:UserWarning")
+"""Pillow warns of a damaged TIFF directory before it gives up on the file."""
+
+RNG = np.random.default_rng(0)
+
+
+def png(width: int, height: int, depth: int, colour: int, rows: bytes) -> bytes:
+    """A PNG written by hand, chunk by chunk; `rows` are the samples, row after row."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    step = len(rows) // height
+    filtered = b"".join(b"\0" + rows[i : i + step] for i in range(0, len(rows), step))
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(filtered))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_grey_png_is_read_as_it_was_written_by_hand(tmp_path: Path, depth: int) -> None:
+    values = RNG.integers(0, 2**depth, (4, 5)).astype(f">u{depth // 8}")
+    (tmp_path / "image.png").write_bytes(png(5, 4, depth, 0, values.tobytes()))
+    volume = read_picture(tmp_path / "image.png")
+    np.testing.assert_array_equal(volume.array, values.T[None, ..., None])
+    assert volume.spacing == (1.0, 1.0, 1.0)
+    np.testing.assert_array_equal(volume.affine, np.eye(4))
+
+
+@pytest.mark.parametrize(
+    ("ending", "array"),
+    [
+        (".png", RNG.integers(0, 256, (4, 5)).astype(np.uint8)),
+        (".PNG", RNG.integers(0, 2**16, (4, 5)).astype(np.uint16)),
+        (".png", RNG.random((4, 5)) > 0.5),
+        (".bmp", RNG.integers(0, 256, (4, 5)).astype(np.uint8)),
+        (".tif", RNG.integers(0, 256, (4, 5)).astype(np.uint8)),
+        (".tiff", RNG.integers(0, 2**16, (4, 5)).astype(np.uint16)),
+        (".tif", RNG.integers(-(2**31), 2**31, (4, 5)).astype(np.int32)),
+        (".tif", RNG.normal(size=(4, 5)).astype(np.float32)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(value.dtype),
+)
+def test_every_grey_kind_keeps_its_values(tmp_path: Path, ending: str, array: np.ndarray) -> None:
+    path = tmp_path / f"image{ending}"
+    Image.fromarray(array).save(path)
+    assert is_picture(path)
+    volume = read_picture(path)
+    np.testing.assert_array_equal(volume.array, array.T[None, ..., None])
+    assert np.issubdtype(volume.array.dtype, np.number)
+
+
+@pytest.mark.parametrize("ending", [".png", ".bmp", ".tif"])
+def test_colours_come_first(tmp_path: Path, ending: str) -> None:
+    array = RNG.integers(0, 256, (4, 5, 3)).astype(np.uint8)
+    Image.fromarray(array).save(tmp_path / f"image{ending}")
+    volume = read_picture(tmp_path / f"image{ending}")
+    assert volume.array.shape == (3, 5, 4, 1)
+    np.testing.assert_array_equal(volume.array[..., 0], array.transpose(2, 1, 0))
+
+
+def two_frames() -> bytes:
+    buffer = io.BytesIO()
+    frames = [Image.new("L", (5, 4), value) for value in (1, 2)]
+    frames[0].save(buffer, "TIFF", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+def saved(mode: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (5, 4), (9, 8, 7)).convert(mode).save(buffer, "TIFF" if mode == "CMYK" else "PNG")
+    return buffer.getvalue()
+
+
+SOUND = png(5, 4, 8, 0, RNG.integers(0, 256, 20).astype(np.uint8).tobytes())
+
+
+def wide_tiff() -> bytes:
+    """RGB of 16 bits, little-endian, uncompressed; Pillow writes none."""
+    tags = [(256, 3, 5), (257, 3, 4), (258, 3, 16), (259, 3, 1), (262, 3, 2), (277, 3, 3), (278, 3, 4)]
+    where = 8 + 2 + 12 * (len(tags) + 2) + 4
+    entries = [struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags]
+    entries[2] = struct.pack("<HHII", 258, 3, 3, where)  # three depths, beside the directory
+    entries += [struct.pack("<HHII", 273, 4, 1, where + 6), struct.pack("<HHII", 279, 4, 1, 120)]
+    directory = struct.pack("<H", len(entries)) + b"".join(sorted(entries)) + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<HHH", 16, 16, 16) + bytes(120)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.png", b"", "expected a complete picture"),
+        ("text.png", b"hello" * 20, "expected a complete picture"),
+        ("short.png", SOUND[:-20], "expected a complete picture"),
+        ("header.png", SOUND[:30], "expected a complete picture"),
+        ("cut.tif", two_frames()[:60], "expected a complete picture"),
+        ("wide.png", png(5, 4, 16, 2, bytes(120)), "expected at most 8 bits per colour, got 16"),
+        ("wide.tif", wide_tiff(), "expected at most 8 bits per colour, got 16"),
+        ("frames.tif", two_frames(), "expected one 2D picture, got 2 frames"),
+        ("palette.png", saved("P"), "expected a grey or RGB picture, got mode P"),
+        ("alpha.png", saved("RGBA"), "expected a grey or RGB picture, got mode RGBA"),
+        ("print.tif", saved("CMYK"), "expected a grey or RGB picture, got mode CMYK"),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else str(value),
+)
+@PILLOW_WARNS_FIRST
+def test_what_cannot_be_read_whole_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name}: {message}"):
+        read_picture(tmp_path / name)
+
+
+def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png: this file is missing"):
+        read_picture(tmp_path / "gone.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(DataError, match=r"folder\.png: cannot be read: Is a directory"):
+        read_picture(tmp_path / "folder.png")
+
+
+def test_a_bomb_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "huge.png").write_bytes(SOUND)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5)
+    with pytest.raises(DataError, match=r"huge\.png: expected a smaller picture"):
+        read_picture(tmp_path / "huge.png")
+
+
+def test_every_changed_byte_of_a_png_is_noticed_or_harmless(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    path.write_bytes(SOUND)
+    sound = read_picture(path).array
+    for index in range(len(SOUND)):
+        path.write_bytes(SOUND[:index] + bytes([SOUND[index] ^ 0x10]) + SOUND[index + 1 :])
+        try:
+            array = read_picture(path).array
+        except DataError:
+            continue
+        np.testing.assert_array_equal(array, sound)
+
+
+@PILLOW_WARNS_FIRST
+@pytest.mark.parametrize("ending", [".bmp", ".tif"])
+def test_any_damage_to_another_kind_is_named_or_read(tmp_path: Path, ending: str) -> None:
+    """These formats have no checksums; what matters is that no other error than ours comes out."""
+    buffer = io.BytesIO()
+    Image.fromarray(RNG.integers(0, 256, (4, 5, 3)).astype(np.uint8)).save(
+        buffer, {".bmp": "BMP", ".tif": "TIFF"}[ending]
+    )
+    sound, path, named = buffer.getvalue(), tmp_path / f"image{ending}", 0
+    for index in range(len(sound)):
+        path.write_bytes(sound[:index] + bytes([sound[index] ^ 0x51]) + sound[index + 1 :])
+        try:
+            read_picture(path)
+        except DataError:
+            named += 1
+    assert named > 10
+
+
+def test_labels_are_written_in_the_format_of_the_ending_and_again_alike(tmp_path: Path) -> None:
+    like = tmp_path / "image.png"
+    like.write_bytes(SOUND)
+    labels = RNG.integers(0, 9, (5, 4, 1)).astype(np.uint8)
+    for ending, kind in ((".png", "PNG"), (".BMP", "BMP"), (".tif", "TIFF")):
+        path = tmp_path / f"label{ending}"
+        write_picture_labels(path, labels, like, same_shape=True)
+        first = path.read_bytes()
+        write_picture_labels(path, labels, like, same_shape=True)
+        assert path.read_bytes() == first
+        with Image.open(path) as picture:
+            assert (picture.format, picture.mode) == (kind, "L")
+            np.testing.assert_array_equal(np.asarray(picture).T[..., None], labels)
+
+
+def test_labels_of_another_size_are_written_only_when_asked_for(tmp_path: Path) -> None:
+    like, path = tmp_path / "image.png", tmp_path / "label.png"
+    like.write_bytes(SOUND)
+    small = np.ones((2, 3, 1), np.uint8)
+    with pytest.raises(ValueError, match=r"labels: expected shape \(x, y, z\) \(5, 4, 1\)"):
+        write_picture_labels(path, small, like, same_shape=True)
+    assert not path.exists()
+    write_picture_labels(path, small, like, same_shape=False)
+    np.testing.assert_array_equal(read_picture(path).array[0], small)
+    with pytest.raises(ValueError, match="labels: expected shape"):
+        write_picture_labels(path, np.ones((5, 4, 2), np.uint8), like, same_shape=False)

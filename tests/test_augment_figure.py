@@ -1,0 +1,71 @@
+"""The figure of the augmentation: a square around the heart, and maps that move with it."""
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+import torch
+
+from rwseg.assembly import prepared_data
+from rwseg.augment_figure import EXAMPLES, example_batch, main, most_foreground
+from rwseg.cli import compose
+from rwseg.config import check
+from rwseg.data.bank import SliceBank
+from rwseg.data.distances import ensure_distances
+from rwseg.data.sampling import Boxes
+from rwseg.maps import RectifiedMap
+
+
+@pytest.fixture(scope="module")
+def bank(phantom_root: Path, prepared_root: Path) -> SliceBank:
+    cfg = check(compose("train", [f"dataset.root={phantom_root}", f"prepared_root={prepared_root}"])[0])
+    prepared = prepared_data(cfg)
+    ensure_distances(prepared, "rrw")
+    device = torch.device("cpu")
+    return SliceBank(prepared, prepared.split("train"), "rrw", True, device, splines=True)
+
+
+def test_the_slice_with_most_foreground_is_shown_with_all_of_it(bank: SliceBank) -> None:
+    number, (top, left), side = most_foreground(bank)
+    slices = np.arange(len(bank.sampler.heights))
+    whole = (int(bank.sampler.heights.max()), int(bank.sampler.widths.max()))
+    zeros, unflipped = np.zeros_like(slices), np.zeros((len(slices), 2), bool)
+    counts = (bank.batch(Boxes(slices, zeros, zeros, unflipped), whole).labels > 0).sum((1, 2))
+    assert counts[number] == counts.max()
+    box = Boxes(np.array([number]), np.array([top]), np.array([left]), unflipped[:1])
+    assert (bank.batch(box, (side, side)).labels > 0).sum() == counts.max()
+
+
+def test_every_example_shows_what_its_title_says(bank: SliceBank) -> None:
+    number, (top, left), side = most_foreground(bank)
+    count = len(EXAMPLES)
+    flips = np.array([example.flips for example in EXAMPLES])
+    boxes = Boxes(np.full(count, number), np.full(count, top), np.full(count, left), flips)
+    batch = example_batch(bank, boxes, (side, side))
+    cut = bank.batch(boxes, (side, side))
+    assert isinstance(batch.region_map, RectifiedMap)
+    assert isinstance(cut.region_map, RectifiedMap)
+    for i, example in enumerate(EXAMPLES):
+        area = float((batch.labels[i] > 0).sum() / (cut.labels[i] > 0).sum())
+        inside = example.factor >= 1  # else part of the foreground may leave the square
+        assert not inside or area == pytest.approx(example.factor**-2, rel=0.05), example.title
+        warped = example.degrees != 0 or example.factor != 1
+        assert torch.equal(batch.labels[i], cut.labels[i]) != warped
+        assert torch.equal(batch.region_map.inside[i], cut.region_map.inside[i]) != warped
+        difference = (batch.image[i] - cut.image[i]).abs().max()
+        assert bool(difference < 1e-4) == (not warped and not example.steps), example.title
+
+
+def test_the_command_writes_a_picture(phantom_root: Path, prepared_root: Path, tmp_path: Path) -> None:
+    out = tmp_path / "figures" / "augmentation.png"
+    main(["--out", str(out), f"dataset.root={phantom_root}", f"prepared_root={prepared_root}"])
+    height, width = matplotlib.image.imread(out).shape[:2]
+    assert width > 2 * height > 600
+
+
+def test_a_fault_ends_with_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--out", str(tmp_path / "a.png"), "dataset=acdc", f"dataset.root={tmp_path / 'nowhere'}"])
+    assert "nowhere" in capsys.readouterr().err
+    assert not (tmp_path / "a.png").exists()
