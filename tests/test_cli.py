@@ -80,7 +80,7 @@ def test_ctrl_c_ends_a_command_in_a_line(
         ("loss=null", "'loss=null': expected one of"),
         ("loss=[rrw,ce]", "'loss=[rrw,ce]': expected one of"),
         ("experiment=acdc_smal", "did you mean 'acdc_small'?"),
-        ("schedule={epochs:3}", "expected one of acdc, brats18, isles, kits19, kits19_paper, nnunet, phantom, small"),
+        ("schedule={epochs:3}", "expected one of acdc, brats18, isles, kits19, kits19_paper, nnunet"),
         ("loss=rrw loss.rectify=true", "'loss.rectify' in 'loss.rectify=true'; loss=rrw takes loss.spacing"),
         ("loss=rrw ++loss.rectify=true", "unknown key 'loss.rectify'"),
         ("loss=rw_boundary loss.rectifi=true", "did you mean 'loss.rectify'?"),
