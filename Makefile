@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint types bench
+.PHONY: help install demo test coverage test-all lint types bench
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -19,8 +19,11 @@ install: $(VENV)/installed ## Make .venv with rwseg and everything the tests nee
 demo: install ## Train and validate RRW on the built-in phantom (a minute or two on two cores)
 	$(BIN)/python train.py
 
-test: install ## Lint, types, layers and the tests that CI runs, with coverage
+test: install ## Lint, types, layers and the tests that CI runs
 	$(MAKE) --no-print-directory lint types
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m 'not slow'
+
+coverage: install ## The same tests, and how much of rwseg/ they reach
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m 'not slow' --cov --cov-fail-under=90
 
 test-all: install ## All tests, also those that take minutes

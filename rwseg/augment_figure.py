@@ -95,7 +95,7 @@ def augmentation_figure(prepared: Prepared) -> Figure:
     boxes = Boxes(np.full(count, number), np.full(count, top), np.full(count, left), flips)
     batch = example_batch(bank, boxes, (side, side))
     spacing = entries[0].spacing
-    figure = Figure(figsize=(1.9 * count + 0.9, 4.7), layout="constrained")
+    figure = Figure(figsize=(1.65 * count + 0.9, 4.2), layout="constrained")
     rows = figure.subplots(2, count, squeeze=False)
     limits = tuple(np.percentile(batch.image[0, 0], (1, 99)))
     assert isinstance(batch.region_map, RectifiedMap)

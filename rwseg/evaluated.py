@@ -1,11 +1,11 @@
 """Which cases an evaluation predicts: a split that none of the runs trained on, in data that fits them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from rwseg.assembly import source_of
 from rwseg.data.case import Case, Source
+from rwseg.data.split import of_split
 from rwseg.errors import DataError, RunError
 from rwseg.trained import Trained
 
@@ -29,14 +29,7 @@ def cases_to_evaluate(members: Sequence[Trained], root: Path, split: str) -> tup
                 f"{root}: expected the {what} that {first.folder} was trained with, {', '.join(asked)}; "
                 f"got {', '.join(found)}"
             )
-    cases = [case for case in source.cases if case.split == split]
-    if not cases:
-        counts = Counter(case.split for case in source.cases)
-        listed = ", ".join(f"{count} of '{name}'" for name, count in sorted(counts.items()))
-        raise DataError(
-            f"dataset '{first.data.dataset}' in {root}: the split '{split}' is empty; expected at least one "
-            f"case, found {listed or 'no case at all'}; choose another split or add cases"
-        )
+    cases = of_split(source.cases, split, first.data.dataset, root)
     if split != "train":
         _check_unseen(members[1:], cases, first, root)
     return source, cases

@@ -113,8 +113,7 @@ def _augment_rules(cfg: DictConfig) -> Iterator[str]:
         for key, value in (cfg.augment[part] or {}).items():
             name = f"augment.{part}.{key}"
             if isinstance(value, ListConfig):
-                if not (len(value) == 2 and 0 <= value[0] <= value[1] < inf):
-                    yield f"{name}: expected [low, high] with 0 <= low <= high, got {value}"
+                yield from _interval_rules(name, key, value)
             elif key not in ("degrees", "loader_margin") and not 0 <= value <= 1:
                 yield f"{name}: expected a probability from 0 to 1, got {value}"
     if cfg.augment.spatial is not None:
@@ -123,6 +122,18 @@ def _augment_rules(cfg: DictConfig) -> Iterator[str]:
             yield f"augment.spatial.degrees: expected 0 to 180, got {degrees}"
         if not 0 < margin <= 1:
             yield f"augment.spatial.loader_margin: expected above 0 and at most 1, got {margin}"
+
+
+def _interval_rules(name: str, key: str, value: ListConfig) -> Iterator[str]:
+    low, high = value if len(value) == 2 else (inf, inf)
+    if not 0 <= low <= high < inf:
+        yield f"{name}: expected [low, high] with 0 <= low <= high, got {value}"
+    elif key in ("factor", "contrast_factor", "gamma_exponent") and not 0 < low <= 1 <= high:
+        yield f"{name}: expected [low, high] around 1, above 0, got {value}"
+    elif key == "low_resolution_zoom" and not 0 < low <= high <= 1:
+        yield f"{name}: expected [low, high] above 0 and at most 1, got {value}"
+    elif key == "blur_sigma" and low == 0:
+        yield f"{name}: expected [low, high] above 0, got {value}"
 
 
 def _device_rules(cfg: DictConfig) -> Iterator[str]:

@@ -1,10 +1,15 @@
 """Fixtures of general use."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 from rwseg.data.phantom import write_phantom
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A job in the background of a shell is deaf to Ctrl-C; so would be the processes that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

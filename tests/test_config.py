@@ -73,6 +73,20 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         ),
         (["augment=nnunet", "augment.intensity.noise=-1"], "augment.intensity.noise: expected a probability"),
         (["augment=nnunet", "augment.intensity.blur_sigma=[1,0.5]"], "blur_sigma: expected [low, high]"),
+        (
+            ["augment=nnunet", "augment.intensity.blur_sigma=[0,1]"],
+            "blur_sigma: expected [low, high] above 0",
+        ),
+        (["augment=nnunet", "augment.intensity.blur_sigma=[1]"], "blur_sigma: expected [low, high]"),
+        (["augment=nnunet", "augment.spatial.factor=[1.1,1.4]"], "factor: expected [low, high] around 1"),
+        (
+            ["augment=nnunet", "augment.intensity.gamma_exponent=[0,2]"],
+            "gamma_exponent: expected [low, high]",
+        ),
+        (
+            ["augment=nnunet", "augment.intensity.low_resolution_zoom=[0.5,2]"],
+            "and at most 1, got [0.5, 2.0]",
+        ),
         (["model.features=0"], "model.features: expected a number above 0"),
         (["model.max_features=8"], "model.max_features: expected 12 or more, got 8"),
         (["model.convs_per_stage=0"], "model.convs_per_stage: expected a number above 0"),

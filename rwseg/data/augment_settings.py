@@ -9,7 +9,7 @@ class SpatialSettings:
 
     A factor above 1 shows more of the slice (zooms out); half of the draws are below 1, half above.
     `loader_margin` is nnU-Net's: boxes are drawn for a square of `max(patch) / loader_margin` pixels, of
-    which the patch is the middle; 1 draws them for the patch itself.
+    which the patch is the middle.
     """
 
     rotate: float

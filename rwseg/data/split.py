@@ -1,13 +1,25 @@
 """Folds: which cases train and which validate, apart from the split that a dataset comes with."""
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
 
 from rwseg.data.case import Case, Source
 from rwseg.errors import ConfigError, DataError
+
+
+class HasSplit(Protocol):
+    """A case, or its prepared form."""
+
+    @property
+    def split(self) -> str:
+        """`train`, `val` or `test`."""
+
+
+Member = TypeVar("Member", bound=HasSplit)
 
 Fold = int | Literal["all"] | None
 _MOST_NAMED = 10
@@ -34,6 +46,20 @@ def with_fold(source: Source, fold: Fold, folds: int = 5, split_seed: int = 0) -
     _check_fold(fold, folds)
     members = _members(chosen, folds, split_seed)
     return _resplit(source, chosen, {case.name for case in chosen if members[case.subject] == fold})
+
+
+def of_split(items: Iterable[Member], split: str, name: str, root: Path) -> list[Member]:
+    """Those of `train`, `val` or `test`; `DataError` for dataset `name` at `root` when there are none."""
+    found = list(items)
+    chosen = [item for item in found if item.split == split]
+    if not chosen:
+        counts = sorted(Counter(item.split for item in found).items())
+        listed = ", ".join(f"{count} of '{other}'" for other, count in counts)
+        raise DataError(
+            f"dataset '{name}' in {root}: the split '{split}' is empty; expected at least one case, "
+            f"found {listed or 'no case at all'}; choose another split or add cases"
+        )
+    return chosen
 
 
 def _check_fold(fold: int, folds: int) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from rwseg.data.case import Case
 from rwseg.data.recipe import Intensities, Recipe
+from rwseg.data.split import of_split
 from rwseg.errors import DataError
 
 MANIFEST = "manifest.json"
@@ -70,15 +70,7 @@ class Prepared:
 
     def split(self, split: str) -> list[Entry]:
         """The entries of `train`, `val` or `test`; `DataError` when there are none."""
-        chosen = [entry for entry in self.entries if entry.split == split]
-        if not chosen:
-            found = Counter(entry.split for entry in self.entries)
-            counts = ", ".join(f"{count} of '{name}'" for name, count in sorted(found.items()))
-            raise DataError(
-                f"dataset '{self.name}' in {self.root}: the split '{split}' is empty; expected at least one "
-                f"case, found {counts or 'no case at all'}; choose another split or add cases"
-            )
-        return chosen
+        return of_split(self.entries, split, self.name, self.root)
 
     def split_digest(self) -> str:
         """Hash of which case belongs to which split."""

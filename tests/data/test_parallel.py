@@ -76,8 +76,8 @@ def test_processes_end_with_a_parent_that_is_killed() -> None:
 def test_ctrl_c_is_heard_by_the_parent_alone() -> None:
     """A terminal sends it to the whole group: the others would each print a traceback."""
     command = [sys.executable, "-c", KILLED.replace("60", "3")]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes, text=True, start_new_session=True) as parent:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as parent:
         assert parent.stdout is not None
         assert [parent.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
         os.killpg(parent.pid, signal.SIGINT)
