@@ -1,6 +1,6 @@
 """Statistics of paired samples: does one method differ from another on the same cases?"""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,8 @@ Floats = NDArray[np.float64]
 
 # Sums of the same differences in another order differ in their last bits and still count as equal.
 RELATIVE_TOLERANCE = 1e-12
+
+SIGNS_AT_ONCE = 2**22
 
 
 def paired_permutation_test(x: ArrayLike, y: ArrayLike, n_resamples: int = 10000, seed: int = 0) -> float:
@@ -33,17 +35,12 @@ def paired_permutation_test(x: ArrayLike, y: ArrayLike, n_resamples: int = 10000
     if n_resamples < 1:
         raise ValueError(f"n_resamples: expected at least 1, got {n_resamples}")
     differences = first - second
-    n = len(differences)
-    exact = 2**n <= n_resamples
-    if exact:
-        flips = (np.arange(2**n)[:, None] >> np.arange(n)) & 1
-    else:
-        flips = np.random.default_rng(seed).integers(0, 2, size=(n_resamples, n), dtype=np.int8)
-    null = np.abs((1.0 - 2.0 * flips) @ differences)
-    observed = abs(differences.sum())
-    tolerance = RELATIVE_TOLERANCE * np.abs(differences).sum()
-    as_extreme = int(np.count_nonzero(null >= observed - tolerance))
-    return as_extreme / 2**n if exact else (as_extreme + 1) / (n_resamples + 1)
+    limit = abs(differences.sum()) - RELATIVE_TOLERANCE * np.abs(differences).sum()
+    if 2 ** len(differences) <= n_resamples:
+        return float(np.mean(np.abs(_all_signs(len(differences)) @ differences) >= limit))
+    drawn = _drawn_signs(len(differences), n_resamples, np.random.default_rng(seed))
+    as_extreme = sum(np.count_nonzero(np.abs(signs @ differences) >= limit) for signs in drawn)
+    return (as_extreme + 1) / (n_resamples + 1)
 
 
 def two_sample_permutation_test(x: ArrayLike, y: ArrayLike, n_resamples: int = 9999, seed: int = 0) -> float:
@@ -94,27 +91,57 @@ def holm(p_values: ArrayLike) -> Floats:
 
 
 def mean_interval(
-    values: ArrayLike, level: float = 0.95, n_resamples: int = 9999, seed: int = 0
+    values: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    n_resamples: int = 9999,
+    seed: int = 0,
 ) -> tuple[float, float]:
     """Return the BCa bootstrap interval of the mean of `values`, such as paired differences (Efron 1987).
 
-    Equal values give an interval of that one value; a single value, about which resampling says nothing,
-    gives NaN. Raises `ValueError` for a sample that is not 1-D, empty or not finite.
+    Values of one of the `groups` (a label per value; None: each by itself) depend on one another, as two
+    scans of one patient do, and are drawn together. Groups of equal means give an interval of that one value;
+    a single group, about which resampling says nothing, gives NaN. Raises `ValueError` for a sample that is
+    not 1-D, empty or not finite, and for labels of another number.
     """
     sample = _sample("values", values)
-    if len(sample) == 1:
+    sums, counts = group_sums(sample, range(len(sample)) if groups is None else groups)
+    if len(sums) == 1:
         return float("nan"), float("nan")
-    if np.ptp(sample) <= RELATIVE_TOLERANCE * np.abs(sample).max():
-        return float(sample[0]), float(sample[0])
+    means = sums / counts
+    if np.ptp(means) <= RELATIVE_TOLERANCE * np.abs(sample).max():
+        return float(means[0]), float(means[0])
+
+    def mean(sums: Floats, counts: Floats, axis: int) -> Floats:
+        found: Floats = sums.sum(axis) / counts.sum(axis)
+        return found
+
     found = bootstrap(
-        (sample,),
-        np.mean,
+        (sums, counts),
+        mean,
+        paired=True,
+        vectorized=True,
         confidence_level=level,
         n_resamples=n_resamples,
         method="BCa",
         random_state=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def group_sums(values: ArrayLike, groups: Sequence[Hashable]) -> tuple[Floats, Floats]:
+    """Return the sum and the number of the `values` of each group, in the order of their first value.
+
+    Flipping the sign of such sums in `paired_permutation_test` flips all differences of a group together.
+    Raises `ValueError` for a sample that is not 1-D, empty or not finite, and for labels of another number.
+    """
+    sample = _sample("values", values)
+    if len(groups) != len(sample):
+        raise ValueError(f"groups: expected a label per value ({len(sample)}), got {len(groups)}")
+    places: dict[Hashable, int] = {}
+    place = np.array([places.setdefault(label, len(places)) for label in groups])
+    counts: Floats = np.bincount(place).astype(np.float64)
+    return np.bincount(place, sample).astype(np.float64), counts
 
 
 def binomial_interval(count: int, total: int, level: float = 0.95) -> tuple[float, float]:
@@ -176,6 +203,20 @@ def _sample(name: str, values: ArrayLike | Sequence[float]) -> Floats:
             "drop those pairs first"
         )
     return sample
+
+
+def _all_signs(n: int) -> Floats:
+    """Every pattern of n signs, one per row."""
+    signs: Floats = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1).astype(np.float64)
+    return signs
+
+
+def _drawn_signs(n: int, count: int, rng: np.random.Generator) -> Iterator[Floats]:
+    """`count` random patterns of n signs in blocks of rows that stay small whatever n is."""
+    rows = max(1, SIGNS_AT_ONCE // n)
+    for start in range(0, count, rows):
+        flips = rng.integers(0, 2, size=(min(rows, count - start), n), dtype=np.int8)
+        yield 1.0 - 2.0 * flips.astype(np.float64)
 
 
 def _check_count(name: str, count: int, total: int) -> None:

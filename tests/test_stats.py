@@ -1,5 +1,6 @@
 """The statistics against enumeration, their definitions, SciPy and simulation."""
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import combinations, product
 
@@ -14,6 +15,7 @@ from rwseg.stats import (
     cdf_band,
     empirical_cdf,
     failure_test,
+    group_sums,
     holm,
     mean_interval,
     paired_permutation_test,
@@ -170,6 +172,49 @@ def test_the_interval_is_near_that_of_the_t_distribution_for_normal_values() -> 
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
+def test_values_of_a_group_are_drawn_together() -> None:
+    pairs = np.random.default_rng(11).normal(size=(12, 2))
+    labels = [f"subject {i}" for i in range(12) for _ in range(2)]
+    by_group = mean_interval(pairs.ravel(), labels)
+    assert by_group == pytest.approx(mean_interval(pairs.mean(1)), rel=1e-3)
+    assert by_group != pytest.approx(mean_interval(pairs.ravel()), rel=1e-3)
+    uneven = mean_interval([1.0, 5.0, 5.0, 5.0], ["a", "b", "b", "b"])
+    assert uneven[0] >= 1
+    assert uneven[1] <= 5
+    assert np.isnan(mean_interval([0.1, 0.4], ["a", "a"])).all()
+    assert mean_interval([-1.0, 1.0, 1.0, -1.0], ["a", "a", "b", "b"]) == (0, 0)
+
+
+def test_sums_of_groups() -> None:
+    sums, counts = group_sums([1.0, 2.0, 4.0], ["b", "a", "b"])
+    np.testing.assert_array_equal(sums, [5, 2])
+    np.testing.assert_array_equal(counts, [2, 1])
+
+
+def test_cases_of_a_subject_give_false_positives_unless_flipped_together() -> None:
+    rng = np.random.default_rng(12)
+    labels = [i for i in range(15) for _ in range(2)]
+    p = []
+    for _ in range(300):
+        differences = np.repeat(rng.normal(size=15), 2) + 0.3 * rng.normal(size=30)
+        sums, _ = group_sums(differences, labels)
+        p.append([paired_permutation_test(x, np.zeros(len(x)), 499) for x in (differences, sums)])
+    by_case, by_subject = (np.array(p) <= 0.05).mean(0)
+    assert by_case > 0.1
+    assert by_subject <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_many_pairs_are_drawn_in_blocks() -> None:
+    x = np.random.default_rng(13).normal(0.02, 1, 20_000)
+    expected = 2 * norm.sf(abs(x.sum()) / np.sqrt((x**2).sum()))
+    tracemalloc.start()
+    p = paired_permutation_test(x, np.zeros(len(x)), n_resamples=2000)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert p == pytest.approx(expected, abs=5 * np.sqrt(expected * (1 - expected) / 2000) + 0.002)
+    assert most < 200e6  # of all patterns at once: 320 MB
+
+
 def test_intervals_of_equal_values_and_of_one() -> None:
     assert mean_interval([0.25] * 7) == (0.25, 0.25)
     assert mean_interval([0.0, 0.0]) == (0.0, 0.0)
@@ -247,6 +292,7 @@ def test_the_band_is_as_wide_as_dkw_says() -> None:
         (lambda: two_sample_permutation_test([1.0, np.nan], [1.0, 2.0]), "x: expected finite"),
         (lambda: holm([0.2, 1.2]), r"in \[0, 1\], got values in \[0.2, 1.2\]"),
         (lambda: holm([]), "p_values: expected a 1-D sample"),
+        (lambda: mean_interval([1.0, 2.0], ["a"]), r"groups: expected a label per value \(2\), got 1"),
         (lambda: mean_interval([]), "values: expected a 1-D sample"),
         (lambda: binomial_interval(3, 2), "count: .* got 3 of 2"),
         (lambda: failure_test(0, 3, 0, 0), "count_y: .* got 0 of 0"),

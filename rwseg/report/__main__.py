@@ -53,7 +53,7 @@ def _report(asked: argparse.Namespace) -> None:
         title=asked.title,
     )
     try:
-        written = write_report(comparison, asked.output)
+        written = write_report(comparison, asked.output, pictures=not asked.no_gallery)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise RwsegError(f"{asked.output}: expected a folder that can be written, got: {error}") from error
     _print(results(comparison, "hausdorff_mm", "results"), comparison.title)
@@ -110,6 +110,11 @@ def _parser() -> argparse.ArgumentParser:
         help="a difference that the fairness guard is to accept, such as commit (may be repeated)",
     )
     add("--title", help="heading of the report")
+    add(
+        "--no-gallery",
+        action="store_true",
+        help="no pictures of cases on the page, for a report that may be shown where the images may not",
+    )
     add("--status", action="store_true", help="show what the runs are doing instead")
     add("--watch", action="store_true", help="with --status: until they have finished")
     return parser

@@ -49,16 +49,18 @@ class Comparison:
 
     - `summary`: method, class_name, metric, mean, std (over cases, each averaged over runs), runs, cases,
       missed (structures that one side lacks, over all runs).
-    - `tests`: method (all but the reference), class_name, metric, pairs, difference (method - reference),
-      low, high (95 % bootstrap interval over cases), p, p_holm, stars (`*` where p < 0.05, as in the
-      paper), p_runs (the same test over runs).
+    - `tests`: method (all but the reference), class_name, metric, pairs (cases), subjects, difference
+      (method - reference), low, high (95 % bootstrap interval over subjects), p (over cases), stars (`*`
+      where p < 0.05, as in the paper), p_subjects (the cases of a subject exchanged together), p_holm
+      (p_subjects, corrected), p_runs (over runs).
     - `per_run`: method, seed, class_name, metric, value, folder.
     - `phases`: method, phase, class_name, metric, mean, std, cases (empty where the data has no phases).
-    - `convergence`: method, runs, failed, share, low, high (exact 95 % binomial interval of the failed
-      share), p (two-sided against the reference), p_holm, epoch (median epoch of convergence),
-      oscillation (mean absolute change of validation Dice between validations in the second half of
-      training).
-    - `curves`: method, epoch, class_name, mean, low, high, runs (validation Dice; band over runs).
+    - `convergence`: method, runs, dice, std (over the runs' final mean Dice; std with division by n - 1, NaN
+      for one run), failed, share, low, high (exact 95 % binomial interval of the failed share), p
+      (two-sided against the reference), p_holm, epoch (median epoch of convergence), oscillation (mean
+      absolute change of validation Dice between validations in the second half of training).
+    - `curves`: method, metric (`dice` or `hausdorff_mm`), epoch, class_name, mean, low, high, runs
+      (validation after epochs; band over runs).
     - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with
       its 95 % confidence band).
     - `cost`: method, runs, seconds, seconds_per_epoch, device.

@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 
 THRESHOLD_SHARE = 0.8
 STAYS_WITHIN = 0.02
+CURVES = ("dice", "hausdorff_mm")
 BAND = (0.05, 0.95)
 """Quantiles over runs between which the band of a validation curve lies."""
 
@@ -36,10 +37,11 @@ def default_threshold(final: pd.DataFrame) -> float:
 
 
 def convergence_table(methods: Sequence[Method], final: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """A row per method, the reference first: failures, their test against it, convergence, oscillation.
+    """A row per method, the reference first: spread over runs, failures and their test, epoch, oscillation.
 
-    A run failed if its final Dice is below `threshold`. `epoch` is the median over the runs that did not
-    fail, `oscillation` the mean over all runs; NaN where the runs validated too rarely to say.
+    `dice` and `std` (division by n - 1) are over the final Dice of the runs. A run failed if that is below
+    `threshold`. `epoch` is the median over the runs that did not fail, `oscillation` the mean over all runs;
+    NaN where the runs validated too rarely to say.
     """
     rows: list[dict[str, Any]] = []
     for method in methods:
@@ -51,6 +53,8 @@ def convergence_table(methods: Sequence[Method], final: pd.DataFrame, threshold:
             {
                 "method": method.name,
                 "runs": len(bad),
+                "dice": float(values.mean()),
+                "std": float(values.std()),
                 "failed": int(bad.sum()),
                 "share": float(bad.mean()),
                 "low": low,
@@ -62,8 +66,9 @@ def convergence_table(methods: Sequence[Method], final: pd.DataFrame, threshold:
     table = pd.DataFrame(rows)
     first = rows[0]
     p = [failure_test(row["failed"], row["runs"], first["failed"], first["runs"]) for row in rows[1:]]
-    table.insert(6, "p", [np.nan, *p])
-    table.insert(7, "p_holm", [np.nan, *(holm(p) if p else [])])
+    place = list(table.columns).index("epoch")
+    table.insert(place, "p", [np.nan, *p])
+    table.insert(place + 1, "p_holm", [np.nan, *(holm(p) if p else [])])
     return table
 
 
@@ -96,15 +101,20 @@ def oscillation(epochs: Floats, dice: Floats) -> float:
 
 
 def curve_table(methods: Sequence[Method]) -> pd.DataFrame:
-    """Validation Dice of each method, epoch (0-based) and class: mean and 5 % to 95 % quantiles over runs."""
-    columns = ["method", "epoch", "class_name", "mean", "low", "high", "runs"]
+    """Validation after each epoch (0-based), per metric and class: mean, 5 % and 95 % quantiles over runs."""
+    keys = ["method", "metric", "epoch", "class_name"]
+    columns = [*keys, "mean", "low", "high", "runs"]
     parts = [
-        part.assign(method=method.name) for method in methods for run in method.runs for part in _curves(run)
+        _curves(run, metric).assign(method=method.name, metric=metric)
+        for method in methods
+        for run in method.runs
+        for metric in CURVES
     ]
-    if not parts:
+    held = [part for part in parts if len(part)]
+    if not held:
         return pd.DataFrame(columns=columns)
-    rows = pd.concat(parts, ignore_index=True)
-    grouped = rows.groupby(["method", "epoch", "class_name"], sort=False)["value"]
+    rows = pd.concat(held, ignore_index=True)
+    grouped = rows.groupby(keys, sort=False)["value"]
     table = pd.DataFrame({"mean": grouped.mean(), "low": grouped.quantile(BAND[0]),
                           "high": grouped.quantile(BAND[1]), "runs": grouped.count()})  # fmt: skip
     return table.reset_index()[columns]
@@ -121,14 +131,14 @@ def distribution_table(final: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _curves(run: Run) -> list[pd.DataFrame]:
-    if run.epochs is None:
-        return []
-    names = {str(name): str(name).removeprefix("val/dice_") for name in run.epochs if "val/dice" in str(name)}
-    if not names:
-        return []
-    rows = run.epochs.melt(["epoch"], list(names), "class_name", "value").dropna(subset=["value"])
-    return [rows.replace({"class_name": {**names, "val/dice": MEAN}})]
+def _curves(run: Run, metric: str) -> pd.DataFrame:
+    """Columns `epoch, class_name, value`, without rows where `metric` was not validated."""
+    whole = f"val/{metric}"
+    table = pd.DataFrame(columns=["epoch"]) if run.epochs is None else run.epochs
+    each = [str(name) for name in table if str(name).startswith(f"{whole}_")]
+    names = {**({whole: MEAN} if whole in table else {}), **{name: name[len(whole) + 1 :] for name in each}}
+    rows = table.melt(["epoch"], list(names), "class_name", "value").dropna(subset=["value"])
+    return rows.astype({"value": float}).replace({"class_name": names})
 
 
 def _nan_mean(values: Sequence[float]) -> float:

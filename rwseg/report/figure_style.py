@@ -1,7 +1,6 @@
 """How figures of a report look: what tells methods apart, how many share a panel, how they are written."""
 
 import io
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 
 from rwseg.figures import COLOURS
 from rwseg.files import replacing, write_text
+from rwseg.report.figure_svg import compact
 
 INK, MUTED, GRID, PAPER = "#1f2328", "#6e7681", "#d0d7de", "#ffffff"
 """Text and reference, remarks, grid, background. The page replaces them to suit a dark screen."""
@@ -56,10 +56,6 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: it can be searched and read aloud
     "svg.hashsalt": "rwseg",
 }
-_LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")
-"""Hundredths of a point are more than enough for a place; what the text says stays as it is."""
-_TAG = re.compile(r"<[^>]+>")
-
 _METADATA: Mapping[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "rwseg"},
@@ -116,8 +112,7 @@ def save_both(figure: Figure, title: str, folder: Path, name: str) -> Path:
     drawn = {suffix: io.BytesIO() for suffix in ("svg", "png")}
     for suffix, buffer in drawn.items():
         figure.savefig(buffer, format=suffix, metadata=_METADATA[suffix])
-    text = drawn["svg"].getvalue().decode()
-    write_text(folder / f"{name}.svg", _TAG.sub(lambda tag: _LONG_NUMBER.sub(r"\1", tag[0]), text))
+    write_text(folder / f"{name}.svg", compact(drawn["svg"].getvalue().decode()))
     with Image.open(drawn["png"]) as picture, replacing(folder / f"{name}.png") as temporary:
         # A palette is a third of the size, and enough for few colours and their edges.
         picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)

@@ -1,6 +1,7 @@
 """The figures of a report: which there are, what each shows, and why one may be left out."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,13 @@ DRAWINGS = (
         curves_figure,
     ),
     Drawing(
+        "curves_hausdorff",
+        "Validation Hausdorff distance during training",
+        "As above, the Hausdorff distance in mm; with the policy nan, of structures that were found.",
+        "There are no curves of the Hausdorff distance.",
+        partial(curves_figure, metric="hausdorff_mm"),
+    ),
+    Drawing(
         "distribution",
         "Distribution of the final Dice over seeds",
         "Empirical distribution over seeds: the share of a method's runs whose mean Dice is at most the "
@@ -53,8 +61,8 @@ DRAWINGS = (
     Drawing(
         "differences",
         "Difference to the reference",
-        "Difference of each method to the reference on the same cases, with its 95 % bootstrap interval over "
-        "cases.",
+        "Mean difference of each method to the reference on the same cases, with its 95 % bootstrap interval "
+        "(cases of one subject drawn together).",
         "There are no differences: it takes a second method with results on the same cases.",
         differences_figure,
     ),

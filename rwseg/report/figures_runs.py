@@ -14,12 +14,14 @@ from rwseg.report.figure_style import BLUE, INK, MUTED, PAPER, Look, blocks, loo
 
 WIDTH = 10.0
 FEW_EPOCHS = 30
+VALIDATED = {"dice": "validation Dice", "hausdorff_mm": "validation HD mm"}
 UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
-def curves_figure(comparison: Comparison) -> Figure | None:
-    """Validation Dice over epochs, mean over runs with its band; a panel per class, rows of methods."""
+def curves_figure(comparison: Comparison, metric: str = "dice") -> Figure | None:
+    """Validation over epochs, mean over runs with its band; a panel per class, rows of methods."""
     table = comparison.curves.dropna(subset=["mean"])
+    table = table[table["metric"] == metric]
     if table.empty:
         return None
     drawn = _names(comparison, table)
@@ -43,9 +45,12 @@ def curves_figure(comparison: Comparison) -> Figure | None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for axes in grid[:, 0]:
-        axes.set_ylabel("validation Dice")
+        axes.set_ylabel(VALIDATED[metric])
     low, high = float(table["low"].min()), float(table["high"].max())
-    places[0].set_ylim(max(-0.02, low - 0.03), min(1.02, high + 0.03))
+    margin = 0.03 if metric == "dice" else 0.05 * high
+    places[0].set_ylim(
+        max(-0.02, low - margin), min(1.02, high + margin) if metric == "dice" else high + margin
+    )
     if one_row:
         columns = len(drawn) if len(drawn) <= 3 else -(-len(drawn) // 2)
         figure.legend(*places[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)

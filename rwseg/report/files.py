@@ -23,10 +23,11 @@ HEADINGS = {
 }
 
 
-def write_report(comparison: Comparison, folder: Path) -> list[Path]:
+def write_report(comparison: Comparison, folder: Path, pictures: bool = True) -> list[Path]:
     """Write all of a report below `folder` and return the paths, those to open first in front.
 
-    Each file is replaced as a whole; files of an earlier report that this one has no numbers for are removed.
+    Without `pictures` the page shows no case, only numbers and figures made of them. Each file is replaced as
+    a whole; files of an earlier report that this one has no numbers for are removed.
     """
     tables = text_tables(comparison)
     _remove_earlier(folder)
@@ -34,7 +35,7 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
     figures = draw_figures(comparison, folder / "figures")
     report = folder / "report.md"
     write_text(report, report_text(comparison, tables, figures))
-    page = write_page(comparison, figures, folder)
+    page = write_page(comparison, figures, folder, pictures)
     return [page, report, *written, *figures.values()]
 
 

@@ -11,7 +11,9 @@ from rwseg.keys import suggestion
 from rwseg.report.comparison import Method, Run
 from rwseg.report.methods import ABSENT, FACTS, belongs, facts, shown
 
-CASES, CLASSES = "cases", "classes"
+CASES, CLASSES, COMMIT = "cases", "classes", "commit"
+DIRTY = "-dirty"
+"""The end of the commit of a run that was made with uncommitted changes."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +47,40 @@ def differences(methods: Sequence[Method]) -> list[Difference]:
 def check_fair(methods: Sequence[Method], compared: Sequence[str], allowed: Sequence[str]) -> list[str]:
     """Return a note for every difference that `allowed` accepts; `compared` ones need none.
 
-    Raises `RunError` with all others; `ConfigError` for a name in `compared` or `allowed` that no run has.
+    Raises `RunError` with all others, and for several runs of a commit with uncommitted changes, which may
+    differ in code; `ConfigError` for a name in `compared` or `allowed` that no run has.
     """
     _check_names(methods, compared, allowed)
     found = [one for one in differences(methods) if not belongs(one.key, compared)]
     refused = [one for one in found if not belongs(one.key, allowed)]
-    if refused:
+    lines = [f"  - {one.line()}" for one in refused]
+    if not belongs(COMMIT, [*compared, *allowed]) and COMMIT not in [one.key for one in refused]:
+        lines += _unsure_code(methods)
+    if lines:
+        first = refused[0].key if refused else COMMIT
         raise RunError(
             "\n".join(
                 [
                     f"the runs differ in more than what is compared ({', '.join(compared)}):",
-                    *(f"  - {one.line()}" for one in refused),
+                    *lines,
                     "give runs that agree; or name what to compare with --compare KEY; or accept a "
-                    f"difference with --allow KEY (--allow {refused[0].key}), and the report will say so",
+                    f"difference with --allow KEY (--allow {first}), and the report will say so",
                 ]
             )
         )
     return [f"Accepted by --allow although the runs differ in it: {one.line()}." for one in found]
+
+
+def _unsure_code(methods: Sequence[Method]) -> list[str]:
+    """The runs of a commit with uncommitted changes: one commit, but perhaps not one code."""
+    runs = [run for method in methods for run in method.runs]
+    dirty = [run for run in runs if run.commit.endswith(DIRTY)]
+    if len(runs) < 2 or not dirty:
+        return []
+    return [
+        f"  - {COMMIT}: {shown(COMMIT, dirty[0].commit)} in {count_of(len(dirty), 'run')}, made with "
+        "uncommitted changes, so that their code may differ"
+    ]
 
 
 def common_rows(methods: Sequence[Method]) -> pd.DataFrame:

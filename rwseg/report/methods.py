@@ -10,15 +10,18 @@ from rwseg.report.comparison import Method, Run
 COMPARED = ("loss", "strategy")
 """What is compared unless the user adds to it."""
 
+Key = tuple[tuple[str, str], ...]
+
 ABSENT = "absent"
 
-FACTS = ("commit", "data", "split")
-"""What decides a result beside the settings."""
+HASHES = ("commit", "data", "split")
+FACTS = (*HASHES, "device")
+"""What decides a result beside the settings. The device decides the precision too, where that is `auto`."""
 
 
 def facts(run: Run) -> dict[str, str]:
-    """All that a run's numbers depend on besides its seed: its settings, `commit`, `data` and `split`."""
-    beside = dict(zip(FACTS, (run.commit, run.data_digest, run.split_digest), strict=True))
+    """All that a run's numbers depend on besides its seed: its settings and `FACTS`."""
+    beside = dict(zip(FACTS, (run.commit, run.data_digest, run.split_digest, run.device), strict=True))
     return {**run.settings, **beside}
 
 
@@ -33,10 +36,9 @@ def group(runs: Sequence[Run], compared: Sequence[str] = COMPARED) -> tuple[Meth
     Ordered by name, the runs of each by seed. Raises `RunError` naming both folders where a method has a
     seed twice: one of them would be counted double.
     """
-    alike: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
+    alike: dict[Key, list[Run]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.seed, str(run.folder))):
-        key = tuple(sorted((name, value) for name, value in facts(run).items() if belongs(name, compared)))
-        alike[key].append(run)
+        alike[_key(run, compared)].append(run)
     methods = [
         Method(name, tuple(same))
         for name, same in zip(
@@ -47,9 +49,23 @@ def group(runs: Sequence[Run], compared: Sequence[str] = COMPARED) -> tuple[Meth
     return tuple(sorted(methods, key=lambda method: method.name))
 
 
-def _names(
-    keys: Sequence[tuple[tuple[str, str], ...]], groups: Sequence[list[Run]], compared: Sequence[str]
-) -> list[str]:
+def names_without(runs: Iterable[Run], methods: Iterable[Method], compared: Sequence[str]) -> list[str]:
+    """Names of the methods among `runs` that are not in `methods`."""
+    alike: dict[Key, list[Run]] = {}
+    for run in runs:
+        if run.settings:  # else its configuration could not be read
+            alike.setdefault(_key(run, compared), []).append(run)
+    there = {_key(method.runs[0], compared) for method in methods}
+    names = _names(list(alike), list(alike.values()), compared)
+    return sorted(name for key, name in zip(alike, names, strict=True) if key not in there)
+
+
+def _key(run: Run, compared: Sequence[str]) -> Key:
+    """All settings of a run that belong to `compared`: runs of one method have the same."""
+    return tuple(sorted((name, value) for name, value in facts(run).items() if belongs(name, compared)))
+
+
+def _names(keys: Sequence[Key], groups: Sequence[list[Run]], compared: Sequence[str]) -> list[str]:
     settings = [dict(key) for key in keys]
     choices = [runs[0].choices for runs in groups]
     words = [_first_words(choice, own) for choice, own in zip(choices, settings, strict=True)]
@@ -86,10 +102,10 @@ def _differences(words: Sequence[list[str]], settings: Sequence[Mapping[str, str
 
 def shown(key: str, value: str) -> str:
     """A fact as a reader wants it: words without quotes, hashes of a dozen signs."""
-    if key in FACTS:
+    if key in HASHES:
         head, dash, mark = value.partition("-")
         return f"{head[:12]}{dash}{mark}"
-    if value == ABSENT:
+    if key in FACTS or value == ABSENT:
         return value
     content = json.loads(value)
     return content if isinstance(content, str) else value

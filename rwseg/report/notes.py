@@ -8,13 +8,13 @@ import pandas as pd
 from rwseg.report.comparison import Method, Run
 from rwseg.report.convergence import THRESHOLD_SHARE
 from rwseg.report.guard import count_of
+from rwseg.report.methods import names_without
 from rwseg.report.samples import MEAN
-from rwseg.report.significance import LEVEL
+from rwseg.report.significance import LEVEL, RESAMPLES
+from rwseg.report.tables import NAMES
 from rwseg.tables import POLICY
 
 MOST_NAMED = 10
-FEWEST_PAIRS = 6
-"""Fewer pairs than these have 2 / 2 ** n >= 0.05: no difference can be significant."""
 
 
 def left_out_notes(runs: Iterable[Run]) -> list[str]:
@@ -34,6 +34,12 @@ def left_out_notes(runs: Iterable[Run]) -> list[str]:
         + "; ".join([*said[:MOST_NAMED], *rest])
         + "."
     ]
+
+
+def without_run_notes(runs: Iterable[Run], methods: Sequence[Method], compared: Sequence[str]) -> list[str]:
+    """A note on methods that are in no table at all, because none of their runs has finished."""
+    names = names_without(runs, methods, compared)
+    return [f"In no table, because no run of it has finished: {'; '.join(names)}."] if names else []
 
 
 def data_notes(methods: Sequence[Method], table: pd.DataFrame, tests: pd.DataFrame, missed: str) -> list[str]:
@@ -90,17 +96,38 @@ def _case_notes(table: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
     cases, subjects = table["case"].nunique(), table["subject"].nunique()
     if subjects < cases:
         notes.append(
-            f"{cases} cases come from {subjects} subjects. The tests take each case for itself, as the "
-            "paper's do; cases of a subject resemble one another, so that p-values come out too small and "
-            "intervals too narrow."
+            f"{cases} cases come from {count_of(subjects, 'subject')}, and cases of a subject resemble one "
+            "another. Intervals and Holm p take a subject as the unit. Stars and p take each case for "
+            "itself, as the paper's do; such p-values come out too small."
         )
-    fewest = int(tests["pairs"].min()) if len(tests) else FEWEST_PAIRS
-    if fewest < FEWEST_PAIRS:
-        notes.append(
-            f"Some tests have {count_of(fewest, 'pair')} of cases only: with fewer than {FEWEST_PAIRS} no "
-            f"p-value can fall below {LEVEL:g}, however large the difference."
-        )
-    return notes
+    return [*notes, *_power_notes(tests), *_pair_notes(tests)]
+
+
+def _power_notes(tests: pd.DataFrame) -> list[str]:
+    """Where so few subjects or so many tests cannot show any difference: p is 2 / 2 ** n at least."""
+    hopeless: dict[str, list[str]] = {}
+    for metric, same in tests[tests["subjects"] > 0].groupby("metric", sort=False):
+        most = int(same["subjects"].max())
+        smallest = min(1.0, len(same) * max(2 / 2**most, 1 / (RESAMPLES + 1)))
+        if smallest >= LEVEL:
+            said = (
+                f"With {count_of(most, 'subject')} and {count_of(len(same), 'test')} no Holm p can fall "
+                f"below {smallest:.2g}, however large the difference"
+            )
+            hopeless.setdefault(said, []).append(NAMES[str(metric)])
+    return [f"{said} ({', '.join(metrics)})." for said, metrics in hopeless.items()]
+
+
+def _pair_notes(tests: pd.DataFrame) -> list[str]:
+    """Where pairs of cases are missing, because a structure was missed or is in neither mask."""
+    held = tests[tests["pairs"] < tests["pairs"].max()]
+    if held.empty:
+        return []
+    fewest = int(held["pairs"].min())
+    return [
+        f"{len(held)} of {count_of(len(tests), 'test')} rest on fewer cases than the others, down to "
+        f"{fewest}: a case without a value on one side drops out."
+    ]
 
 
 def _first_line(text: str) -> str:

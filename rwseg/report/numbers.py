@@ -17,7 +17,13 @@ from rwseg.report.convergence import (
 )
 from rwseg.report.guard import check_fair, count_of, differences
 from rwseg.report.methods import COMPARED, group
-from rwseg.report.notes import data_notes, left_out_notes, reference_note, threshold_note
+from rwseg.report.notes import (
+    data_notes,
+    left_out_notes,
+    reference_note,
+    threshold_note,
+    without_run_notes,
+)
 from rwseg.report.runs import FINISHED
 from rwseg.report.samples import MEAN, METRICS, case_means, long_table, mean_std, missed_policy, run_means
 from rwseg.report.significance import significance_table
@@ -39,8 +45,9 @@ def compare(
     first by name). `threshold`: the final mean Dice below which a run failed to converge (None: see
     `default_threshold`). `compared` adds settings, or groups of them, to loss and strategy as what sets
     methods apart; `allowed` accepts differences that would make the comparison unfair. Raises `RunError` if
-    no run has finished, if runs differ in more than that, if a seed is there twice or if the runs have no
-    case in common; `ConfigError` for an unknown reference or setting and a threshold outside [0, 1].
+    no run has finished, if runs differ in more than that, if a seed is there twice, if the runs have no case
+    in common or one has no Dice; `ConfigError` for an unknown reference or setting and a threshold outside
+    [0, 1].
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: expected a Dice between 0 and 1, got {threshold:g}")
@@ -56,6 +63,7 @@ def compare(
     missed = missed_policy(methods)
     table = long_table(methods, missed)
     final = final_dice(table)
+    _check_dice(final)
     limit = default_threshold(final) if threshold is None else threshold
     cases, per_run = case_means(table), run_means(table)
     tests = significance_table(cases, per_run, chosen.name)
@@ -77,6 +85,7 @@ def compare(
         settings=_settings(methods),
         notes=(
             *left_out,
+            *without_run_notes(runs, methods, keys),
             *accepted,
             *data_notes(methods, table, tests, missed),
             *reference_note(methods, reference),
@@ -95,6 +104,16 @@ def _reference(methods: Sequence[Method], asked: str | None) -> Method:
             f"{suggestion(asked, list(by_name))}"
         )
     return by_name[asked]
+
+
+def _check_dice(final: pd.DataFrame) -> None:
+    nothing = final[final["value"].isna()]
+    if len(nothing):
+        which = "; ".join(f"{row['method']}, seed {row['seed']}" for row in nothing.to_dict("records"))
+        raise RunError(
+            f"expected a Dice of some case in every run, got NaN only in {which}: neither reference nor "
+            "prediction has anything in the cases and classes that all runs have; leave these runs out"
+        )
 
 
 def _title(methods: Sequence[Method]) -> str:

@@ -96,7 +96,7 @@
       table.classList.toggle("reference", m === String(reference));
       table.tBodies[0].replaceChildren(...chosen.map(rowOf));
       sortBy(table, leafHeadings(table)[4], "ascending");
-      document.getElementById("cases-count").textContent = `${chosen.length} rows`;
+      document.getElementById("cases-count").textContent = `${chosen.length} ${chosen.length === 1 ? "row" : "rows"}`;
     };
     const follow = () => {
       const asked = /^#cases-(\d+|all)-(\d+|all)$/.exec(location.hash);

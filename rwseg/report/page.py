@@ -21,6 +21,11 @@ from rwseg.tables import POLICY
 
 HERE = Path(__file__).parent
 
+NO_PICTURES = (
+    "There are no pictures: the run directories hold neither figures/cases.png nor overlays of an evaluation."
+)
+PICTURES_LEFT_OUT = "Pictures of cases were left out (--no-gallery)."
+
 
 class Shown(NamedTuple):
     """A figure on the page, or why there is none."""
@@ -30,12 +35,14 @@ class Shown(NamedTuple):
     absent: str
 
 
-def write_page(comparison: Comparison, figures: Mapping[str, Path], folder: Path) -> Path:
+def write_page(
+    comparison: Comparison, figures: Mapping[str, Path], folder: Path, pictures: bool = True
+) -> Path:
     """Write `folder/index.html` with everything in it; returns its path.
 
-    `figures` is what `draw_figures` returned; the SVG beside each PNG goes into the page. Pictures come from
-    the run directories (`rwseg.report.gallery`). The page asks no host for anything and its bytes depend on
-    the numbers and pictures alone.
+    `figures` is what `draw_figures` returned; the SVG beside each PNG goes into the page. With `pictures`,
+    those of cases come from the run directories (`rwseg.report.gallery`). The page asks no host for anything
+    and its bytes depend on the numbers and pictures alone.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -51,7 +58,8 @@ def write_page(comparison: Comparison, figures: Mapping[str, Path], folder: Path
         facts=_facts(comparison),
         tables=page_tables(comparison),
         figures=_figures(figures),
-        pictures=gallery(comparison),
+        pictures=gallery(comparison) if pictures else [],
+        no_pictures=NO_PICTURES if pictures else PICTURES_LEFT_OUT,
         cases=_cases(comparison),
         policy=POLICY[comparison.missed],
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),

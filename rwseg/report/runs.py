@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,6 +23,8 @@ DAMAGED = "damaged"
 """Status of a directory that cannot be read; the others are those of run.json (docs/runs.md)."""
 
 UNKNOWN = "unknown"
+
+FARTHEST = float(np.finfo(np.float64).max)
 
 COLUMNS = ("case", "subject", "phase", *ClassMetrics.__annotations__)
 """`rwseg.volumes.COLUMNS`, without the seconds that PyTorch and MONAI take to load."""
@@ -137,9 +140,20 @@ def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame | None:
     return table
 
 
+def _values_out_of_range(cases: pd.DataFrame) -> list[str]:
+    """A Dice is in [0, 1], a distance finite and not negative; NaN says that there is none."""
+    limits = {"dice": 1.0, "hausdorff_mm": FARTHEST, "hausdorff95_mm": FARTHEST, "missed": 1.0}
+    return [
+        f"{name} is {cases.loc[wrong, name].iloc[0]:g} in case {cases.loc[wrong, 'case'].iloc[0]}"
+        for name, most in limits.items()
+        if (wrong := (cases[name] < 0) | (cases[name] > most)).any()
+    ]
+
+
 def _check_cases(path: Path, cases: pd.DataFrame) -> None:
     numbers = [name for name in COLUMNS if name not in ("case", "subject", "phase", "class_name")]
     faults = [f"{name} is not a number throughout" for name in numbers if cases[name].dtype.kind not in "if"]
+    faults = faults or _values_out_of_range(cases)
     twice = cases.loc[cases.duplicated(["case", "class_name"]), "case"]
     if len(twice):
         faults.append(f"case {twice.iloc[0]} has a class twice")

@@ -29,8 +29,8 @@ def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
 
     Columns: `method, seed, folder, case, subject, phase, class_name`, the `METRICS` and `missed`. The mean of
     a case is over the classes that have a value in it. With the policy `nan`, missed structures have no
-    Hausdorff distance, whatever the run filled in. `method` is categorical, in the order of `methods`.
-    Raises `RunError` for a class that is named like the mean.
+    Hausdorff distance, whatever the run filled in. A case without a subject is one of its own. `method` is
+    categorical, in the order of `methods`. Raises `RunError` for a class that is named like the mean.
     """
     common = common_rows(methods)
     parts = []
@@ -43,6 +43,7 @@ def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
         raise RunError(f"expected no class named '{MEAN}', which the mean over classes is called here")
     if missed == "nan":
         rows.loc[rows["missed"] == 1, ["hausdorff_mm", "hausdorff95_mm"]] = float("nan")
+    rows["subject"] = rows.groupby("case")["subject"].transform("first").fillna(rows["case"])
     rows["method"] = pd.Categorical(rows["method"], [method.name for method in methods])
     keys = ["method", "seed", "folder", "case", "subject", "phase"]
     columns = [*keys, "class_name", *METRICS, "missed"]
@@ -54,9 +55,10 @@ def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
 def case_means(table: pd.DataFrame) -> pd.DataFrame:
     """Each case averaged over the runs of its method, as in the paper, without values that a run lacks.
 
-    Indexed by `method, class_name, case`, with the `METRICS` as columns.
+    Indexed by `method, class_name, case, subject`, with the `METRICS` as columns.
     """
-    return table.groupby(["method", "class_name", "case"], sort=False, observed=True)[list(METRICS)].mean()
+    keys = ["method", "class_name", "case", "subject"]
+    return table.groupby(keys, sort=False, observed=True)[list(METRICS)].mean()
 
 
 def run_means(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The tables of a report as text: the paper's Tables 2 to 5, tests, convergence, cost, settings."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import isnan
 from typing import Any
 
@@ -68,44 +68,41 @@ def results(comparison: Comparison, distance: str, name: str) -> TextTable:
 
 
 def differences(comparison: Comparison) -> TextTable:
-    """Differences to the reference with intervals and p-values."""
-    rows = []
-    for row in comparison.tests.to_dict("records"):
-        digits = DIGITS[row["metric"]]
-        bounds = f"[{signed(row['low'], digits)}, {signed(row['high'], digits)}]"
-        rows.append(
-            tuple(
-                cell(text)
-                for text in (
-                    row["method"],
-                    row["class_name"],
-                    NAMES[row["metric"]],
-                    f"{signed(row['difference'], digits)}{row['stars']}",
-                    bounds,
-                    str(row["pairs"]),
-                    p_text(row["p"]),
-                    p_text(row["p_holm"]),
-                    p_text(row["p_runs"]),
-                )
-            )
-        )
-    columns = (
-        "method",
-        "class",
-        "metric",
-        "difference",
-        "95 % interval",
-        "cases",
-        "p",
-        "Holm p",
-        "p over runs",
+    """Differences to the reference with intervals and p-values; those by subject where they differ."""
+    tests = comparison.tests
+    clustered = bool((tests["subjects"] < tests["pairs"]).any())
+    shown = [name for name in _DIFFERENCES if clustered or name not in _BY_SUBJECT]
+    rows = [tuple(cell(_DIFFERENCES[name](row)) for name in shown) for row in tests.to_dict("records")]
+    by_subject = (
+        "p by subject, as the interval: with the cases of a subject taken together; " if clustered else ""
     )
     caption = (
         f"Mean difference to {comparison.reference} on the same cases, with its bootstrap interval; p: "
-        "paired permutation test over cases (10 000 permutations); Holm p: corrected over all methods and "
-        "classes of a metric; p over runs: permutation test of the runs' means, where there are enough runs."
+        f"paired permutation test over cases (10 000 permutations, as in the paper); {by_subject}Holm p: "
+        f"{'that ' if clustered else ''}corrected over all methods and classes of a metric; p over runs: "
+        "permutation test of the runs' means, where there are enough runs."
     )
-    return TextTable("tests", caption, columns, tuple(rows), left=("class", "metric"))
+    return TextTable("tests", caption, tuple(shown), tuple(rows), left=("class", "metric"))
+
+
+_DIFFERENCES: Mapping[str, Callable[[Row], str]] = {
+    "method": lambda row: row["method"],
+    "class": lambda row: row["class_name"],
+    "metric": lambda row: NAMES[row["metric"]],
+    "difference": lambda row: f"{signed(row['difference'], DIGITS[row['metric']])}{row['stars']}",
+    "95 % interval": lambda row: _interval(row, DIGITS[row["metric"]]),
+    "cases": lambda row: str(row["pairs"]),
+    "subjects": lambda row: str(row["subjects"]),
+    "p": lambda row: p_text(row["p"]),
+    "p by subject": lambda row: p_text(row["p_subjects"]),
+    "Holm p": lambda row: p_text(row["p_holm"]),
+    "p over runs": lambda row: p_text(row["p_runs"]),
+}
+_BY_SUBJECT = ("subjects", "p by subject")
+
+
+def _interval(row: Row, digits: int) -> str:
+    return NOTHING if isnan(row["low"]) else f"[{signed(row['low'], digits)}, {signed(row['high'], digits)}]"
 
 
 def phases(comparison: Comparison) -> TextTable:
@@ -131,6 +128,7 @@ def convergence(comparison: Comparison) -> TextTable:
     for row in comparison.convergence.to_dict("records"):
         texts = (
             row["method"],
+            mean_std(row, "dice", "dice"),
             f"{row['failed']} of {row['runs']}",
             f"[{row['low']:.2f}, {row['high']:.2f}]",
             p_text(row["p"]),
@@ -140,13 +138,14 @@ def convergence(comparison: Comparison) -> TextTable:
         )
         rows.append(tuple(cell(text) for text in texts))
     caption = (
+        "Final Dice: mean ± std (n - 1) over the runs of a method. "
         f"Failed: runs with a final mean Dice below {comparison.threshold:.3f}, with the exact 95 % "
         f"interval of their share and Boschloo's two-sided test against {comparison.reference}. Epoch: "
         "median number of epochs after which the validation Dice stayed within 0.02 of its final value, over "
         "runs that did not fail. Oscillation: mean absolute change of the validation Dice from one to "
         "the next validation in the second half of training."
     )
-    columns = ("method", "failed", "95 % interval", "p", "Holm p", "epoch", "oscillation")
+    columns = ("method", "final Dice", "failed", "95 % interval", "p", "Holm p", "epoch", "oscillation")
     return TextTable("convergence", caption, columns, tuple(rows))
 
 
@@ -177,10 +176,13 @@ def settings(comparison: Comparison) -> TextTable:
     return TextTable("settings", "All settings in which the methods differ.", columns, rows, left=columns)
 
 
-def mean_std(row: Row, metric: str) -> str:
-    """`0.904 ± 0.090`, or a dash where there is no value."""
+def mean_std(row: Row, metric: str, mean: str = "mean") -> str:
+    """`0.904 ± 0.090`, without a deviation where there is one value only, or a dash where there is none."""
     digits = DIGITS[metric]
-    return NOTHING if isnan(row["mean"]) else f"{row['mean']:.{digits}f} ± {row['std']:.{digits}f}"
+    if isnan(row[mean]):
+        return NOTHING
+    alone = isnan(row["std"]) or row.get("cases") == 1
+    return f"{row[mean]:.{digits}f}" if alone else f"{row[mean]:.{digits}f} ± {row['std']:.{digits}f}"
 
 
 def number(value: float, digits: int) -> str:
@@ -197,10 +199,12 @@ def signed(value: float, digits: int) -> str:
 
 
 def p_text(value: float) -> str:
-    """Three decimals; below 0.001 one digit that is not 0."""
+    """Three decimals, four just below 0.05, one digit that is not 0 below 0.001."""
     if isnan(value):
         return NOTHING
-    return f"{value:.3f}" if value >= 0.001 else f"{value:.1g}"
+    if value < 0.001:
+        return f"{value:.1g}"
+    return f"{value:.4f}" if 0.0495 <= value < 0.05 else f"{value:.3f}"
 
 
 def _keyed(table: pd.DataFrame) -> dict[tuple[str, str, str], Row]:

@@ -22,6 +22,8 @@ def verdict(comparison: Comparison) -> list[str]:
         best = _best(comparison, metric)
         if best:
             sentences.append(f"{best} {_against_reference(comparison, metric)}".strip())
+    if comparison.missed == "nan":
+        sentences += _missed(comparison)
     table = comparison.convergence
     if len(table):
         bad = [
@@ -47,6 +49,17 @@ def _best(comparison: Comparison, metric: str) -> str:
     if comparison.reference in winners or comparison.reference not in means:
         return f"{said}."
     return f"{said}; {comparison.reference} has {means[comparison.reference]:.{digits}f}{unit}."
+
+
+def _missed(comparison: Comparison) -> list[str]:
+    table = _of(comparison.summary, "dice")
+    counts = [f"{row['method']} {row['missed']}" for row in table.to_dict("records") if row["missed"]]
+    if not counts:
+        return []
+    return [
+        "Structures missed, which have no Hausdorff distance and so cannot raise its mean: "
+        f"{'; '.join(counts)}."
+    ]
 
 
 def _against_reference(comparison: Comparison, metric: str) -> str:

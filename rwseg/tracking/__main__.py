@@ -11,17 +11,13 @@ import sys
 from collections.abc import Sequence
 
 from rwseg.errors import RunError
-from rwseg.tracking.identity import require
+from rwseg.tracking.dashboard import dashboard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status, 2 with a message for what the user can mend."""
     asked = _parser().parse_args(arguments)
     try:
-        for package in ("wandb", "wandb_workspaces"):
-            require(package, "python -m rwseg.tracking dashboard", "rwseg[wandb]")
-        from rwseg.tracking.dashboard import dashboard
-
         if asked.dry_run:
             print(dashboard(asked.project, asked.entity or "", saved=False).as_json())
         else:

@@ -3,17 +3,20 @@
 Both are plain objects of `wandb-workspaces` that need no account until they are saved. Panels name the keys
 that `wandb_tracker` and `epochs.csv` write; classes and their number need not be known, because per-class
 curves are found by a pattern.
+
+The package is an extra and warns when it is imported, so it is imported where it is used.
 """
 
 import json
 from dataclasses import dataclass
-
-import wandb
-import wandb_workspaces.reports.v2.interface as wr
-import wandb_workspaces.workspaces.interface as ws
-from wandb_workspaces import expr
+from typing import TYPE_CHECKING
 
 from rwseg.errors import RunError
+from rwseg.tracking.identity import require
+
+if TYPE_CHECKING:
+    import wandb_workspaces.reports.v2.interface as wr
+    import wandb_workspaces.workspaces.interface as ws
 
 METHOD = "method"  # of the configuration: `Identity.method`
 EPOCH = "epoch"
@@ -38,8 +41,8 @@ HOW_TO_READ = (
 class Dashboard:
     """The two views of a project."""
 
-    workspace: ws.Workspace
-    report: wr.Report
+    workspace: "ws.Workspace"
+    report: "wr.Report"
 
     def as_json(self) -> str:
         """What would be sent, as JSON."""
@@ -55,6 +58,8 @@ class Dashboard:
 
     def save(self) -> None:
         """Send both views; `RunError` without an account, a connection or the project."""
+        import wandb
+
         try:
             self.workspace.save()  # type: ignore[no-untyped-call]
             self.report.save()
@@ -69,8 +74,14 @@ class Dashboard:
 def dashboard(project: str, entity: str, saved: bool) -> Dashboard:
     """Build the views of `entity/project`.
 
-    `saved`: for saving, the report's runs are tied to the project by its id, which W&B looks up.
+    `saved`: for saving, the report's runs are tied to the project by its id, which W&B looks up. Raises
+    `RunError` without the package.
     """
+    require("wandb_workspaces", "the views of a W&B project", "rwseg[wandb]")
+    import wandb_workspaces.reports.v2.interface as wr
+    import wandb_workspaces.workspaces.interface as ws
+    from wandb_workspaces import expr
+
     sections = {
         "Curves by method": curves(),
         "Wrong signs": wrong_signs(),
@@ -89,7 +100,7 @@ def dashboard(project: str, entity: str, saved: bool) -> Dashboard:
         settings=ws.WorkspaceSettings(x_axis=EPOCH, max_runs=100),
         runset_settings=ws.RunsetSettings(groupby=[expr.Config(METHOD)], pinned_columns=columns),
     )
-    blocks: list[wr.BlockTypes] = [wr.P(HOW_TO_READ)]
+    blocks: "list[wr.BlockTypes]" = [wr.P(HOW_TO_READ)]
     for name, panels in {**tables, **sections}.items():
         runs = wr.Runset(
             entity=entity if saved else "",
@@ -105,7 +116,7 @@ def dashboard(project: str, entity: str, saved: bool) -> Dashboard:
     return Dashboard(workspace, report)
 
 
-def curves() -> list[wr.PanelTypes]:
+def curves() -> "list[wr.PanelTypes]":
     """Mean and spread over the runs of a method, per epoch."""
     return [
         _curve("Validation Dice", "val/dice", limits=(0, 1)),
@@ -116,7 +127,7 @@ def curves() -> list[wr.PanelTypes]:
     ]
 
 
-def wrong_signs() -> list[wr.PanelTypes]:
+def wrong_signs() -> "list[wr.PanelTypes]":
     """Shares of pixels whose gradient has a wrong sign."""
     return [
         _curve("Wrong signs", "train/wrong_sign", limits=(0, 1)),
@@ -124,8 +135,10 @@ def wrong_signs() -> list[wr.PanelTypes]:
     ]
 
 
-def seeds() -> list[wr.PanelTypes]:
+def seeds() -> "list[wr.PanelTypes]":
     """Final Dice of every run by its seed, and the range over runs."""
+    import wandb_workspaces.reports.v2.interface as wr
+
     return [
         wr.ScatterPlot(title="Final Dice of each run", x=wr.Config("seed"), y=wr.SummaryMetric("final/dice")),
         wr.BarPlot(
@@ -138,8 +151,10 @@ def seeds() -> list[wr.PanelTypes]:
     ]
 
 
-def comparison() -> list[wr.PanelTypes]:
+def comparison() -> "list[wr.PanelTypes]":
     """Dice per case of all runs, overlays of the same cases, and the settings in which runs differ."""
+    import wandb_workspaces.reports.v2.interface as wr
+
     wide = wr.Layout(w=24, h=10)
     overlays = [f"overlays/{number}" for number in (1, 2, 3)]
     return [
@@ -154,7 +169,9 @@ def _curve(
     *keys: str,
     pattern: str | None = None,
     limits: tuple[float | None, float | None] = (None, None),
-) -> wr.LinePlot:
+) -> "wr.LinePlot":
+    import wandb_workspaces.reports.v2.interface as wr
+
     return wr.LinePlot(
         title=title,
         x=EPOCH,

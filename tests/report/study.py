@@ -16,15 +16,18 @@ from rwseg.report.runs import find_runs
 
 TITLE = "Maps <alone> & combined"
 ALONE = ("rrw", "rw_boundary", "dice", "ce", "focal")
+CASES = 24
+"""Of `three_methods`, two per subject."""
+
 PARTNERS = ("equal_dice", "gradual_dice", "equal_ce", "gradual_ce")
 
 
 def three_methods(root: Path) -> Comparison:
-    """RRW, boundary maps of which one run in four fails, and rectified ones; four seeds and 12 cases each."""
+    """RRW, boundary maps of which one run in four fails, and rectified ones; four seeds each."""
     for seed in range(4):
-        write_run(root, "rrw", seed=seed, cases=12)
-        write_run(root, "rw_boundary", seed=seed, cases=12, dice=0.5 if seed == 3 else 0.88)
-        write_run(root / "more", "rw_boundary", seed=seed, cases=12, settings={"loss.rectify": True})
+        write_run(root, "rrw", seed=seed, cases=CASES)
+        write_run(root, "rw_boundary", seed=seed, cases=CASES, dice=0.5 if seed == 3 else 0.88)
+        write_run(root / "more", "rw_boundary", seed=seed, cases=CASES, settings={"loss.rectify": True})
     _miss(root / "rrw" / "alone" / "seed0", "000_0", "RV")
     return read(root)
 

@@ -54,7 +54,7 @@ def write_run(
     (folder / "metrics").mkdir(parents=True)
     table = case_table(np.random.default_rng([seed, *loss.encode()]), dice, cases, phases, classes)
     table.to_csv(folder / "metrics" / "cases.csv", index=False)
-    final = table.groupby("class_name", sort=False)["dice"].mean()
+    final = table.groupby("class_name", sort=False)[["dice", "hausdorff_mm"]].mean()
     epoch_table(final, epochs).to_csv(folder / "metrics" / "epochs.csv", index=False)
     (folder / "config.yaml").write_text(yaml.safe_dump(config(loss, strategy, seed, epochs, settings or {})))
     content = {
@@ -107,14 +107,15 @@ def case_table(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def epoch_table(final: "pd.Series[float]", epochs: int) -> pd.DataFrame:
-    """Validation Dice that comes near its final value as 1 - 2 ** -epoch, every epoch 50 s."""
+def epoch_table(final: pd.DataFrame, epochs: int) -> pd.DataFrame:
+    """Validation that comes near its `final` values, a row per class, as 1 - 2 ** -epoch; 50 s an epoch."""
     share = 1 - 0.5 ** np.arange(1, epochs + 1)
     share[-1] = 1.0
-    columns = {f"val/dice_{name}": value * share for name, value in final.items()}
-    frame = pd.DataFrame(
-        {"epoch": np.arange(epochs), "seconds": 50.0, "val/dice": final.mean() * share, **columns}
-    )
+    columns = {}
+    for metric, course in (("dice", share), ("hausdorff_mm", 2 - share)):
+        columns[f"val/{metric}"] = final[metric].mean() * course
+        columns |= {f"val/{metric}_{name}": value * course for name, value in final[metric].items()}
+    frame = pd.DataFrame({"epoch": np.arange(epochs), "seconds": 50.0, **columns})
     return frame.assign(**{"train/loss": -share, "train/loss_gap": 1 - share})
 
 

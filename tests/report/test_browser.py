@@ -4,10 +4,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import study
 from chromium import Browser, browser
+from PIL import Image
 
 from rwseg.report.comparison import Comparison
+from rwseg.report.figure_style import save_both, styled
+from rwseg.report.figures import DRAWINGS
 from rwseg.report.tables import NOTHING
 
 pytestmark = pytest.mark.skipif(browser() is None, reason="no Chromium on this machine")
@@ -49,6 +54,33 @@ def test_errors_and_requests_would_be_seen(tab: Browser, tmp_path: Path) -> None
     assert tab.requests == [page.as_uri(), (tmp_path / "missing.png").as_uri()]
 
 
+@pytest.mark.parametrize("name", ["curves", "cases", "differences"])
+def test_a_compact_svg_shows_what_matplotlib_drew(
+    tab: Browser,
+    name: str,
+    three: Comparison,
+    page_of_three: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rwseg.report.figure_style.compact", str)
+    drawing = next(one for one in DRAWINGS if one.name == name)
+    with styled():
+        figure = drawing.draw(three)
+        assert figure is not None
+        save_both(figure, drawing.title, tmp_path, name)
+    shown = []
+    for path in (tmp_path / f"{name}.svg", page_of_three.parent / "figures" / f"{name}.svg"):
+        tab.open(path)
+        tab.screenshot(tmp_path / "shown.png")
+        with Image.open(tmp_path / "shown.png") as picture:
+            shown.append(np.asarray(picture.convert("L"), float))
+        assert tab.errors == []
+    assert shown[0].std() > 5  # something is drawn
+    assert np.abs(shown[0] - shown[1]).mean() < 0.3
+    assert path.stat().st_size < 0.6 * (tmp_path / f"{name}.svg").stat().st_size
+
+
 def test_colours_follow_the_screen(tab: Browser, page_of_three: Path) -> None:
     brightness = {}
     for dark in (False, True):
@@ -82,9 +114,9 @@ def test_tables_sort_by_click_and_by_key(tab: Browser, page_of_three: Path) -> N
 def test_dashes_come_last_in_both_orders(tab: Browser, page_of_three: Path) -> None:
     tab.open(page_of_three)
     for expected in ("ascending", "descending"):
-        tab.run("document.querySelector('#convergence-table th:nth-child(4) button').click()")
-        assert tab.run("document.querySelector('#convergence-table th:nth-child(4)').ariaSort") == expected
-        values = tab.run(COLUMN.format("convergence-table", 3))
+        tab.run("document.querySelector('#convergence-table th:nth-child(5) button').click()")
+        assert tab.run("document.querySelector('#convergence-table th:nth-child(5)').ariaSort") == expected
+        values = tab.run(COLUMN.format("convergence-table", 4))
         assert values[-1] == NOTHING
         assert [number(one) for one in values[:-1]] == sorted(
             map(number, values[:-1]), reverse=expected == "descending"
@@ -102,12 +134,12 @@ def test_a_number_leads_to_its_cases_and_back(tab: Browser, page_of_three: Path,
     tables = [run.cases for run in three.methods[1].runs if run.cases is not None]
     expected = sum(t[t["class_name"] == "LV"].set_index("case")["dice"] for t in tables) / 4
     assert shown == pytest.approx(sorted(expected), abs=6e-4)
-    assert tab.run("document.getElementById('cases-count').textContent") == "12 rows"
+    assert tab.run("document.getElementById('cases-count').textContent") == f"{study.CASES} rows"
     assert tab.run("document.getElementById('cases').getBoundingClientRect().top") < 200
     tab.run("new Promise((done) => { addEventListener('hashchange', done, {once: true}); history.back(); })")
     assert tab.run("location.hash") == ""
     tab.open(page_of_three, fragment="#cases-all-0")
-    assert len(tab.run(COLUMN.format("cases-table", 4))) == 36
+    assert len(tab.run(COLUMN.format("cases-table", 4))) == 3 * study.CASES
     assert tab.errors == []
 
 
@@ -118,7 +150,7 @@ def test_the_choice_of_cases_can_be_changed(tab: Browser, page_of_three: Path) -
         " s.dispatchEvent(new Event('change')); })()"
     )
     assert tab.run("location.hash") == "#cases-0-all"
-    assert tab.run("document.getElementById('cases-count').textContent") == "48 rows"
+    assert tab.run("document.getElementById('cases-count').textContent") == f"{4 * study.CASES} rows"
 
 
 def test_the_gallery_opens_leads_on_and_closes(tab: Browser, page_of_three: Path) -> None:
@@ -136,10 +168,12 @@ def test_the_gallery_opens_leads_on_and_closes(tab: Browser, page_of_three: Path
     assert tab.run(state)[1].endswith(f"({count}/{count})")
     tab.press("Escape", 27)
     assert not tab.run(state)[0]
-    tab.run(
-        "new Promise((done) => setTimeout(done, 100))"
-    )  # the event that the viewer has closed comes later
-    assert tab.run(f"document.activeElement === document.querySelectorAll('.thumbnail')[{count - 1}]")
+    focused = f"document.activeElement === document.querySelectorAll('.thumbnail')[{count - 1}]"
+    # the event that the viewer has closed comes later
+    assert tab.run(
+        "new Promise((done) => { const ask = (left) => "
+        f"{focused} || !left ? done({focused}) : setTimeout(ask, 50, left - 1); ask(100); }})"
+    )
     assert tab.errors == []
 
 

@@ -42,6 +42,8 @@ UNFAIR = [
     ({"facts": {"data_digest": "e" * 32}}, "data", f"{'d' * 12} in rrw (1 run); {'e' * 12} in ce (1 run)"),
     ({"facts": {"split_digest": "6" * 16}}, "split", f"{'6' * 12} in ce (1 run)"),
     ({"facts": {"git_commit": "f" * 40 + "-dirty"}}, "commit", f"{'f' * 12}-dirty in ce (1 run)"),
+    ({"facts": {"device": "NVIDIA H200"}}, "device", "NVIDIA H200 in ce (1 run); cpu in rrw (1 run)"),
+    ({"settings": {"trainer.precision": "16-mixed"}}, "trainer.precision", "16-mixed in ce (1 run)"),
     ({"facts": {"git_commit": None}}, "commit", "unknown in ce (1 run)"),
     ({"cases": 6}, "cases", "6 (without 003_0, 003_1) in ce (1 run); 8 in rrw (1 run)"),
     ({"classes": ("RV", "LV")}, "classes", "2 (without myocardium) in ce (1 run)"),
@@ -116,3 +118,22 @@ def test_different_datasets_cannot_be_compared_even_if_allowed(tmp_path: Path) -
     assert len(check(tmp_path, allowed=["classes"])) == 1
     with pytest.raises(RunError, match="no case and class that all have in common"):
         common_rows(group(find_runs([tmp_path])))
+
+
+DIRTY = {"git_commit": "a" * 40 + "-dirty"}
+
+
+def test_one_commit_with_uncommitted_changes_may_be_several_codes(tmp_path: Path) -> None:
+    for loss in ("rrw", "ce"):
+        write_run(tmp_path, loss, facts=DIRTY)
+    with pytest.raises(
+        RunError, match=r"(?s)commit: a{12}-dirty in 2 runs, made with uncommitted.*--allow commit"
+    ):
+        check(tmp_path)
+    assert check(tmp_path, allowed=["commit"]) == []
+    assert check(tmp_path, compared=["commit"]) == []
+
+
+def test_a_single_run_with_uncommitted_changes_is_mixed_with_nothing(tmp_path: Path) -> None:
+    write_run(tmp_path, facts=DIRTY)
+    assert check(tmp_path) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import study
 from synthetic import write_run, write_unfinished
 
 from rwseg.report.__main__ import main
@@ -101,6 +102,13 @@ def test_one_run_alone_gives_a_report(tmp_path: Path) -> None:
     write_run(tmp_path / "runs", phases=(), classes=("lesion",), cases=1)
     assert main([str(tmp_path / "runs"), "-o", str(tmp_path / "out")]) == 0
     assert "One run only of rrw" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_pictures_of_patients_can_be_left_out(tmp_path: Path) -> None:
+    study.picture(write_run(tmp_path / "runs") / "figures" / "cases.png", "a patient")
+    for option, shown in (([], True), (["--no-gallery"], False)):
+        assert main([str(tmp_path / "runs"), "-o", str(tmp_path / "out"), *option]) == 0
+        assert ("data:image/webp" in (tmp_path / "out" / "index.html").read_text()) == shown
 
 
 MEASURE = (

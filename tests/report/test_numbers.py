@@ -145,7 +145,7 @@ def test_the_policy_on_missed_structures_changes_the_distances_only(tmp_path: Pa
 def test_cost_is_the_mean_of_the_runs(tmp_path: Path) -> None:
     for seed, seconds in enumerate((100.0, 300.0)):
         write_run(tmp_path, seed=seed, facts={"seconds": seconds, "device": f"gpu{seed}"})
-    cost = report(tmp_path).cost
+    cost = report(tmp_path, allowed=["device"]).cost
     assert cost.to_dict("records") == [
         {"method": "rrw", "runs": 2, "seconds": 200.0, "seconds_per_epoch": 50.0, "device": "gpu0, gpu1"}
     ]
@@ -166,6 +166,7 @@ def test_runs_that_have_not_finished_are_left_out_with_a_note(tmp_path: Path) ->
     write_unfinished(tmp_path, "interrupted", loss="ce")
     result = report(tmp_path)
     assert [(method.name, len(method.runs)) for method in result.methods] == [("rrw", 1)]
+    assert result.notes[1] == "In no table, because no run of it has finished: ce."
     note = result.notes[0]
     assert "2 runs (1 failed, 1 interrupted)" in note
     assert "seed1: failed, OutOfMemoryError: 3 GB." in note
@@ -178,15 +179,32 @@ def test_no_finished_run_is_a_clear_sentence(tmp_path: Path) -> None:
         report(tmp_path)
 
 
+def test_runs_without_any_dice_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, "ce")
+    folder = write_run(tmp_path, "rrw", seed=2, cases=1)
+    for name in HEART:
+        spoil(folder, "000_0", name, **ABSENT)
+    with pytest.raises(RunError, match="got NaN only in rrw, seed 2: neither reference nor prediction"):
+        report(tmp_path, allowed=["cases"])
+
+
+def test_a_case_without_a_subject_is_one_of_its_own(tmp_path: Path) -> None:
+    for loss in ("rrw", "ce"):
+        path = write_run(tmp_path, loss) / "metrics" / "cases.csv"
+        pd.read_csv(path).assign(subject=None).to_csv(path, index=False)
+    assert set(report(tmp_path).tests["subjects"]) == {8}
+
+
 NOTES = [
     ("Only one method, rrw", lambda root: write_run(root, seed=0)),
     ("One run only of rrw", lambda root: write_run(root, seed=0)),
     ("8 cases come from 4 subjects", lambda root: write_run(root, seed=0)),
     ("different numbers of runs: rrw: 1; ce: 2", lambda root: [
         write_run(root), *(write_run(root, "ce", seed=seed) for seed in range(2))]),
-    ("4 pairs of cases only", lambda root: [write_run(root, loss, cases=4) for loss in ("rrw", "ce")]),
+    ("With 2 subjects and 4 tests no Holm p can fall below 1, ", lambda root: [
+        write_run(root, loss, cases=4) for loss in ("rrw", "ce")]),
     ("different machines", lambda root: [
-        write_run(root, seed=seed, facts={"device": f"gpu {seed}"}) for seed in range(2)]),
+        write_run(root, seed=seed, facts={"host": f"node {seed}"}) for seed in range(2)]),
     ("a-dirty: uncommitted", lambda root: write_run(root, facts={"git_commit": "a-dirty"})),
     ("Tests are against ce (", lambda root: [write_run(root, loss) for loss in ("focal", "ce")]),
     ("0 over all runs; missed structures have Dice 0 and no", lambda root: write_run(root)),
@@ -203,7 +221,7 @@ def test_notes_say_what_to_know_before_believing(tmp_path: Path, said: str, writ
 def test_notes_are_silent_where_all_is_well(tmp_path: Path) -> None:
     for loss in ("rrw", "ce"):
         for seed in range(2):
-            write_run(tmp_path, loss, seed=seed, phases=())
+            write_run(tmp_path, loss, seed=seed, phases=(), cases=10)
     notes = " ".join(report(tmp_path, reference="rrw").notes)
     for said, _ in NOTES[:8]:
         assert said.split(":")[0] not in notes

@@ -99,6 +99,10 @@ DAMAGES = [
     (lambda folder: change_cases(folder, dice="good"), "dice is not a number throughout"),
     (lambda folder: change_cases(folder, case="one"), "case one has a class twice"),
     (lambda folder: change_cases(folder, class_name=None), "a case or class has no name"),
+    (lambda folder: change_cases(folder, dice=1.2), "dice is 1.2 in case 000_0"),
+    (lambda folder: change_cases(folder, hausdorff_mm=np.inf), "hausdorff_mm is inf in case 000_0"),
+    (lambda folder: change_cases(folder, hausdorff95_mm=-1.0), "hausdorff95_mm is -1 in case 000_0"),
+    (lambda folder: change_cases(folder, missed=2), "missed is 2 in case 000_0"),
     (empty_table, "epochs.csv: expected a table in CSV"),
 ]
 

@@ -1,5 +1,6 @@
 """The tests of a report against the functions of rwseg.stats and SciPy on hand-picked arrays."""
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.stats import permutation_test
 from synthetic import write_run
 from test_numbers import ABSENT, MISSED, array, report, spoil, value
 
+from rwseg.report.tables import differences
 from rwseg.stats import holm, mean_interval, paired_permutation_test
 
 
@@ -32,9 +34,30 @@ def test_pairs_are_cases_averaged_over_runs(folders: dict[str, list[Path]], tmp_
         assert value(tests, "pairs", **keys) == 8
         assert value(tests, "difference", **keys) == pytest.approx((x - y).mean())
         assert value(tests, "p", **keys) == paired_permutation_test(x, y)
-        bounds = value(tests, "low", **keys), value(tests, "high", **keys)
-        # rounding decides how resamples that tie with the mean count
-        assert bounds == pytest.approx(mean_interval(x - y), rel=1e-3)
+
+
+def test_a_subject_is_the_unit_of_intervals_and_of_holm_p(
+    folders: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    tests = report(tmp_path).tests
+    x, y = (over_runs(folders[loss], "dice")[:, 2] for loss in ("ce", "rrw"))
+    differences = (x - y).reshape(4, 2)  # two phases per subject
+    keys = {"method": "ce", "class_name": "LV", "metric": "dice"}
+    assert value(tests, "subjects", **keys) == 4
+    exact = [abs(np.dot(signs, differences.sum(1))) >= abs(differences.sum()) - 1e-12
+             for signs in product((1, -1), repeat=4)]  # fmt: skip
+    assert value(tests, "p_subjects", **keys) == np.mean(exact)
+    bounds = value(tests, "low", **keys), value(tests, "high", **keys)
+    # rounding decides how resamples that tie with the mean count
+    assert bounds == pytest.approx(mean_interval(differences.mean(1)), rel=1e-3)
+
+
+def test_without_several_cases_per_subject_there_is_one_p(tmp_path: Path) -> None:
+    for loss in ("rrw", "ce"):
+        write_run(tmp_path, loss, phases=())
+    comparison = report(tmp_path)
+    assert list(comparison.tests["p_subjects"]) == list(comparison.tests["p"])
+    assert "p by subject" not in differences(comparison).columns
 
 
 def test_the_run_test_compares_means_of_runs(folders: dict[str, list[Path]], tmp_path: Path) -> None:
@@ -48,7 +71,7 @@ def test_holm_is_over_methods_and_classes_of_a_metric(folders: dict[str, list[Pa
     tests = report(tmp_path).tests
     for _, same in tests.groupby("metric"):
         assert len(same) == 2 * 4
-        np.testing.assert_allclose(same["p_holm"], holm(same["p"]))
+        np.testing.assert_allclose(same["p_holm"], holm(same["p_subjects"]))
     assert list(tests["stars"]) == ["*" if p < 0.05 else "" for p in tests["p"]]
     assert set(tests["stars"]) == {"*", ""}
 

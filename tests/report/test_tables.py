@@ -93,7 +93,12 @@ def test_every_table_says_what_the_comparison_holds(study: Path) -> None:
     assert tables["phases"].columns[1:3] == ("RV Dice", "RV HD mm")
     means = comparison.phases.query("method == 'ce' and class_name == 'RV' and metric == 'dice'")["mean"]
     assert phases[0] == "/".join(f"{mean:.3f}" for mean in means)
-    assert texts(tables["convergence"])["rrw"][0] == "0 of 4"
+    final = comparison.per_run.query("method == 'rrw' and class_name == 'mean' and metric == 'dice'")["value"]
+    assert texts(tables["convergence"])["rrw"][:2] == [
+        f"{final.mean():.3f} ± {final.std(ddof=1):.3f}",
+        "0 of 4",
+    ]
+    assert tables["tests"].columns[5:] == ("cases", "subjects", "p", "p by subject", "Holm p", "p over runs")
     assert texts(tables["cost"])["rrw"][1:3] == ["6:00", "50.0"]
 
 
@@ -101,6 +106,13 @@ def test_one_method_alone_leaves_out_tests_and_settings(tmp_path: Path) -> None:
     write_run(tmp_path, phases=())
     names = [table.name for table in text_tables(report(tmp_path))]
     assert names == ["results", "results_hd95", "convergence", "cost"]
+
+
+def test_one_value_has_no_deviation(tmp_path: Path) -> None:
+    write_run(tmp_path, cases=1)
+    comparison = report(tmp_path)
+    for table in text_tables(comparison):
+        assert not any("±" in text for row in texts(table).values() for text in row), table.name
 
 
 def test_all_tables_compile(study: Path, tmp_path: Path) -> None:
@@ -118,7 +130,8 @@ def test_differences_carry_their_sign(amount: float, digits: int, text: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("p", "text"), [(1.0, "1.000"), (0.0499, "0.050"), (0.00049, "0.0005"), (3e-6, "3e-06")]
+    ("p", "text"),
+    [(1.0, "1.000"), (0.0499, "0.0499"), (0.0501, "0.050"), (0.00049, "0.0005"), (3e-6, "3e-06")],
 )
 def test_p_values_are_never_printed_as_0(p: float, text: str) -> None:
     assert p_text(p) == text

@@ -1,5 +1,7 @@
 """TensorBoard's event file and MLflow's store, read back with their own readers."""
 
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +19,6 @@ from rwseg.config import check
 from rwseg.errors import RunError
 from rwseg.run import train_run
 from rwseg.tracking.identity import Identity
-from rwseg.tracking.mirror import EpochMirror
 from rwseg.tracking.run import tracked
 
 pytestmark = pytest.mark.usefixtures("no_server")
@@ -80,13 +81,23 @@ def check_rows(found: dict[str, list[tuple[int, float]]], folder: Path) -> None:
     assert (step, dice) == (len(table), pytest.approx(cases.groupby("class_name")["dice"].mean().mean()))
 
 
+KILLED = """
+import os, signal, sys
+from rwseg.cli import compose
+from rwseg.config import check
+from rwseg.run import train_run
+from rwseg.tracking.mirror import EpochMirror
+
+EpochMirror.on_train_epoch_end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+cfg, choices = compose("train", sys.argv[1:])
+train_run(check(cfg), choices)
+"""
+"""A training whose process is killed when an epoch is saved, but not sent."""
+
+
 @pytest.mark.parametrize("logger", READ)
 def test_a_run_that_was_interrupted_twice_has_each_epoch_once(
-    tiny: list[str],
-    tmp_path: Path,
-    logger: str,
-    fails_once: Callable[[int], None],
-    monkeypatch: pytest.MonkeyPatch,
+    tiny: list[str], tmp_path: Path, logger: str, fails_once: Callable[[int], None]
 ) -> None:
     short = ["schedule.epochs=2", "stability.every=2"]
     overrides = [*tiny, *short, f"logger={logger}", "strategy=gradual_ce"]
@@ -98,13 +109,9 @@ def test_a_run_that_was_interrupted_twice_has_each_epoch_once(
     if logger == "mlflow":
         assert mlflow_run(folder)[1].info.status == "FAILED"
 
-    def killed(self: EpochMirror, trainer: object, module: object) -> None:
-        raise SystemExit(137)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(EpochMirror, "on_train_epoch_end", killed)  # saved, but not sent
-        with pytest.raises(SystemExit):
-            run(overrides)
+    command = [sys.executable, "-c", KILLED, *overrides]
+    killed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 1
     assert [step for step, _ in READ[logger](folder)["train/loss"]] == [0]
     assert run(overrides) == folder
