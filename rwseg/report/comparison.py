@@ -1,6 +1,7 @@
 """What a report says, as numbers: tables, figures and page are made from a `Comparison` and nothing else."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,13 @@ class Method:
     runs: tuple[Run, ...]
 
 
+def folders_below(methods: Iterable[Method]) -> dict[str, str]:
+    """The folder of each run as it is named below what all of them share: reports name no machine."""
+    folders = [run.folder for method in methods for run in method.runs]
+    shared = os.path.commonpath([folder.absolute().parent for folder in folders]) if folders else ""
+    return {str(folder): os.path.relpath(folder.absolute(), shared) for folder in folders}
+
+
 @dataclass(frozen=True)
 class Comparison:
     """The numbers of a report. In all tables `method` is a method's name, in the order of `methods`.
@@ -53,7 +61,7 @@ class Comparison:
       (method - reference), low, high (95 % bootstrap interval over subjects), p (over cases), stars (`*`
       where p < 0.05, as in the paper), p_subjects (the cases of a subject exchanged together), p_holm
       (p_subjects, corrected), p_runs (over runs).
-    - `per_run`: method, seed, class_name, metric, value, folder.
+    - `per_run`: method, seed, class_name, metric, value, folder (`folders_below`).
     - `phases`: method, phase, class_name, metric, mean, std, cases (empty where the data has no phases).
     - `convergence`: method, runs, dice, std (over the runs' final mean Dice; std with division by n - 1, NaN
       for one run), failed, share, low, high (exact 95 % binomial interval of the failed share), p

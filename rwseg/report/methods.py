@@ -12,6 +12,9 @@ COMPARED = ("loss", "strategy")
 
 Key = tuple[tuple[str, str], ...]
 
+PARTNERS = {"dice": "Dice", "ce": "CrossEntropy"}
+"""The losses that options of `strategy` are named after."""
+
 ABSENT = "absent"
 
 HASHES = ("commit", "data", "split")
@@ -85,8 +88,15 @@ def _first_words(choices: Mapping[str, str], settings: Mapping[str, str]) -> lis
     target = settings.get("loss._target_", '"loss"').strip('"')
     loss, strategy = choices.get("loss", target.rpartition(".")[2]), choices.get("strategy", "alone")
     mode, _, partner = strategy.partition("_")
+    partner = _other_partner(partner, settings) or partner
     words = [f"{loss} + {partner}", mode] if partner else [loss, *([] if mode == "alone" else [mode])]
     return [*words, *(["rectified"] if settings.get("loss.rectify") == "true" else [])]
+
+
+def _other_partner(option: str, settings: Mapping[str, str]) -> str:
+    """`GeneralizedDice` where the strategy's partner is not the one that its option is named after."""
+    name = settings.get("strategy.partner._target_", "").strip('"').rpartition(".")[2].removesuffix("Loss")
+    return "" if name in ("", PARTNERS.get(option)) else name
 
 
 def _differences(words: Sequence[list[str]], settings: Sequence[Mapping[str, str]]) -> list[list[str]]:

@@ -87,7 +87,9 @@ def _run_notes(methods: Sequence[Method]) -> list[str]:
     counts = {len(method.runs) for method in methods}
     if len(counts) > 1:
         each = "; ".join(f"{method.name}: {len(method.runs)}" for method in methods)
-        notes.append(f"The methods have different numbers of runs: {each}.")
+        few = len(methods) <= MOST_NAMED // 2
+        said = each if few else f"{min(counts)} to {max(counts)}"
+        notes.append(f"The methods have different numbers of runs: {said}.")
     return notes
 
 

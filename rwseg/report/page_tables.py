@@ -1,11 +1,9 @@
 """The tables of the page: those of the other formats, made to sort and to lead to cases, and one of runs."""
 
-import os
-
 from rwseg.progress import duration
 from rwseg.report import tables as text
 from rwseg.report.classes import class_label, shown_classes
-from rwseg.report.comparison import Comparison, Run
+from rwseg.report.comparison import Comparison, Run, folders_below
 from rwseg.report.markup import Piece
 from rwseg.report.page_cells import Cell, Column, Table, from_text, link_numbers, transposed
 
@@ -56,7 +54,7 @@ def per_run(comparison: Comparison) -> Table:
     classes = shown_classes(comparison)
     asked = [*((c, "dice") for c in classes), (classes[-1], "hausdorff_mm")]
     runs = [(method.name, run) for method in comparison.methods for run in method.runs]
-    common = os.path.commonpath([run.folder.parent for _, run in runs])
+    below = folders_below(comparison.methods)
     columns = (
         METHOD,
         Column("seed"),
@@ -67,8 +65,7 @@ def per_run(comparison: Comparison) -> Table:
 
     def row_of(method: str, run: Run) -> tuple[Cell, ...]:
         numbers = (text.number(values[method, run.seed, c, m], text.DIGITS[m]) for c, m in asked)
-        where = os.path.relpath(run.folder, common)
-        texts = (method, str(run.seed), *numbers, duration(run.seconds), where)
+        texts = (method, str(run.seed), *numbers, duration(run.seconds), below[str(run.folder)])
         return tuple(Cell(one) for one in texts)
 
     return Table("runs", "Means over the cases of every run.", columns, tuple(row_of(*pair) for pair in runs))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from rwseg.errors import RunError
-from rwseg.report.comparison import Method
+from rwseg.report.comparison import Method, folders_below
 from rwseg.report.guard import common_rows
 
 METRICS = ("dice", "hausdorff_mm", "hausdorff95_mm")
@@ -33,11 +33,11 @@ def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
     categorical, in the order of `methods`. Raises `RunError` for a class that is named like the mean.
     """
     common = common_rows(methods)
-    parts = []
+    parts, below = [], folders_below(methods)
     for method in methods:
         for run in method.runs:
             assert run.cases is not None
-            parts.append(run.cases.assign(method=method.name, seed=run.seed, folder=str(run.folder)))
+            parts.append(run.cases.assign(method=method.name, seed=run.seed, folder=below[str(run.folder)]))
     rows = pd.concat(parts).merge(common, on=["case", "class_name"])
     if (rows["class_name"] == MEAN).any():
         raise RunError(f"expected no class named '{MEAN}', which the mean over classes is called here")

@@ -100,7 +100,7 @@ def dashboard(project: str, entity: str, saved: bool) -> Dashboard:
         settings=ws.WorkspaceSettings(x_axis=EPOCH, max_runs=100),
         runset_settings=ws.RunsetSettings(groupby=[expr.Config(METHOD)], pinned_columns=columns),
     )
-    blocks: "list[wr.BlockTypes]" = [wr.P(HOW_TO_READ)]
+    blocks: list[wr.BlockTypes] = [wr.P(HOW_TO_READ)]
     for name, panels in {**tables, **sections}.items():
         runs = wr.Runset(
             entity=entity if saved else "",

@@ -35,6 +35,12 @@ def test_names_tell_loss_partner_strategy_and_rectification(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_another_partner_than_that_of_the_option_is_named(tmp_path: Path) -> None:
+    other = {"strategy.partner._target_": "rwseg.losses.GeneralizedDiceLoss"}
+    write_run(tmp_path, "rw_boundary", "gradual_dice", settings=other)
+    assert names(tmp_path) == ["rw_boundary + GeneralizedDice, gradual"]
+
+
 def test_a_rectified_map_alone_is_called_so(tmp_path: Path) -> None:
     write_run(tmp_path, "rw_boundary", settings={"loss.rectify": True})
     assert names(tmp_path) == ["rw_boundary, rectified"]

@@ -188,6 +188,14 @@ def test_runs_without_any_dice_are_refused(tmp_path: Path) -> None:
         report(tmp_path, allowed=["cases"])
 
 
+def test_folders_are_named_below_what_they_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "here", "rrw")
+    write_run(tmp_path / "there", "ce")
+    monkeypatch.chdir(tmp_path)
+    comparison = compare(find_runs([Path("here"), tmp_path / "there"]))
+    assert set(comparison.per_run["folder"]) == {"here/rrw/alone/seed0", "there/ce/alone/seed0"}
+
+
 def test_a_case_without_a_subject_is_one_of_its_own(tmp_path: Path) -> None:
     for loss in ("rrw", "ce"):
         path = write_run(tmp_path, loss) / "metrics" / "cases.csv"
