@@ -4,6 +4,7 @@ from omegaconf import DictConfig
 
 from rwseg.cli import main
 from rwseg.config import Choices
+from rwseg.sweep import plan_sweep
 
 
 def train(cfg: DictConfig, choices: Choices) -> None:
@@ -14,4 +15,4 @@ def train(cfg: DictConfig, choices: Choices) -> None:
 
 
 if __name__ == "__main__":
-    main(train, "train")
+    main(train, "train", plan_sweep)

@@ -3,12 +3,12 @@
 import itertools
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from signal import SIGINT
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import hydra
 from hydra import compose as hydra_compose
@@ -37,29 +37,50 @@ INTERRUPTED = 128 + SIGINT
 Job = tuple[Setting, ...]
 """The overrides of one run; a sweep is several of them."""
 
+Checked = tuple[DictConfig, Choices]
+"""The configuration of a job, checked, and the options it is made of."""
 
-def main(task: Callable[[DictConfig, Choices], object], config_name: str) -> None:
+
+class Sweep(Protocol):
+    """What hears of a sweep's jobs, numbered from 0."""
+
+    def begin(self, number: int) -> str:
+        """Words that introduce a job."""
+
+    def fail(self, number: int, reason: str) -> None:
+        """Take note that a job failed."""
+
+
+def main(
+    task: Callable[[DictConfig, Choices], object],
+    config_name: str,
+    plan: Callable[[Sequence[Checked], Sequence[str]], Sweep] | None = None,
+) -> None:
     """Run `task(cfg, choices)` under Hydra; a `RwsegError` ends it with status 2 and its message alone.
 
-    In a sweep the other jobs go on; the failed ones are listed at the end, with status 2. Ctrl-C ends all of
-    it in a line, with status 130.
+    In a sweep the other jobs go on, whatever ends one; the failed ones are listed at the end, with status 2.
+    Before its first job `plan` is called with all jobs and the command line. Ctrl-C ends all of it in a line,
+    with status 130.
     """
     failed: list[str] = []
     try:
-        preflight(config_name, sys.argv[1:])
+        jobs = preflight(config_name, sys.argv[1:])
+        sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
     except RwsegError as error:
         _fail(str(error))
 
     def run(cfg: DictConfig) -> None:
         setup = HydraConfig.get()
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-        try:
-            _perform(task, check(cfg, SCHEMAS[config_name]), _named(setup.runtime.choices))
-        except RwsegError as error:
-            if setup.mode != RunMode.MULTIRUN:
-                _fail(str(error))
-            failed.append(f"{' '.join(setup.overrides.task)}: {error}")
-            logging.error("%s", error)
+        overrides, choices = " ".join(setup.overrides.task), _named(setup.runtime.choices)
+        if sweep is not None:
+            logging.info("%s: %s", sweep.begin(setup.job.num), overrides)
+        job = partial(_perform, task, cfg, SCHEMAS[config_name], choices)
+        reason = _attempt(job, many=setup.mode == RunMode.MULTIRUN)
+        if reason is not None:
+            failed.append(f"{overrides}: {reason}")
+            if sweep is not None:
+                sweep.fail(setup.job.num, reason)
 
     try:
         hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
@@ -86,34 +107,36 @@ def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices
     return cfg, choices
 
 
-def preflight(config_name: str, arguments: list[str]) -> None:
+def preflight(config_name: str, arguments: list[str]) -> list[Checked]:
     """Check a command line: unknown groups, options and keys (also with `+`), types and rules, of every job.
 
     Hydra accepts `+los=rrw` silently and says of `los=rrw` only that it is not in the struct; here both get
     the nearest valid name. Every job of a sweep is checked before the first one starts. Raises `ConfigError`.
+    Returns the jobs that a sweep will run, in their order; none where there is no sweep.
     """
     parsed = get_args_parser().parse_args(arguments)
     if parsed.help or parsed.hydra_help or parsed.info or parsed.shell_completion:
-        return
+        return []
     jobs = _parse(parsed.overrides, sweep=parsed.multirun)
     schema = None if parsed.cfg else SCHEMAS[config_name]  # --cfg shows a configuration as it is
-    faults = []
+    faults, checked = [], []
     for job in jobs:
         try:
-            _check_job(config_name, job, schema)
+            checked.append(_check_job(config_name, job, schema))
         except _OverrideError as error:
             faults.append(str(error))
         except ConfigError as error:
             faults.append(f"{_line(job)}: {error}" if len(jobs) > 1 else str(error))
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
+    return checked if parsed.multirun and not parsed.cfg else []
 
 
 class _OverrideError(ConfigError):
     """Faults of single overrides, which they name themselves."""
 
 
-def _check_job(config_name: str, job: Job, schema: type | None) -> None:
+def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
     own = [setting for setting in job if not setting.override.is_hydra_override()]
     _, defaults = _composed(config_name)
     groups = [setting for setting in own if setting.key in defaults]
@@ -122,10 +145,12 @@ def _check_job(config_name: str, job: Job, schema: type | None) -> None:
     _refuse(fault for setting in groups for fault in option_faults(setting))
     base, choices = _composed(config_name, *(setting.text for setting in groups))
     _refuse(fault for setting in keys for fault in key_faults(setting, keys_of(base), choices))
-    cfg, _ = compose(config_name, [setting.text for setting in job])
-    if schema is not None:
-        typed = check(cfg, schema)
-        _refuse(fault for setting in keys for fault in kind_faults(setting, base, typed))
+    cfg, choices = compose(config_name, [setting.text for setting in job])
+    if schema is None:
+        return cfg, choices
+    typed = check(cfg, schema)
+    _refuse(fault for setting in keys for fault in kind_faults(setting, base, typed))
+    return typed, choices
 
 
 @cache
@@ -152,9 +177,28 @@ def _hydra() -> Iterator[ConfigLoader]:
         GlobalHydra.instance().hydra = outer
 
 
-def _perform(task: Callable[[DictConfig, Choices], object], cfg: DictConfig, choices: Choices) -> None:
+def _attempt(job: Callable[[], object], many: bool) -> str | None:
+    """Run `job`; in a sweep (`many`) its failure is logged and returned, else it ends the command."""
     try:
-        task(cfg, choices)
+        job()
+    except RwsegError as error:
+        if not many:
+            _fail(str(error))
+        logging.error("%s", error)
+        return str(error)
+    except Exception as error:
+        if not many:
+            raise
+        logging.exception("this job failed; the sweep goes on")
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _perform(
+    task: Callable[[DictConfig, Choices], object], cfg: DictConfig, schema: type, choices: Choices
+) -> None:
+    try:
+        task(check(cfg, schema), choices)
     except InstantiationException as error:  # a `_target_` that does not exist or does not take its arguments
         raise ConfigError(str(error)) from error
 
@@ -163,9 +207,12 @@ def _parse(texts: list[str], sweep: bool) -> list[Job]:
     with _hydra() as loader:
         try:
             overrides = OverridesParser.create(loader).parse_overrides(texts)
-            return list(itertools.product(*(_settings(override, sweep) for override in overrides)))
+            lists = [_settings(override, sweep) for override in overrides]
         except HydraException as error:
             raise ConfigError(str(error)) from error
+    if sweep:  # of a key that is given twice, Hydra takes the last values then
+        lists = list({settings[0].override.get_key_element(): settings for settings in lists}.values())
+    return list(itertools.product(*lists))
 
 
 def _settings(override: Override, sweep: bool) -> list[Setting]:

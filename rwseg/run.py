@@ -24,7 +24,7 @@ from rwseg.assembly import (
 from rwseg.checkpoints import LAST, Checkpoints, load_checkpoint
 from rwseg.config import Choices
 from rwseg.data.module import SliceDataModule
-from rwseg.data.store import Prepared
+from rwseg.data.store import Entry, Prepared
 from rwseg.epochs import EpochTable, TrainingProgress
 from rwseg.errors import RunError
 from rwseg.figures import case_sheet, learning_curves
@@ -35,7 +35,10 @@ from rwseg.record import read_run, recorded
 from rwseg.rundata import save_data
 from rwseg.rundir import check_same_config, claimed, clear, config_digest, run_path, save_config
 from rwseg.tables import print_cases
-from rwseg.tracking import Identity, tracked
+from rwseg.tracking.identity import Identity
+from rwseg.tracking.mirror import EpochMirror, Tracker
+from rwseg.tracking.results import Overlay, results
+from rwseg.tracking.run import tracked
 from rwseg.volumes import WINDOW_BATCH
 
 log = logging.getLogger(__name__)
@@ -99,14 +102,16 @@ def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared, 
         log.info("training %s", folder)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements and device lists
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    with tracked(cfg, Identity(folder, choices)) as logger:
-        parts = _assemble(cfg, folder, prepared, digest, logger)
+    with tracked(cfg, Identity(folder, choices)) as tracker:
         with warnings.catch_warnings():
             _expect_warnings()
+            parts = _assemble(cfg, folder, prepared, digest, tracker)
             _fit(parts, last if resume else None)
             if parts.learner.cases_epoch != cfg.schedule.epochs - 1:
                 parts.trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
         _finish(cfg, folder, parts)
+        if tracker is not None:
+            _track(tracker, folder, parts)
 
 
 def _fit(parts: _Parts, resume: Path | None) -> None:
@@ -118,15 +123,16 @@ def _fit(parts: _Parts, resume: Path | None) -> None:
 
 
 def _assemble(
-    cfg: DictConfig, folder: Path, prepared: Prepared, digest: str, logger: pl.loggers.Logger | None
+    cfg: DictConfig, folder: Path, prepared: Prepared, digest: str, tracker: Tracker | None
 ) -> _Parts:
     learner, data = build_learner(cfg, prepared), build_data(cfg, prepared)
     table = EpochTable(folder / "metrics" / "epochs.csv")
     callbacks = [table, TrainingProgress(table), Checkpoints(folder / "checkpoints", digest)]
-    return _Parts(learner, data, _trainer(cfg, callbacks, logger))
+    mirrors = [] if tracker is None else [EpochMirror(table, tracker)]
+    return _Parts(learner, data, _trainer(cfg, [*callbacks, *mirrors]))
 
 
-def _trainer(cfg: DictConfig, callbacks: list[pl.Callback], logger: pl.loggers.Logger | None) -> pl.Trainer:
+def _trainer(cfg: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
     device = device_name(cfg.trainer.accelerator)
     return pl.Trainer(
         accelerator="cpu" if device == "cpu" else "gpu",
@@ -137,7 +143,7 @@ def _trainer(cfg: DictConfig, callbacks: list[pl.Callback], logger: pl.loggers.L
         check_val_every_n_epoch=cfg.evaluation.every,
         num_sanity_val_steps=0,
         callbacks=callbacks,
-        logger=logger or False,
+        logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -166,20 +172,36 @@ def _finish(cfg: DictConfig, folder: Path, parts: _Parts) -> None:
 
 def _draw_cases(parts: _Parts, cases: pd.DataFrame, path: Path) -> Path:
     """The worst, the median and the best validation case, on the prepared grid."""
-    learner, data = parts.learner.eval(), parts.data
+    data = parts.data
     ranked = cases.groupby("case")["dice"].mean().sort_values()
     places = sorted({0, len(ranked) // 2, len(ranked) - 1})
     chosen = []
     for place in places:
         entry = next(entry for entry in data.val_entries if entry.name == ranked.index[place])
-        image = data.volume(entry, learner.device).image
-        slices = predict_slices(learner.network, image, learner.patch_size, learner.flips, WINDOW_BATCH)
-        labels = most_probable([slices])
+        _, image, reference, labels = _predicted(parts, entry)
         name = f"{entry.name} {entry.phase}, Dice {ranked.iloc[place]:.2f}"
-        chosen.append((image[0].cpu().numpy(), np.asarray(data.prepared.label(entry)), labels, name))
+        chosen.append((image, reference, labels, name))
     aspect = data.val_entries[0].spacing[1] / data.val_entries[0].spacing[2]
     title = "Worst, median and best validation case by mean Dice"
     return case_sheet(chosen, data.prepared.classes, aspect, title, path)
+
+
+def _track(tracker: Tracker, folder: Path, parts: _Parts) -> None:
+    """Results, and overlays of the same cases in every run: first, middle and last one of the validation."""
+    entries, cases = parts.data.val_entries, parts.learner.cases
+    assert cases is not None
+    places = sorted({0, len(entries) // 2, len(entries) - 1})
+    overlays = [_predicted(parts, entries[place]) for place in places]
+    tracker.log_results(results(folder, cases, parts.data.prepared.classes, overlays))
+
+
+def _predicted(parts: _Parts, entry: Entry) -> Overlay:
+    """A validation case on the prepared grid with its prediction."""
+    learner, data = parts.learner.eval(), parts.data
+    image = data.volume(entry, learner.device).image
+    slices = predict_slices(learner.network, image, learner.patch_size, learner.flips, WINDOW_BATCH)
+    labels = most_probable([slices])
+    return Overlay(entry.name, image[0].cpu().numpy(), np.asarray(data.prepared.label(entry)), labels)
 
 
 def _check_same_data(folder: Path, data: Prepared) -> None:

@@ -165,13 +165,19 @@ def _other_settings(cfg: DictConfig, chosen: list[str]) -> list[str]:
     asked, groups = comparable(cfg), set(_reference(*chosen)[1]).difference(IDENTITY, NO_EFFECT)
     plan = f"dataset.plan={cfg.dataset.plan}"  # first: other values are null because of it
     options = [plan] if "dataset.plan" in _differences(asked, chosen) else []
-    for group in sorted(groups):
+    # Composing takes long, and a group's values depend on neither: all losses of a sweep share the trials.
+    context = [option for option in chosen if not option.startswith(("loss=", "strategy="))] + options
+    differing = {key.partition(".")[0] for key in _differences(asked, [*chosen, *options])}
+    for group in sorted(groups & differing):
         files = sorted((CONF / group).glob("*.yaml"), key=lambda file: (_is_alias(file), file.stem))
-        trials = [options, *([*options, f"{group}={file.stem}"] for file in files)]
-        if any(key.startswith(f"{group}.") for key in _differences(asked, [*chosen, *options])):
-            options = min(trials, key=lambda trial: len(_differences(asked, [*chosen, *trial])))
+        trials = [[], *([f"{group}={file.stem}"] for file in files)]
+        options += min(trials, key=lambda trial: _count(_differences(asked, [*context, *trial]), group))
     rest = _differences(asked, [*chosen, *options])
     return [*options, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
+
+
+def _count(differences: Flat, group: str) -> int:
+    return sum(key.startswith(f"{group}.") for key in differences)
 
 
 def _is_alias(file: Path) -> bool:

@@ -7,6 +7,9 @@ import pytest
 
 from rwseg.data.phantom import write_phantom
 
+collect_ignore_glob = ["*/conftest.py"]
+"""They hold no doctests, and Python tells modules of one name in two folders apart only by chance."""
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A job in the background of a shell is deaf to Ctrl-C; so would be the processes that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -223,20 +223,27 @@ def test_other_errors_are_not_swallowed(call: Callable[..., int], monkeypatch: p
         call(task)
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (DataError("faulty: patient007"), "faulty: patient007"),
+        (MemoryError("no more of it"), "MemoryError: no more of it"),
+    ],
+)
 def test_a_failing_job_does_not_stop_a_sweep(
-    call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
+    fault: Exception, told: str, call: Callable[..., int], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     done: list[int] = []
 
     def task(cfg: DictConfig, choices: Choices) -> None:
         if cfg.seed == 1:
-            raise DataError("faulty: patient007")
+            raise fault
         done.append(cfg.seed)
 
     assert call(task, "-m", "seed=0,1,2") == 2
     assert done == [0, 2]
     error = capsys.readouterr().err
-    assert error == "train.py: 1 of the sweep's jobs failed:\nseed=1: faulty: patient007\n"
+    assert error == f"train.py: 1 of the sweep's jobs failed:\nseed=1: {told}\n"
     assert [path.name for path in tmp_path.rglob("*")] == ["outputs", "multirun.yaml"]
 
 

@@ -25,7 +25,6 @@ COLUMNS = (
     "reference_voxels,predicted_voxels,missed"
 )
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
-EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 STRATEGIES = sorted(path.stem for path in (CONF / "strategy").glob("*.yaml"))
 
 
@@ -130,15 +129,6 @@ def test_every_strategy_trains(tiny: list[str], strategy: str) -> None:
         np.testing.assert_allclose(alpha, [1.0, 0.99])
     else:
         assert alpha.isna().all()
-
-
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_runs(experiment: str, tiny: list[str]) -> None:
-    small = [override for override in tiny if not override.startswith(("trainer", "dataset.patch_size"))]
-    folder = run([f"experiment={experiment}", *small, "trainer=cpu", "schedule.epochs=1"])
-    cases = pd.read_csv(folder / "metrics" / "cases.csv")  # the phantom stands in: it has ACDC's layout
-    everything = experiment == "acdc_challenge"  # trains on every case, and validates there
-    assert len(cases) == (24 if everything else 12)
 
 
 def test_deep_supervision_batch_norm_and_other_settings_train(tiny: list[str]) -> None:

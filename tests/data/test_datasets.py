@@ -1,13 +1,12 @@
 """Every dataset trains and is evaluated by the documented commands: a few iterations, files to figures."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from challenge_trees import write_brats18, write_isles, write_kits19, write_wmh
+from challenge_trees import SMALL
 from nnunet_tree import write_tree
 
 from rwseg.cli import compose
@@ -42,40 +41,19 @@ def train_and_evaluate(dataset: str, root: Path, folder: Path, *overrides: str) 
     return evaluation, theirs
 
 
-def kits(root: Path) -> Path:
-    return write_kits19(root, (0, 1, 2, 3), shape=(4, 40, 36))
-
-
-def wmh(root: Path) -> Path:
-    return write_wmh(root, ("Utrecht/0", "Utrecht/2", "Singapore/50", "Singapore/65"))
-
-
-def isles(root: Path) -> Path:
-    return write_isles(root, {"TRAINING": (1, 2, 4, 14)})
-
-
-def brats(root: Path) -> Path:
-    return write_brats18(root, [f"Brats18_TCIA_{n}_1" for n in range(4)])
-
-
-TREES: list[tuple[str, Callable[[Path], Path], list[str], list[str]]] = [
-    ("brats18", brats, ["NCR_NET", "ED", "ET"], []),
-    ("kits19", kits, ["kidney", "tumor"], []),
-    ("kits19_paper", kits, ["kidney", "tumor"], []),
-    ("wmh", wmh, [], ["dataset.size=[32,32]"]),
-    ("isles", isles, [], ["dataset.size=[32,32]"]),
+LAYOUTS: list[tuple[str, list[str], list[str]]] = [
+    ("brats18", ["NCR_NET", "ED", "ET"], []),
+    ("kits19", ["kidney", "tumor"], []),
+    ("kits19_paper", ["kidney", "tumor"], []),
+    ("wmh", [], ["dataset.size=[32,32]"]),
+    ("isles", [], ["dataset.size=[32,32]"]),
 ]
 
 
-@pytest.mark.parametrize(("dataset", "write", "classes", "overrides"), TREES, ids=[tree[0] for tree in TREES])
-def test_challenge_layouts(
-    dataset: str,
-    write: Callable[[Path], Path],
-    classes: list[str],
-    overrides: list[str],
-    tmp_path: Path,
-) -> None:
-    folder, cases = train_and_evaluate(dataset, write(tmp_path / "data"), tmp_path, *overrides)
+@pytest.mark.parametrize(("dataset", "classes", "overrides"), LAYOUTS, ids=[layout[0] for layout in LAYOUTS])
+def test_challenge_layouts(dataset: str, classes: list[str], overrides: list[str], tmp_path: Path) -> None:
+    root = SMALL[dataset](tmp_path / "data")
+    folder, cases = train_and_evaluate(dataset, root, tmp_path, *overrides)
     assert set(cases["class_name"]) >= set(classes)
     assert len(list((folder / "predictions").iterdir())) == cases["case"].nunique() == 2 or dataset == "isles"
 
@@ -123,7 +101,7 @@ def test_real_kidneys_with_simulated_images(tmp_path: Path) -> None:
 
 
 def test_a_planned_run_takes_what_is_not_given_from_its_plan(tmp_path: Path) -> None:
-    root = brats(tmp_path / "data")
+    root = SMALL["brats18"](tmp_path / "data")
     without = [
         value for value in FEW if not value.startswith(("model.pools", "dataset.patch", "dataset.batch"))
     ]

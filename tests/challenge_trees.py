@@ -3,7 +3,7 @@
 Images are noise, brighter in the foreground; labels are nested boxes. Other tests may train on them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -91,3 +91,29 @@ def write_isles(root: Path, parts: Mapping[str, Iterable[int]]) -> Path:
                 name = f"SMIR.Brain.XX.O.{kind}.{identity}"
                 save(root / part / f"case_{number}" / name / f"{name}.nii", array, spacing)
     return root
+
+
+def small_brats18(root: Path) -> Path:
+    return write_brats18(root, [f"Brats18_TCIA_{n}_1" for n in range(4)])
+
+
+def small_kits19(root: Path) -> Path:
+    return write_kits19(root, (0, 1, 2, 3), shape=(4, 40, 36))
+
+
+def small_wmh(root: Path) -> Path:
+    return write_wmh(root, ("Utrecht/0", "Utrecht/2", "Singapore/50", "Singapore/65"))
+
+
+def small_isles(root: Path) -> Path:
+    return write_isles(root, {"TRAINING": (1, 2, 4, 14)})
+
+
+SMALL: Mapping[str, Callable[[Path], Path]] = {
+    "brats18": small_brats18,
+    "kits19": small_kits19,
+    "kits19_paper": small_kits19,
+    "wmh": small_wmh,
+    "isles": small_isles,
+}
+"""By option of `conf/dataset`: writes four cases that its split divides into training and validation."""

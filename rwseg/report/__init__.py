@@ -1,0 +1,1 @@
+"""`python -m rwseg.report DIR... -o OUT`: compare runs, from their directories alone, offline."""

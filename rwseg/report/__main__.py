@@ -1,0 +1,124 @@
+"""Compare runs, or see what they are doing.
+
+    python -m rwseg.report DIR... -o OUT          tables, tests, figures and a page from all runs below DIR
+    python -m rwseg.report --status DIR [--watch]   how far they are
+
+docs/report.md says what every number is.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from rwseg.errors import RwsegError
+from rwseg.report.files import write_report
+from rwseg.report.markup import TextTable
+from rwseg.report.numbers import compare
+from rwseg.report.runs import find_runs
+from rwseg.report.status import show
+from rwseg.report.tables import results
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status, 2 with a message for what the user can mend."""
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if not asked.status and asked.output is None:
+        parser.error("-o OUT: expected a folder for the report (or --status)")
+    try:
+        if asked.status:
+            show(asked.runs, asked.watch)
+        else:
+            _report(asked)
+    except RwsegError as error:
+        print(f"python -m rwseg.report: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _report(asked: argparse.Namespace) -> None:
+    comparison = compare(
+        find_runs(asked.runs),
+        reference=asked.reference,
+        threshold=asked.threshold,
+        compared=asked.compare,
+        allowed=asked.allow,
+        title=asked.title,
+    )
+    try:
+        written = write_report(comparison, asked.output, pictures=not asked.no_gallery)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise RwsegError(f"{asked.output}: expected a folder that can be written, got: {error}") from error
+    _print(results(comparison, "hausdorff_mm", "results"), comparison.title)
+    for note in comparison.notes:
+        print(f"- {note}")
+    print(f"wrote {written[0]}, {written[1]} and {len(written) - 2} tables and figures beside them")
+
+
+def _print(table: TextTable, title: str) -> None:
+    printed = Table(title=title, caption=table.caption)
+    for name in table.columns:
+        justify: JustifyMethod = "left" if name == table.columns[0] else "right"
+        printed.add_column(name, justify=justify, overflow="fold")
+    for row in table.rows:
+        cells = []
+        for pieces in row:
+            text = Text()
+            for place, piece in enumerate(pieces):
+                text.append("\n" if place else "")
+                text.append(piece.text, style="bold" if piece.bold else "")
+            cells.append(text)
+        printed.add_row(*cells)
+    Console().print(printed)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rwseg.report",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("runs", nargs="+", type=Path, metavar="DIR", help="run directories, or folders that hold some")
+    add("-o", "--output", type=Path, metavar="OUT", help="folder for the report")
+    add("--reference", metavar="METHOD", help="method that the others are tested against (default: rrw)")
+    add(
+        "--threshold",
+        type=float,
+        metavar="DICE",
+        help="final mean Dice below which a run failed to converge (default: 0.8 of the best median)",
+    )
+    add(
+        "--compare",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a setting or group that sets methods apart, besides loss and strategy (may be repeated)",
+    )
+    add(
+        "--allow",
+        action="append",
+        default=[],
+        metavar="KEY",
+        help="a difference that the fairness guard is to accept, such as commit (may be repeated)",
+    )
+    add("--title", help="heading of the report")
+    add(
+        "--no-gallery",
+        action="store_true",
+        help="no pictures of cases on the page, for a report that may be shown where the images may not",
+    )
+    add("--status", action="store_true", help="show what the runs are doing instead")
+    add("--watch", action="store_true", help="with --status: until they have finished")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

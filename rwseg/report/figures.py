@@ -1,0 +1,97 @@
+"""The figures of a report: which there are, what each shows, and why one may be left out."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from matplotlib.figure import Figure
+
+from rwseg.report.comparison import Comparison
+from rwseg.report.convergence import BAND
+from rwseg.report.figure_style import save_both, styled
+from rwseg.report.figures_cases import cases_figure, differences_figure
+from rwseg.report.figures_runs import cost_figure, curves_figure, distribution_figure, failures_figure
+
+
+class Drawing(NamedTuple):
+    """A figure: its file's name, what it shows, why it may be missing, and what draws it or returns None."""
+
+    name: str
+    title: str
+    caption: str
+    absent: str
+    draw: Callable[[Comparison], Figure | None]
+
+
+DRAWINGS = (
+    Drawing(
+        "curves",
+        "Validation Dice during training",
+        "Validation Dice on whole volumes after each epoch: mean over the runs of a method; band: "
+        f"{BAND[0]:.0%} to {BAND[1]:.0%} quantiles over its runs. The solid line in every row is the "
+        "reference.",
+        "There are no validation curves: no run has validated after an epoch yet.",
+        curves_figure,
+    ),
+    Drawing(
+        "curves_hausdorff",
+        "Validation Hausdorff distance during training",
+        "As above, the Hausdorff distance in mm; with the policy nan, of structures that were found.",
+        "There are no curves of the Hausdorff distance.",
+        partial(curves_figure, metric="hausdorff_mm"),
+    ),
+    Drawing(
+        "distribution",
+        "Distribution of the final Dice over seeds",
+        "Empirical distribution over seeds: the share of a method's runs whose mean Dice is at most the "
+        "value on the axis, with its 95 % confidence band. A curve further right is better, a steeper one "
+        "less a matter of luck.",
+        "There is no distribution over seeds: it takes at least two finished runs of a method.",
+        distribution_figure,
+    ),
+    Drawing(
+        "cases",
+        "Dice of every case",
+        "Dice of every case, averaged over the runs of a method. A case has the same height in every row, "
+        "the easiest for the reference on top; box: quartiles and median.",
+        "There are no cases: no run has finished a validation yet.",
+        cases_figure,
+    ),
+    Drawing(
+        "differences",
+        "Difference to the reference",
+        "Mean difference of each method to the reference on the same cases, with its 95 % bootstrap interval "
+        "(cases of one subject drawn together).",
+        "There are no differences: it takes a second method with results on the same cases.",
+        differences_figure,
+    ),
+    Drawing(
+        "failures",
+        "Runs that failed to converge",
+        "Share of runs that failed to converge, with exact 95 % binomial intervals.",
+        "There are no shares of failed runs: no run has finished yet.",
+        failures_figure,
+    ),
+    Drawing(
+        "cost",
+        "What a run costs",
+        "Time of a run and of an epoch, validation included, mean over the runs of a method.",
+        "There is no cost: no run has finished yet.",
+        cost_figure,
+    ),
+)
+
+
+def draw_figures(comparison: Comparison, folder: Path) -> dict[str, Path]:
+    """Draw what the numbers allow as `folder/<name>.png` and `.svg`; returns the PNG's path by name.
+
+    The bytes depend on the numbers alone. A figure without numbers is left out; its `Drawing` says why.
+    """
+    paths: dict[str, Path] = {}
+    with styled():
+        for drawing in DRAWINGS:
+            figure = drawing.draw(comparison)
+            if figure is not None:
+                paths[drawing.name] = save_both(figure, drawing.title, folder, drawing.name)
+    return paths

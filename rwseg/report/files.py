@@ -1,0 +1,92 @@
+"""The files of a report: tables in three formats, figures, `report.md` and the page."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from rwseg.files import write_text
+from rwseg.report.comparison import Comparison
+from rwseg.report.figures import DRAWINGS, draw_figures
+from rwseg.report.markup import TextTable, latex, markdown
+from rwseg.report.page import write_page
+from rwseg.report.tables import text_tables
+
+HEADINGS = {
+    "results": "Results",
+    "results_hd95": "Results with HD95",
+    "tests": "Differences to the reference",
+    "phases": "Per phase",
+    "convergence": "Convergence",
+    "cost": "Cost",
+    "settings": "What the methods differ in",
+}
+
+
+def write_report(comparison: Comparison, folder: Path, pictures: bool = True) -> list[Path]:
+    """Write all of a report below `folder` and return the paths, those to open first in front.
+
+    Without `pictures` the page shows no case, only numbers and figures made of them. Each file is replaced as
+    a whole; files of an earlier report that this one has no numbers for are removed.
+    """
+    tables = text_tables(comparison)
+    _remove_earlier(folder)
+    written = _write_tables(comparison, tables, folder / "tables")
+    figures = draw_figures(comparison, folder / "figures")
+    report = folder / "report.md"
+    write_text(report, report_text(comparison, tables, figures))
+    page = write_page(comparison, figures, folder, pictures)
+    return [page, report, *written, *figures.values()]
+
+
+def report_text(comparison: Comparison, tables: list[TextTable], figures: Mapping[str, Path]) -> str:
+    """The report in Markdown; figures are linked beside it."""
+    lines = [f"# {comparison.title}", "", *(f"- {note}" for note in comparison.notes), ""]
+    for table in tables:
+        lines += [f"## {HEADINGS[table.name]}", "", markdown(table)]
+    lines += ["## Figures", ""]
+    for drawing in DRAWINGS:
+        if drawing.name in figures:
+            lines += [f"![{drawing.title}](figures/{figures[drawing.name].name})", "", drawing.caption, ""]
+        else:
+            lines += [drawing.absent, ""]
+    lines += ["How to read the numbers: docs/report.md. All of them in full precision: tables/*.csv."]
+    return "\n".join(lines) + "\n"
+
+
+def numbers_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """The tables in full precision, by the name of their CSV file."""
+    return {
+        "results": comparison.summary,
+        "tests": comparison.tests,
+        "per_run": comparison.per_run,
+        "phases": comparison.phases,
+        "convergence": comparison.convergence,
+        "curves": comparison.curves,
+        "distribution": comparison.distribution,
+        "cost": comparison.cost,
+        "settings": comparison.settings,
+    }
+
+
+def _write_tables(comparison: Comparison, tables: list[TextTable], folder: Path) -> list[Path]:
+    texts = {}
+    for table in tables:
+        texts[folder / f"{table.name}.md"] = markdown(table)
+        texts[folder / f"{table.name}.tex"] = latex(table)
+    for name, numbers in numbers_of(comparison).items():
+        if len(numbers):
+            texts[folder / f"{name}.csv"] = numbers.to_csv(index=False)
+    for path, text in texts.items():
+        write_text(path, text)
+    return list(texts)
+
+
+def _remove_earlier(folder: Path) -> None:
+    names = {*HEADINGS, "per_run", "curves", "distribution"}
+    for name in names:
+        for suffix in (".md", ".tex", ".csv"):
+            (folder / "tables" / f"{name}{suffix}").unlink(missing_ok=True)
+    for drawing in DRAWINGS:
+        for suffix in (".png", ".svg"):
+            (folder / "figures" / f"{drawing.name}{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""Tables of text as Markdown and LaTeX."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a cell, in bold where it is the best of its column."""
+
+    text: str
+    bold: bool = False
+
+
+Cell = tuple[Piece, ...]
+"""Parts of a cell, printed with commas between them."""
+
+
+@dataclass(frozen=True)
+class TextTable:
+    """A table as it is printed: `name` of its file, caption, column headings and rows of cells.
+
+    The first column is set flush left, as are those in `left`; the others flush right.
+    """
+
+    name: str
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left: tuple[str, ...] = ()
+
+
+def cell(text: str, bold: bool = False) -> Cell:
+    """A cell of one part."""
+    return (Piece(text, bold),)
+
+
+def markdown(table: TextTable) -> str:
+    """The table in GitHub's Markdown, its caption below it."""
+    marks = ["---" if left else "---:" for left in _flush_left(table)]
+    lines = [[_markdown_text(name) for name in table.columns], marks]
+    lines += [[_markdown_cell(one) for one in row] for row in table.rows]
+    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{body}\n\n{_markdown_text(table.caption)}\n"
+
+
+LONG = 40
+"""Rows from which on a LaTeX table may break across pages."""
+
+
+def latex(table: TextTable) -> str:
+    """The table in LaTeX for a document with the packages booktabs, graphicx and longtable.
+
+    Tables wider than the line are shrunk to it, tables of more than `LONG` rows break across pages.
+    """
+    alignment = "".join("l" if left else "r" for left in _flush_left(table))
+    head = _latex_row([cell(name) for name in table.columns])
+    rows = [_latex_row(row) for row in table.rows]
+    caption = rf"\caption{{{_latex_text(table.caption)}}}\label{{tab:{table.name}}}"
+    if len(rows) > LONG:
+        start = [rf"\begin{{longtable}}{{{alignment}}}", rf"{caption}\\"]
+        again = [r"\toprule", head, r"\midrule"]
+        lines = [r"{\footnotesize\setlength{\tabcolsep}{4pt}", *start, *again, r"\endfirsthead", *again]
+        lines += [r"\endhead", *rows, r"\bottomrule", r"\end{longtable}}"]
+    else:
+        tabular = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *rows]
+        tabular += [r"\bottomrule", r"\end{tabular}"]
+        fitted = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
+        lines = [r"\begin{table}[htbp]", r"\centering", caption, r"\par\medskip"]
+        lines += [r"\sbox0{%", *tabular, "}%", fitted, r"\end{table}"]
+    return "\n".join(["% needs \\usepackage{booktabs,graphicx,longtable}", *lines]) + "\n"
+
+
+def _flush_left(table: TextTable) -> list[bool]:
+    return [place == 0 or name in table.left for place, name in enumerate(table.columns)]
+
+
+def _markdown_cell(pieces: Sequence[Piece]) -> str:
+    texts = ((_markdown_text(piece.text), piece.bold) for piece in pieces)
+    return ", ".join(f"**{text}**" if bold else text for text, bold in texts)
+
+
+def _markdown_text(text: str) -> str:
+    for sign in "\\*|<`":
+        text = text.replace(sign, f"\\{sign}")
+    return text
+
+
+def _latex_row(cells: Sequence[Cell]) -> str:
+    return " & ".join(_latex_cell(one) for one in cells) + r" \\"
+
+
+def _latex_cell(pieces: Sequence[Piece]) -> str:
+    texts = ((_latex_text(piece.text), piece.bold) for piece in pieces)
+    return ", ".join(rf"\textbf{{{text}}}" if bold else text for text, bold in texts)
+
+
+LATEX_SIGNS: dict[str, str | int | None] = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": r"{[}",  # a row that begins with a bracket would be an argument of the line break before it
+    "]": r"{]}",
+    "±": r"$\pm$",
+    "\N{MINUS SIGN}": "$-$",
+    "\N{EN DASH}": "--",
+    **{sign: f"\\{sign}" for sign in "&%$#_"},
+}
+
+
+def _latex_text(text: str) -> str:
+    return text.translate(str.maketrans(LATEX_SIGNS))

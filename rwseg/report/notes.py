@@ -1,0 +1,136 @@
+"""What a reader must know before believing the tables."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from rwseg.report.comparison import Method, Run
+from rwseg.report.convergence import THRESHOLD_SHARE
+from rwseg.report.guard import count_of
+from rwseg.report.methods import names_without
+from rwseg.report.samples import MEAN
+from rwseg.report.significance import LEVEL, RESAMPLES
+from rwseg.report.tables import NAMES
+from rwseg.tables import POLICY
+
+MOST_NAMED = 10
+
+
+def left_out_notes(runs: Iterable[Run]) -> list[str]:
+    """One note on the runs that are in no table, with their number by status and their reasons."""
+    runs = list(runs)
+    if not runs:
+        return []
+    counts = Counter(run.status for run in runs)
+    said = [
+        f"{run.folder}: {run.status}{', ' + _first_line(run.reason) if run.reason else ''}" for run in runs
+    ]
+    rest = [f"and {len(said) - MOST_NAMED} more"] if len(said) > MOST_NAMED else []
+    by_status = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    return [
+        f"Left out, because they have not finished: {count_of(len(runs), 'run')} ({by_status}). "
+        "A run that broke off counts neither as converged nor as failed. "
+        + "; ".join([*said[:MOST_NAMED], *rest])
+        + "."
+    ]
+
+
+def without_run_notes(runs: Iterable[Run], methods: Sequence[Method], compared: Sequence[str]) -> list[str]:
+    """A note on methods that are in no table at all, because none of their runs has finished."""
+    names = names_without(runs, methods, compared)
+    return [f"In no table, because no run of it has finished: {'; '.join(names)}."] if names else []
+
+
+def data_notes(methods: Sequence[Method], table: pd.DataFrame, tests: pd.DataFrame, missed: str) -> list[str]:
+    """Notes on missed structures, runs, cases, devices and code."""
+    runs = [run for method in methods for run in method.runs]
+    number = int(table.loc[table["class_name"] == MEAN, "missed"].sum())
+    notes = [f"Missed structures (only one side has them): {number} over all runs; {POLICY[missed]}."]
+    notes += _run_notes(methods)
+    notes += _case_notes(table, tests)
+    devices = Counter(f"{run.device} of {run.host}" for run in runs)
+    if len(devices) > 1:
+        where = ", ".join(f"{device} ({count_of(count, 'run')})" for device, count in devices.items())
+        notes.append(f"The runs were made on different machines, so compare their cost with care: {where}.")
+    unsure = sorted({run.commit for run in runs if run.commit.endswith("-dirty") or run.commit == "unknown"})
+    if unsure:
+        notes.append(
+            f"Code version {', '.join(unsure)}: uncommitted changes or no git, so that the code of those "
+            "runs cannot be told and may differ."
+        )
+    return notes
+
+
+def reference_note(methods: Sequence[Method], asked: str | None) -> list[str]:
+    """Who the reference is, where nobody asked for it."""
+    if asked is not None or len(methods) == 1:
+        return []
+    return [f"Tests are against {methods[0].name} (choose another with --reference)."]
+
+
+def threshold_note(limit: float, asked: float | None) -> list[str]:
+    """Where the threshold of convergence comes from."""
+    source = f"{THRESHOLD_SHARE:g} of the best method's median" if asked is None else "as asked"
+    return [
+        f"A run failed to converge if its final mean Dice is below {limit:.3f} ({source}; see --threshold)."
+    ]
+
+
+def _run_notes(methods: Sequence[Method]) -> list[str]:
+    notes = []
+    if len(methods) == 1:
+        notes.append(f"Only one method, {methods[0].name}: there is nothing to compare it with.")
+    single = [method.name for method in methods if len(method.runs) == 1]
+    if single:
+        notes.append(f"One run only of {'; '.join(single)}: nothing here says how much luck there is in it.")
+    counts = {len(method.runs) for method in methods}
+    if len(counts) > 1:
+        each = "; ".join(f"{method.name}: {len(method.runs)}" for method in methods)
+        few = len(methods) <= MOST_NAMED // 2
+        said = each if few else f"{min(counts)} to {max(counts)}"
+        notes.append(f"The methods have different numbers of runs: {said}.")
+    return notes
+
+
+def _case_notes(table: pd.DataFrame, tests: pd.DataFrame) -> list[str]:
+    notes = []
+    cases, subjects = table["case"].nunique(), table["subject"].nunique()
+    if subjects < cases:
+        notes.append(
+            f"{cases} cases come from {count_of(subjects, 'subject')}, and cases of a subject resemble one "
+            "another. Intervals and Holm p take a subject as the unit. Stars and p take each case for "
+            "itself, as the paper's do; such p-values come out too small."
+        )
+    return [*notes, *_power_notes(tests), *_pair_notes(tests)]
+
+
+def _power_notes(tests: pd.DataFrame) -> list[str]:
+    """Where so few subjects or so many tests cannot show any difference: p is 2 / 2 ** n at least."""
+    hopeless: dict[str, list[str]] = {}
+    for metric, same in tests[tests["subjects"] > 0].groupby("metric", sort=False):
+        most = int(same["subjects"].max())
+        smallest = min(1.0, len(same) * max(2 / 2**most, 1 / (RESAMPLES + 1)))
+        if smallest >= LEVEL:
+            said = (
+                f"With {count_of(most, 'subject')} and {count_of(len(same), 'test')} no Holm p can fall "
+                f"below {smallest:.2g}, however large the difference"
+            )
+            hopeless.setdefault(said, []).append(NAMES[str(metric)])
+    return [f"{said} ({', '.join(metrics)})." for said, metrics in hopeless.items()]
+
+
+def _pair_notes(tests: pd.DataFrame) -> list[str]:
+    """Where pairs of cases are missing, because a structure was missed or is in neither mask."""
+    held = tests[tests["pairs"] < tests["pairs"].max()]
+    if held.empty:
+        return []
+    fewest = int(held["pairs"].min())
+    return [
+        f"{len(held)} of {count_of(len(tests), 'test')} rest on fewer cases than the others, down to "
+        f"{fewest}: a case without a value on one side drops out."
+    ]
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0].rstrip(".")

@@ -1,0 +1,174 @@
+"""`compare`: all numbers of a report from a list of runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from rwseg.errors import ConfigError, RunError
+from rwseg.keys import suggestion
+from rwseg.report.comparison import Comparison, Method, Run
+from rwseg.report.convergence import (
+    convergence_table,
+    curve_table,
+    default_threshold,
+    distribution_table,
+    final_dice,
+)
+from rwseg.report.guard import check_fair, count_of, differences
+from rwseg.report.methods import COMPARED, group
+from rwseg.report.notes import (
+    data_notes,
+    left_out_notes,
+    reference_note,
+    threshold_note,
+    without_run_notes,
+)
+from rwseg.report.runs import FINISHED
+from rwseg.report.samples import MEAN, METRICS, case_means, long_table, mean_std, missed_policy, run_means
+from rwseg.report.significance import significance_table
+
+DEFAULT_REFERENCE = "rrw"
+
+
+def compare(
+    runs: Sequence[Run],
+    reference: str | None = None,
+    threshold: float | None = None,
+    compared: Sequence[str] = (),
+    allowed: Sequence[str] = (),
+    title: str | None = None,
+) -> Comparison:
+    """Compare the finished ones among `runs`.
+
+    `reference`: the method that the others are tested against (None: `rrw` where there is one, else the
+    first by name). `threshold`: the final mean Dice below which a run failed to converge (None: see
+    `default_threshold`). `compared` adds settings, or groups of them, to loss and strategy as what sets
+    methods apart; `allowed` accepts differences that would make the comparison unfair. Raises `RunError` if
+    no run has finished, if runs differ in more than that, if a seed is there twice, if the runs have no case
+    in common or one has no Dice; `ConfigError` for an unknown reference or setting and a threshold outside
+    [0, 1].
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ConfigError(f"--threshold: expected a Dice between 0 and 1, got {threshold:g}")
+    finished = [run for run in runs if run.status == FINISHED]
+    left_out = left_out_notes(run for run in runs if run.status != FINISHED)
+    if not finished:
+        raise RunError("\n".join(["expected at least one finished run, got none:", *left_out]))
+    keys = [*COMPARED, *compared]
+    methods = group(finished, keys)
+    accepted = check_fair(methods, keys, allowed)
+    chosen = _reference(methods, reference)
+    methods = (chosen, *(method for method in methods if method is not chosen))
+    missed = missed_policy(methods)
+    table = long_table(methods, missed)
+    final = final_dice(table)
+    _check_dice(final)
+    limit = default_threshold(final) if threshold is None else threshold
+    cases, per_run = case_means(table), run_means(table)
+    tests = significance_table(cases, per_run, chosen.name)
+    return Comparison(
+        title=title or _title(methods),
+        methods=methods,
+        reference=chosen.name,
+        classes=tuple(name for name in table["class_name"].unique() if name != MEAN),
+        missed=missed,
+        threshold=limit,
+        summary=_ordered(_summary(table, cases), methods),
+        tests=_ordered(tests, methods),
+        per_run=_ordered(per_run, methods),
+        phases=_ordered(_phases(table), methods),
+        convergence=_ordered(convergence_table(methods, final, limit), methods),
+        curves=_ordered(curve_table(methods), methods),
+        distribution=_ordered(distribution_table(final), methods),
+        cost=_cost(methods),
+        settings=_settings(methods),
+        notes=(
+            *left_out,
+            *without_run_notes(runs, methods, keys),
+            *accepted,
+            *data_notes(methods, table, tests, missed),
+            *reference_note(methods, reference),
+            *threshold_note(limit, threshold),
+        ),
+    )
+
+
+def _reference(methods: Sequence[Method], asked: str | None) -> Method:
+    by_name = {method.name: method for method in methods}
+    if asked is None:
+        return by_name.get(DEFAULT_REFERENCE, methods[0])
+    if asked not in by_name:
+        raise ConfigError(
+            f"--reference {asked}: expected one of the methods {'; '.join(by_name)}, got another name"
+            f"{suggestion(asked, list(by_name))}"
+        )
+    return by_name[asked]
+
+
+def _check_dice(final: pd.DataFrame) -> None:
+    nothing = final[final["value"].isna()]
+    if len(nothing):
+        which = "; ".join(f"{row['method']}, seed {row['seed']}" for row in nothing.to_dict("records"))
+        raise RunError(
+            f"expected a Dice of some case in every run, got NaN only in {which}: neither reference nor "
+            "prediction has anything in the cases and classes that all runs have; leave these runs out"
+        )
+
+
+def _title(methods: Sequence[Method]) -> str:
+    run = methods[0].runs[0]
+    dataset = run.choices.get("dataset") or run.settings.get("dataset.name", '"unknown data"').strip('"')
+    return f"{count_of(len(methods), 'method')} on {dataset}"
+
+
+def _summary(table: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    keys = ["method", "class_name"]
+    grouped = table.groupby(keys, sort=False, observed=True)
+    counts = pd.DataFrame({"runs": grouped["seed"].nunique(), "missed": grouped["missed"].sum()})
+    found = mean_std(cases, keys).merge(counts.reset_index(), on=keys)
+    return found[["method", "class_name", "metric", "mean", "std", "runs", "cases", "missed"]]
+
+
+def _phases(table: pd.DataFrame) -> pd.DataFrame:
+    """As `_summary`, for the cases of each phase; without rows where the data has no phases."""
+    keys = ["method", "phase", "class_name"]
+    held = table.dropna(subset=["phase"])
+    cases = held.groupby([*keys, "case"], sort=False, observed=True)[list(METRICS)].mean()
+    return mean_std(cases, keys)[[*keys, "metric", "mean", "std", "cases"]]
+
+
+def _cost(methods: Sequence[Method]) -> pd.DataFrame:
+    rows = []
+    for method in methods:
+        epochs = [run.epochs["seconds"].mean() for run in method.runs if run.epochs is not None]
+        rows.append(
+            {
+                "method": method.name,
+                "runs": len(method.runs),
+                "seconds": float(np.mean([run.seconds for run in method.runs])),
+                "seconds_per_epoch": float(np.mean(epochs)) if epochs else float("nan"),
+                "device": ", ".join(sorted({run.device for run in method.runs})),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _settings(methods: Sequence[Method]) -> pd.DataFrame:
+    """What the methods differ in; a method whose own runs differ shows each of its values."""
+    names = [method.name for method in methods]
+    rows = [
+        [
+            one.key,
+            *(" | ".join(value for value, held in one.values.items() if name in held) for name in names),
+        ]
+        for one in differences(methods)
+    ]
+    return pd.DataFrame(rows, columns=["key", *names], dtype=object)
+
+
+def _ordered(table: pd.DataFrame, methods: Sequence[Method]) -> pd.DataFrame:
+    """Rows in the order of the methods, their names as text."""
+    rank = {method.name: place for place, method in enumerate(methods)}
+    plain = table.assign(method=table["method"].astype(object))
+    return plain.sort_values("method", key=lambda names: names.map(rank), kind="stable", ignore_index=True)

@@ -1,0 +1,80 @@
+"""The tables of the page: those of the other formats, made to sort and to lead to cases, and one of runs."""
+
+from rwseg.progress import duration
+from rwseg.report import tables as text
+from rwseg.report.classes import class_label, shown_classes
+from rwseg.report.comparison import Comparison, Run, folders_below
+from rwseg.report.markup import Piece
+from rwseg.report.page_cells import Cell, Column, Table, from_text, link_numbers, transposed
+
+METHOD = Column("method", numeric=False)
+FIRST = {"dice": "descending", "hausdorff_mm": "ascending", "hausdorff95_mm": "ascending"}
+"""The order in which the best of a metric comes first."""
+
+
+def page_tables(comparison: Comparison) -> dict[str, Table]:
+    """Every table of the page by name; those about which there are no numbers are left out."""
+    if not comparison.methods:
+        return {}
+    built = [
+        results(comparison, "hausdorff_mm", "results"),
+        results(comparison, "hausdorff95_mm", "hausdorff95"),
+        from_text(text.differences(comparison)),
+        *([from_text(text.phases(comparison))] if len(comparison.phases) else []),
+        from_text(text.convergence(comparison)),
+        from_text(text.cost(comparison)),
+        transposed(from_text(text.settings(comparison)), "method"),
+        per_run(comparison),
+    ]
+    return {table.name: table for table in built if table.rows and len(table.columns) > 1}
+
+
+def results(comparison: Comparison, distance: str, name: str) -> Table:
+    """The main table, in the layout of the paper's tables 2 to 4; each number leads to its cases."""
+    table = text.results(comparison, distance, name)
+    classes, metrics = shown_classes(comparison), ("dice", distance)
+    rows = []
+    for i, (method, *numbers, missed, runs) in enumerate(table.rows):
+        cells = tuple(_cell(piece) for pieces in numbers for piece in pieces)
+        hrefs = (cases_link(i, k) for k in range(len(classes)) for _ in metrics)
+        rows.append((_cell(*method), *link_numbers(cells, hrefs), _cell(*missed), _cell(*runs)))
+    columns = (
+        METHOD,
+        *(Column(text.NAMES[m], class_label(c), best=FIRST[m]) for c in classes for m in metrics),
+        Column("missed"),
+        Column("runs"),
+    )
+    return Table(name, f"{table.caption} Every number leads to its cases.", columns, tuple(rows))
+
+
+def per_run(comparison: Comparison) -> Table:
+    """Each run's means over cases; its folder as it is named below what all runs share."""
+    rows = comparison.per_run.to_dict("records")
+    values = {(row["method"], row["seed"], row["class_name"], row["metric"]): row["value"] for row in rows}
+    classes = shown_classes(comparison)
+    asked = [*((c, "dice") for c in classes), (classes[-1], "hausdorff_mm")]
+    runs = [(method.name, run) for method in comparison.methods for run in method.runs]
+    below = folders_below(comparison.methods)
+    columns = (
+        METHOD,
+        Column("seed"),
+        *(Column(text.NAMES[m], class_label(c), best=FIRST[m]) for c, m in asked),
+        Column("time"),
+        Column("folder", numeric=False),
+    )
+
+    def row_of(method: str, run: Run) -> tuple[Cell, ...]:
+        numbers = (text.number(values[method, run.seed, c, m], text.DIGITS[m]) for c, m in asked)
+        texts = (method, str(run.seed), *numbers, duration(run.seconds), below[str(run.folder)])
+        return tuple(Cell(one) for one in texts)
+
+    return Table("runs", "Means over the cases of every run.", columns, tuple(row_of(*pair) for pair in runs))
+
+
+def cases_link(method: int | str, class_place: int | str) -> str:
+    """Where `page.js` shows the cases of a method and a class, by their places or `all`."""
+    return f"#cases-{method}-{class_place}"
+
+
+def _cell(piece: Piece) -> Cell:
+    return Cell(piece.text, piece.bold)

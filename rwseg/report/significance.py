@@ -1,0 +1,79 @@
+"""The tests of a report: every method against the reference, on the same cases."""
+
+from math import comb
+
+import numpy as np
+import pandas as pd
+
+from rwseg.report.samples import METRICS
+from rwseg.stats import group_sums, holm, mean_interval, paired_permutation_test, two_sample_permutation_test
+
+LEVEL, RESAMPLES = 0.05, 10_000
+"""Level of significance and number of permutations, both as in the paper."""
+
+COLUMNS = (
+    "method", "class_name", "metric", "pairs", "subjects", "difference", "low", "high", "p", "stars",
+    "p_subjects", "p_holm", "p_runs",
+)  # fmt: skip
+
+
+def significance_table(cases: pd.DataFrame, per_run: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """A row per method but the reference, class and metric, with the columns `COLUMNS`.
+
+    `cases` (`samples.case_means`) gives the pairs: a case, averaged over the runs of its method, so that
+    runs never count as further cases. A case without a value on either side drops out; `pairs` are left, of
+    `subjects`. `p` is the paper's paired permutation test over cases (10 000 permutations). `p_subjects` is
+    the same test with all cases of a subject exchanged together, `p_holm` its correction over all methods and
+    classes of the metric, `low` and `high` the 95 % bootstrap interval of the mean difference, with the cases
+    of a subject drawn together. `p_runs` tests the means of the runs in `per_run` (`samples.run_means`) as
+    two independent samples; NaN where so few runs cannot reach `LEVEL`. Without pairs all numbers are NaN.
+    """
+    by_case = cases.unstack(["method"])  # rows class, case and subject, columns metric and method
+    grouped = per_run.groupby(["method", "class_name", "metric"], observed=True)["value"]
+    runs = {key: values.dropna().to_numpy() for key, values in grouped}
+    methods = list(cases.index.get_level_values("method").unique())
+    rows = []
+    for method in (name for name in methods if name != reference):
+        for class_name, block in by_case.groupby(level="class_name", sort=False):
+            for metric in METRICS:
+                values = block[[(metric, method), (metric, reference)]].to_numpy()
+                found = _paired(values, block.index.get_level_values("subject").to_numpy())
+                row = {"method": method, "class_name": class_name, "metric": metric, **found}
+                samples = [runs[(name, class_name, metric)] for name in (method, reference)]
+                rows.append({**row, "p_runs": _over_runs(*samples)})
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    for _, same in table.groupby("metric"):
+        held = same["p_subjects"].dropna()
+        if len(held):
+            table.loc[held.index, "p_holm"] = holm(held)
+    table["stars"] = np.where(table["p"] < LEVEL, "*", "")
+    return table
+
+
+def _paired(values: np.ndarray, subjects_of: np.ndarray) -> dict[str, float]:
+    """The numbers of a row from `values` of cases x (method, reference) and the subject of each case."""
+    held = ~np.isnan(values).any(1)
+    if not held.any():
+        return {"pairs": 0, "subjects": 0}
+    (first, second), subjects = values[held].T, list(subjects_of[held])
+    (sums, _), (others, _) = group_sums(first, subjects), group_sums(second, subjects)
+    low, high = mean_interval(first - second, subjects)
+    return {
+        "pairs": len(first),
+        "subjects": len(sums),
+        "difference": float((first - second).mean()),
+        "low": low,
+        "high": high,
+        "p": paired_permutation_test(first, second, RESAMPLES),
+        "p_subjects": paired_permutation_test(sums, others, RESAMPLES),
+    }
+
+
+def _over_runs(x: np.ndarray, y: np.ndarray) -> float:
+    """p over runs, NaN where even a perfect separation of the two samples would not reach `LEVEL`."""
+    if min(len(x), len(y)) < 2:
+        return float("nan")
+    mirrored = 2 if len(x) == len(y) else 1
+    if mirrored / comb(len(x) + len(y), len(x)) >= LEVEL:
+        return float("nan")
+    return two_sample_permutation_test(x, y)

@@ -1,0 +1,232 @@
+"""The tables of a report as text: the paper's Tables 2 to 5, tests, convergence, cost, settings."""
+
+from collections.abc import Callable, Iterator, Mapping
+from math import isnan
+from typing import Any
+
+import pandas as pd
+
+from rwseg.progress import duration
+from rwseg.report.comparison import Comparison
+from rwseg.report.guard import count_of
+from rwseg.report.markup import Cell, Piece, TextTable, cell
+from rwseg.report.samples import MEAN
+from rwseg.tables import POLICY
+
+NAMES = {"dice": "Dice", "hausdorff_mm": "HD mm", "hausdorff95_mm": "HD95 mm"}
+DIGITS = {"dice": 3, "hausdorff_mm": 2, "hausdorff95_mm": 2}
+Row = Mapping[Any, Any]
+NOTHING = "\N{EN DASH}"
+
+
+def text_tables(comparison: Comparison) -> list[TextTable]:
+    """Every table of the report, the main one first; those about which there are no numbers are left out."""
+    return list(_tables(comparison))
+
+
+def _tables(comparison: Comparison) -> Iterator[TextTable]:
+    yield results(comparison, "hausdorff_mm", "results")
+    yield results(comparison, "hausdorff95_mm", "results_hd95")
+    if len(comparison.tests):
+        yield differences(comparison)
+    if len(comparison.phases):
+        yield phases(comparison)
+    yield convergence(comparison)
+    yield cost(comparison)
+    if len(comparison.settings):
+        yield settings(comparison)
+
+
+def results(comparison: Comparison, distance: str, name: str) -> TextTable:
+    """Rows methods, columns classes: `Dice, HD` as mean ± std over cases, stars, best in bold; missed."""
+    summary, tests = _keyed(comparison.summary), _keyed(comparison.tests)
+    classes = [*comparison.classes, *([MEAN] if len(comparison.classes) > 1 else [])]
+    best = {
+        (class_name, metric): _best(comparison, class_name, metric)
+        for class_name in classes
+        for metric in ("dice", distance)
+    }
+    rows = []
+    for method in comparison.methods:
+        cells: list[Cell] = [cell(method.name)]
+        for class_name in classes:
+            pieces = []
+            for metric in ("dice", distance):
+                key = (method.name, class_name, metric)
+                star = tests[key]["stars"] if key in tests else ""
+                text = f"{mean_std(summary[key], metric)}{star}"
+                pieces.append(Piece(text, method.name in best[(class_name, metric)]))
+            cells.append(tuple(pieces))
+        total = summary[(method.name, MEAN, "dice")]
+        rows.append((*cells, cell(str(int(total["missed"]))), cell(str(int(total["runs"])))))
+    caption = (
+        f"Dice, {NAMES[distance]} as mean ± std over {count_of(_cases(comparison), 'case')}, each averaged "
+        f"over the runs of its method; best in bold.{_star_text(comparison)} Missed: number of structures "
+        f"that only one side has, over all runs; {POLICY[comparison.missed]}."
+    )
+    return TextTable(name, caption, ("method", *classes, "missed", "runs"), tuple(rows))
+
+
+def differences(comparison: Comparison) -> TextTable:
+    """Differences to the reference with intervals and p-values; those by subject where they differ."""
+    tests = comparison.tests
+    clustered = bool((tests["subjects"] < tests["pairs"]).any())
+    shown = [name for name in _DIFFERENCES if clustered or name not in _BY_SUBJECT]
+    rows = [tuple(cell(_DIFFERENCES[name](row)) for name in shown) for row in tests.to_dict("records")]
+    by_subject = (
+        "p by subject, as the interval: with the cases of a subject taken together; " if clustered else ""
+    )
+    caption = (
+        f"Mean difference to {comparison.reference} on the same cases, with its bootstrap interval; p: "
+        f"paired permutation test over cases (10 000 permutations, as in the paper); {by_subject}Holm p: "
+        f"{'that ' if clustered else ''}corrected over all methods and classes of a metric; p over runs: "
+        "permutation test of the runs' means, where there are enough runs."
+    )
+    return TextTable("tests", caption, tuple(shown), tuple(rows), left=("class", "metric"))
+
+
+_DIFFERENCES: Mapping[str, Callable[[Row], str]] = {
+    "method": lambda row: row["method"],
+    "class": lambda row: row["class_name"],
+    "metric": lambda row: NAMES[row["metric"]],
+    "difference": lambda row: f"{signed(row['difference'], DIGITS[row['metric']])}{row['stars']}",
+    "95 % interval": lambda row: _interval(row, DIGITS[row["metric"]]),
+    "cases": lambda row: str(row["pairs"]),
+    "subjects": lambda row: str(row["subjects"]),
+    "p": lambda row: p_text(row["p"]),
+    "p by subject": lambda row: p_text(row["p_subjects"]),
+    "Holm p": lambda row: p_text(row["p_holm"]),
+    "p over runs": lambda row: p_text(row["p_runs"]),
+}
+_BY_SUBJECT = ("subjects", "p by subject")
+
+
+def _interval(row: Row, digits: int) -> str:
+    return NOTHING if isnan(row["low"]) else f"[{signed(row['low'], digits)}, {signed(row['high'], digits)}]"
+
+
+def phases(comparison: Comparison) -> TextTable:
+    """The shape of the paper's Table 5: per class, Dice and Hausdorff distance of each phase."""
+    means = comparison.phases.set_index(["method", "class_name", "metric", "phase"])["mean"]
+    order = list(comparison.phases["phase"].unique())
+    columns = [(name, metric) for name in comparison.classes for metric in ("dice", "hausdorff_mm")]
+    rows = []
+    for method in comparison.methods:
+        cells = [cell(method.name)]
+        for key in columns:
+            values = (means.get((method.name, *key, phase), float("nan")) for phase in order)
+            cells.append(cell("/".join(number(value, DIGITS[key[1]]) for value in values)))
+        rows.append(tuple(cells))
+    headings = tuple(f"{name} {NAMES[metric]}" for name, metric in columns)
+    caption = f"Mean over the cases of each phase ({'/'.join(order)}), each averaged over runs."
+    return TextTable("phases", caption, ("method", *headings), tuple(rows))
+
+
+def convergence(comparison: Comparison) -> TextTable:
+    """Failed runs with interval and test, epoch of convergence, oscillation."""
+    rows = []
+    for row in comparison.convergence.to_dict("records"):
+        texts = (
+            row["method"],
+            mean_std(row, "dice", "dice"),
+            f"{row['failed']} of {row['runs']}",
+            f"[{row['low']:.2f}, {row['high']:.2f}]",
+            p_text(row["p"]),
+            p_text(row["p_holm"]),
+            number(row["epoch"], 1),
+            number(row["oscillation"], 4),
+        )
+        rows.append(tuple(cell(text) for text in texts))
+    caption = (
+        "Final Dice: mean ± std (n - 1) over the runs of a method. "
+        f"Failed: runs with a final mean Dice below {comparison.threshold:.3f}, with the exact 95 % "
+        f"interval of their share and Boschloo's two-sided test against {comparison.reference}. Epoch: "
+        "median number of epochs after which the validation Dice stayed within 0.02 of its final value, over "
+        "runs that did not fail. Oscillation: mean absolute change of the validation Dice from one to "
+        "the next validation in the second half of training."
+    )
+    columns = ("method", "final Dice", "failed", "95 % interval", "p", "Holm p", "epoch", "oscillation")
+    return TextTable("convergence", caption, columns, tuple(rows))
+
+
+def cost(comparison: Comparison) -> TextTable:
+    """Time and device."""
+    rows = [
+        tuple(
+            cell(text)
+            for text in (
+                row["method"],
+                str(row["runs"]),
+                duration(row["seconds"]),
+                number(row["seconds_per_epoch"], 1),
+                row["device"],
+            )
+        )
+        for row in comparison.cost.to_dict("records")
+    ]
+    caption = "Mean time of a run (over all its attempts) and of an epoch, validation included."
+    columns = ("method", "runs", "time of a run", "seconds per epoch", "device")
+    return TextTable("cost", caption, columns, tuple(rows), left=("device",))
+
+
+def settings(comparison: Comparison) -> TextTable:
+    """What the methods differ in."""
+    rows = tuple(tuple(cell(str(text)) for text in row) for row in comparison.settings.to_numpy())
+    columns = tuple(map(str, comparison.settings.columns))
+    return TextTable("settings", "All settings in which the methods differ.", columns, rows, left=columns)
+
+
+def mean_std(row: Row, metric: str, mean: str = "mean") -> str:
+    """`0.904 ± 0.090`, without a deviation where there is one value only, or a dash where there is none."""
+    digits = DIGITS[metric]
+    if isnan(row[mean]):
+        return NOTHING
+    alone = isnan(row["std"]) or row.get("cases") == 1
+    return f"{row[mean]:.{digits}f}" if alone else f"{row[mean]:.{digits}f} ± {row['std']:.{digits}f}"
+
+
+def number(value: float, digits: int) -> str:
+    """With `digits` decimals, or a dash where there is no value."""
+    return NOTHING if isnan(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float, digits: int) -> str:
+    """As `number`, with its sign; a rounded zero has none."""
+    if isnan(value):
+        return NOTHING
+    text = f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return text[1:] if float(f"{value:.{digits}f}") == 0 else text
+
+
+def p_text(value: float) -> str:
+    """Three decimals, four just below 0.05, one digit that is not 0 below 0.001."""
+    if isnan(value):
+        return NOTHING
+    if value < 0.001:
+        return f"{value:.1g}"
+    return f"{value:.4f}" if 0.0495 <= value < 0.05 else f"{value:.3f}"
+
+
+def _keyed(table: pd.DataFrame) -> dict[tuple[str, str, str], Row]:
+    return {(row["method"], row["class_name"], row["metric"]): row for row in table.to_dict("records")}
+
+
+def _cases(comparison: Comparison) -> int:
+    return int(comparison.summary["cases"].max())
+
+
+def _best(comparison: Comparison, class_name: str, metric: str) -> set[str]:
+    """The methods whose mean, as printed, is the best; none where all print the same."""
+    table = comparison.summary.query("class_name == @class_name and metric == @metric").dropna(
+        subset=["mean"]
+    )
+    printed = {row["method"]: float(number(row["mean"], DIGITS[metric])) for row in table.to_dict("records")}
+    best = (max if metric == "dice" else min)(printed.values(), default=None)
+    chosen = {method for method, value in printed.items() if value == best}
+    return chosen if len(chosen) < len(comparison.methods) else set()
+
+
+def _star_text(comparison: Comparison) -> str:
+    if comparison.tests.empty:
+        return ""
+    return f" *: differs from {comparison.reference} (paired permutation test, p < 0.05, not corrected)."

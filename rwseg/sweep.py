@@ -1,0 +1,142 @@
+"""The plan of a sweep: the run directories that it will visit, so that those not yet begun can be counted."""
+
+import hashlib
+import json
+import logging
+import os
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+
+from omegaconf import DictConfig
+
+from rwseg.config import Choices
+from rwseg.errors import RunError
+from rwseg.files import write_json
+from rwseg.progress import duration
+from rwseg.record import read_run
+from rwseg.rundir import run_path
+
+log = logging.getLogger(__name__)
+
+FOLDER = ".sweeps"
+"""Beside the runs, so that a plan goes where they go: `<output_root>/<experiment>/.sweeps/<hash>.json`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep's command, its run directories in their order, and why jobs failed the last time it ran."""
+
+    command: str
+    runs: tuple[Path, ...]
+    failed: Mapping[Path, str]
+
+
+class PlannedSweep:
+    """A sweep that runs: keeps its plan and says how far it is. Jobs are numbered from 0.
+
+    The same command has the same plan, and writes it anew; those of other sweeps stay.
+    """
+
+    def __init__(self, jobs: Sequence[tuple[DictConfig, Choices]], command: str) -> None:
+        self.command = command
+        self.runs = [run_path(cfg, choices) for cfg, choices in jobs]
+        self.roots = [_experiment(cfg, run) for (cfg, _), run in zip(jobs, self.runs, strict=True)]
+        self.forced = [bool(cfg.force) for cfg, _ in jobs]
+        self.failed: dict[Path, str] = {}
+        for root in dict.fromkeys(self.roots):
+            try:
+                self._save(root)
+            except OSError as error:
+                raise RunError(
+                    f"{root}: expected a folder that can be written, got: {error}; give another output_root"
+                ) from error
+
+    def begin(self, number: int) -> str:
+        """What to say before a job: `run 3 of 14, about 1:20:00 left`, from the mean of finished runs."""
+        seconds = [_seconds_if_finished(run) for run in self.runs]
+        left = sum(
+            known is None or forced
+            for known, forced in zip(seconds[number:], self.forced[number:], strict=True)
+        )
+        finished = [known for known in seconds if known is not None]
+        time = f", about {duration(mean(finished) * left)} left" if finished and left else ""
+        return f"run {number + 1} of {len(self.runs)}{time}"
+
+    def fail(self, number: int, reason: str) -> None:
+        """Note why a job failed: one that did so before it had a run directory says it nowhere else."""
+        self.failed[self.runs[number]] = reason
+        try:
+            self._save(self.roots[number])
+        except OSError as error:  # a full disk may be why the job failed, and the next one goes on
+            log.warning("%s: the reason could not be noted: %s", self.roots[number] / FOLDER, error)
+
+    def _save(self, root: Path) -> None:
+        """Write the part of the plan that lies in the experiment `root`."""
+        own = [run for run, place in zip(self.runs, self.roots, strict=True) if place == root]
+        names = [run.relative_to(root).as_posix() for run in dict.fromkeys(own)]
+        digest = hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=6).hexdigest()
+        failed = {run.relative_to(root).as_posix(): self.failed[run] for run in own if run in self.failed}
+        content = {"command": self.command, "runs": names, "failed": failed}
+        write_json(root / FOLDER / f"{digest}.json", content)
+
+
+def plan_sweep(jobs: Sequence[tuple[DictConfig, Choices]], arguments: Sequence[str]) -> PlannedSweep:
+    """Plan the sweep over `jobs` (checked); `arguments` are those of the command, program first.
+
+    Raises `RunError` where the plan cannot be written.
+    """
+    kept = [argument for argument in arguments if not argument.lstrip("+").startswith("force=")]
+    return PlannedSweep(jobs, shlex.join(["python", *kept]))
+
+
+def find_plans(folder: Path) -> list[Plan]:
+    """The plans of the runs at or below `folder`, whether there already or not, cut down to those runs.
+
+    Raises `RunError` for a damaged plan.
+    """
+    above = [parent / FOLDER for parent in folder.resolve().parents]
+    places = [*above, *_below(folder)]
+    found = [
+        _read(path, folder) for place in places if place.is_dir() for path in sorted(place.glob("*.json"))
+    ]
+    return [plan for plan in found if plan.runs]
+
+
+def _experiment(cfg: DictConfig, run: Path) -> Path:
+    return Path(cfg.output_root, run.relative_to(cfg.output_root).parts[0])
+
+
+def _seconds_if_finished(run: Path) -> float | None:
+    try:
+        record = read_run(run)
+    except RunError:
+        return None  # its own job says so
+    return float(record.get("seconds", 0.0)) if record.get("status") == "finished" else None
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Folders of plans at or below `folder`; none lies in a run directory."""
+    for place, below, files in os.walk(folder):
+        if FOLDER in below:
+            yield Path(place, FOLDER)
+        inside = "run.json" in files or "config.yaml" in files
+        below[:] = [] if inside else sorted(name for name in below if not name.startswith("."))
+
+
+def _read(path: Path, folder: Path) -> Plan:
+    """The part of a plan whose runs lie at or below `folder`, as seen from there."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        names, failed, command = list(content["runs"]), dict(content["failed"]), str(content["command"])
+        root, top = path.resolve().parents[1], folder.resolve()
+        inside = [name for name in names if (root / name).is_relative_to(top)]
+        runs = {name: folder / (root / name).relative_to(top) for name in inside}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{path}: expected the plan of a sweep in JSON, got: {type(error).__name__}: {error}; delete it"
+        ) from error
+    reasons = {folder: str(failed[name]) for name, folder in runs.items() if name in failed}
+    return Plan(command, tuple(runs.values()), reasons)

@@ -1,0 +1,59 @@
+"""Build W&B's views of a project: curves by group, wrong signs, the distribution over seeds, a comparison.
+
+    python -m rwseg.tracking dashboard PROJECT [--entity E]      needs an account (wandb login)
+    python -m rwseg.tracking dashboard PROJECT --dry-run         prints them as JSON instead
+
+docs/tracking.md says what is where in W&B.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rwseg.errors import RunError
+from rwseg.tracking.dashboard import dashboard
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status, 2 with a message for what the user can mend."""
+    asked = _parser().parse_args(arguments)
+    try:
+        if asked.dry_run:
+            print(dashboard(asked.project, asked.entity or "", saved=False).as_json())
+        else:
+            dashboard(asked.project, asked.entity or _default_entity(), saved=True).save()
+    except RunError as error:
+        print(f"python -m rwseg.tracking: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _default_entity() -> str:
+    import wandb
+
+    try:
+        return str(wandb.Api().default_entity)
+    except wandb.errors.Error as error:
+        raise RunError(
+            f"expected an account (wandb login), got: {error}; "
+            "look at the views without one by adding --dry-run"
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rwseg.tracking",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command = parser.add_subparsers(required=True).add_parser(
+        "dashboard", help="build the views of a project"
+    )
+    command.add_argument("project", metavar="PROJECT", help="W&B project, such as rwseg-acdc")
+    command.add_argument("--entity", metavar="E", help="user or team that owns it (default: the account's)")
+    command.add_argument("--dry-run", action="store_true", help="print the views as JSON, save nothing")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,77 @@
+"""What a tracker is told when training is over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from rwseg.record import read_run
+from rwseg.volumes import class_means
+
+
+class Overlay(NamedTuple):
+    """A validation case on the prepared grid: image, reference and prediction `(Z, H, W)`."""
+
+    name: str
+    image: NDArray[np.float32]
+    reference: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+
+
+class Plane(NamedTuple):
+    """One slice, to be shown: the image in 0..255, reference and prediction, `(H, W)`."""
+
+    caption: str
+    image: NDArray[np.uint8]
+    reference: NDArray[np.uint8]
+    prediction: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The end of a run after `epochs` epochs; `cases` as in `cases.csv`, `seconds` those of all epochs."""
+
+    epochs: int
+    cases: pd.DataFrame
+    classes: tuple[str, ...]
+    overlays: tuple[Overlay, ...]
+    seconds: float
+    device: str
+    commit: str
+
+    def metrics(self) -> dict[str, float]:
+        """`final/dice`, `final/dice_<class>`, `final/missed`, ... as validation logs them, and seconds."""
+        means = class_means(self.cases)
+        final = {f"final/{key.removeprefix('val/')}": value for key, value in means.items()}
+        return {**final, "final/seconds": self.seconds}
+
+
+def results(
+    folder: Path, cases: pd.DataFrame, classes: Sequence[str], overlays: Sequence[Overlay]
+) -> Results:
+    """Gather the results of the run in `folder`, whose `epochs.csv` and `run.json` are written."""
+    record = read_run(folder)
+    epochs = pd.read_csv(folder / "metrics" / "epochs.csv")
+    return Results(
+        epochs=len(epochs),
+        cases=cases,
+        classes=tuple(classes),
+        overlays=tuple(overlays),
+        seconds=float(epochs["seconds"].sum()),
+        device=str(record["device"]),
+        commit=str(record["git_commit"]),
+    )
+
+
+def shown_plane(overlay: Overlay) -> Plane:
+    """The slice with most reference foreground, its intensities between the 1st and 99th percentile."""
+    z = int((overlay.reference > 0).sum((1, 2)).argmax())
+    low, high = np.percentile(overlay.image, (1, 99))
+    scaled = (overlay.image[z] - low) / max(high - low, 1e-6)
+    grey = (scaled.clip(0, 1) * 255).round().astype(np.uint8)
+    caption = f"{overlay.name}, slice {z + 1} of {len(overlay.image)}"
+    return Plane(caption, grey, overlay.reference[z], overlay.prediction[z])

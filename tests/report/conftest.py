@@ -1,0 +1,36 @@
+"""Studies that are made once for all tests of figures and page; read only."""
+
+from pathlib import Path
+
+import pytest
+import study
+
+from rwseg.report.comparison import Comparison
+
+
+@pytest.fixture(scope="session")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Three methods with pictures."""
+    comparison = study.three_methods(tmp_path_factory.mktemp("three"))
+    study.add_pictures(comparison, overlays=2)
+    return comparison
+
+
+@pytest.fixture(scope="session")
+def fourteen(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """As many methods as the committed study has, with pictures."""
+    comparison = study.fourteen_methods(tmp_path_factory.mktemp("fourteen"))
+    study.add_pictures(comparison)
+    return comparison
+
+
+@pytest.fixture(scope="session")
+def page_of_three(three: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of `three`."""
+    return study.written(three, tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="session")
+def page_of_fourteen(fourteen: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of `fourteen`."""
+    return study.written(fourteen, tmp_path_factory.mktemp("page"))

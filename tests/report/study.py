@@ -1,0 +1,98 @@
+"""Synthetic studies that figures and page are made from, with pictures as hard to compress as real ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw
+from synthetic import HEART, write_run
+
+from rwseg.report.comparison import Comparison
+from rwseg.report.figures import draw_figures
+from rwseg.report.numbers import compare
+from rwseg.report.page import write_page
+from rwseg.report.runs import find_runs
+
+TITLE = "Maps <alone> & combined"
+ALONE = ("rrw", "rw_boundary", "dice", "ce", "focal")
+CASES = 24
+"""Of `three_methods`, two per subject."""
+
+PARTNERS = ("equal_dice", "gradual_dice", "equal_ce", "gradual_ce")
+
+
+def three_methods(root: Path) -> Comparison:
+    """RRW, boundary maps of which one run in four fails, and rectified ones; four seeds each."""
+    for seed in range(4):
+        write_run(root, "rrw", seed=seed, cases=CASES)
+        write_run(root, "rw_boundary", seed=seed, cases=CASES, dice=0.5 if seed == 3 else 0.88)
+        write_run(root / "more", "rw_boundary", seed=seed, cases=CASES, settings={"loss.rectify": True})
+    _miss(root / "rrw" / "alone" / "seed0", "000_0", "RV")
+    return read(root)
+
+
+def fourteen_methods(root: Path) -> Comparison:
+    """The losses and strategies of the committed study: 14 methods, three seeds, 60 cases of 3 classes."""
+    runs = [(name, "alone") for name in ALONE] + [(name, p) for name in ALONE[:2] for p in PARTNERS]
+    for seed in range(3):
+        for i, (loss, strategy) in enumerate(runs):
+            write_run(root, loss, strategy, seed=seed, cases=60, epochs=12, dice=0.9 - 0.004 * i)
+        rectified = {"loss.rectify": True}
+        write_run(root / "more", "rw_boundary", seed=seed, cases=60, epochs=12, settings=rectified)
+    return read(root)
+
+
+def one_run(root: Path, classes: Sequence[str] = HEART[:1], phases: Sequence[str] = ()) -> Comparison:
+    """A single run, by default of one class and without phases."""
+    write_run(root, classes=classes, phases=phases)
+    return read(root)
+
+
+def read(root: Path) -> Comparison:
+    """Compare all runs below `root`."""
+    return compare(find_runs([root]), title=TITLE)
+
+
+def nothing(comparison: Comparison) -> Comparison:
+    """The tables without a row."""
+    tables = {name: one.iloc[:0] for name, one in vars(comparison).items() if isinstance(one, pd.DataFrame)}
+    return Comparison(**{**vars(comparison), **tables, "methods": (), "classes": (), "notes": ()})
+
+
+def add_pictures(comparison: Comparison, overlays: int = 0) -> None:
+    """Give every run `figures/cases.png`, and the first run of each method `overlays` of an evaluation."""
+    for method in comparison.methods:
+        for run in method.runs:
+            picture(run.folder / "figures" / "cases.png", f"{method.name}, seed {run.seed}")
+        first = method.runs[0]
+        assert first.cases is not None
+        for case in first.cases.groupby("case")["dice"].mean().sort_values().index[:overlays]:
+            evaluation = first.folder / "evaluation" / "val"
+            picture(evaluation / "overlays" / f"{case}.png", f"{method.name}, {case}")
+            first.cases.to_csv(evaluation / "cases.csv", index=False)
+
+
+def written(comparison: Comparison, folder: Path) -> Path:
+    """Figures and page of a comparison in `folder`; returns the page."""
+    return write_page(comparison, draw_figures(comparison, folder / "figures"), folder)
+
+
+def picture(path: Path, title: str) -> None:
+    """Write a sheet in the size of a run's, of soft noise."""
+    rng = np.random.default_rng(len(title))
+    small = Image.fromarray(rng.integers(0, 255, (70, 121), dtype=np.uint8))
+    sheet = small.resize((1452, 839), Image.Resampling.BICUBIC).convert("RGBA")
+    ImageDraw.Draw(sheet).text((20, 12), title, fill=(255, 200, 0, 255), font_size=36)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path, compress_level=1)
+
+
+def _miss(run: Path, case: str, class_name: str) -> None:
+    path = run / "metrics" / "cases.csv"
+    table = pd.read_csv(path, dtype={"case": str, "subject": str})
+    there = (table["case"] == case) & (table["class_name"] == class_name)
+    table.loc[there, ["dice", "hausdorff_mm", "hausdorff95_mm", "predicted_voxels", "missed"]] = [
+        0.0, np.nan, np.nan, 0, 1,
+    ]  # fmt: skip
+    table.to_csv(path, index=False)

@@ -1,0 +1,129 @@
+"""The command: what it writes, prints and refuses, and how long 100 runs take."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import study
+from synthetic import write_run, write_unfinished
+
+from rwseg.report.__main__ import main
+
+LOSSES = {"rrw": 0.9, "ce": 0.88}
+
+
+def write_study(root: Path, seeds: int = 2, cases: int = 8, epochs: int = 4) -> None:
+    for loss, dice in LOSSES.items():
+        for seed in range(seeds):
+            write_run(root, loss, seed=seed, dice=dice, cases=cases, epochs=epochs)
+
+
+def test_the_report_is_written_whole_and_the_main_table_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_study(tmp_path / "runs")
+    out = tmp_path / "out"
+    assert main([str(tmp_path / "runs"), "-o", str(out), "--title", "A | study"]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    for word in ("A | study", "rrw", "ce", "myocardium", f"wrote {out / 'index.html'}"):
+        assert word in said.out
+    names = ("results", "results_hd95", "tests", "phases", "convergence", "cost", "settings")
+    found = {path.name for path in (out / "tables").iterdir()}
+    assert {f"{name}.{suffix}" for name in names for suffix in ("md", "tex")} <= found
+    for name in (*names, "per_run", "curves", "distribution"):
+        if name != "results_hd95":
+            assert len(pd.read_csv(out / "tables" / f"{name}.csv")), name
+    text = (out / "report.md").read_text()
+    assert text.startswith("# A | study\n")
+    for name in ("curves", "distribution", "differences"):
+        assert f"](figures/{name}.png)" in text
+        assert (out / "figures" / f"{name}.png").is_file()
+        assert (out / "figures" / f"{name}.svg").is_file()
+    assert "Missed structures" in text
+    assert (out / "index.html").read_text().lstrip().lower().startswith("<!doctype html>")
+    assert not [path for path in out.rglob(".*")]
+
+
+def test_the_same_runs_give_the_same_tables_and_stale_ones_go(tmp_path: Path) -> None:
+    write_study(tmp_path / "runs")
+    out = tmp_path / "out"
+    arguments = [str(tmp_path / "runs"), "-o", str(out)]
+    assert main(arguments) == 0
+    first = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
+    assert main(arguments) == 0
+    assert {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()} == first
+    (out / "tables" / "mine.txt").write_text("kept")
+    assert main([str(tmp_path / "runs" / "rrw"), "-o", str(out)]) == 0
+    assert not (out / "tables" / "tests.csv").exists()
+    assert not (out / "figures" / "differences.png").exists()
+    assert (out / "tables" / "mine.txt").exists()
+
+
+def test_refusals_end_with_status_2_and_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "runs", "rrw")
+    write_run(tmp_path / "runs", "ce", facts={"git_commit": "e" * 40})
+    out = tmp_path / "out"
+    assert main([str(tmp_path / "runs"), "-o", str(out)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("python -m rwseg.report: the runs differ in more than what is compared")
+    assert "Traceback" not in said.err
+    assert not out.exists()
+    assert main([str(tmp_path / "runs"), "-o", str(out), "--allow", "commit"]) == 0
+    assert "Accepted by --allow although the runs differ in it: commit" in (out / "report.md").read_text()
+
+
+def test_no_finished_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_unfinished(tmp_path, "failed", facts={"reason": "ValueError: bad"})
+    assert main([str(tmp_path), "-o", str(tmp_path / "out")]) == 2
+    assert "expected at least one finished run, got none" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs")
+    (tmp_path / "file").write_text("")
+    assert main([str(tmp_path / "runs"), "-o", str(tmp_path / "file" / "out")]) == 2
+    assert "expected a folder that can be written" in capsys.readouterr().err
+
+
+def test_the_output_is_required(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path)])
+    assert "-o OUT: expected a folder for the report" in capsys.readouterr().err
+
+
+def test_one_run_alone_gives_a_report(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs", phases=(), classes=("lesion",), cases=1)
+    assert main([str(tmp_path / "runs"), "-o", str(tmp_path / "out")]) == 0
+    assert "One run only of rrw" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_pictures_of_patients_can_be_left_out(tmp_path: Path) -> None:
+    study.picture(write_run(tmp_path / "runs") / "figures" / "cases.png", "a patient")
+    for option, shown in (([], True), (["--no-gallery"], False)):
+        assert main([str(tmp_path / "runs"), "-o", str(tmp_path / "out"), *option]) == 0
+        assert ("data:image/webp" in (tmp_path / "out" / "index.html").read_text()) == shown
+
+
+MEASURE = (
+    "import resource, sys, time\n"
+    "from rwseg.report.__main__ import main\n"
+    "assert main(sys.argv[1:]) == 0\n"
+    "print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+)
+
+
+def test_a_hundred_runs_take_less_than_20_seconds_and_a_gigabyte(tmp_path: Path) -> None:
+    write_study(tmp_path / "runs", seeds=50, cases=60, epochs=50)
+    command = [sys.executable, "-c", MEASURE, str(tmp_path / "runs"), "-o", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    seconds, gigabytes = map(float, done.stdout.splitlines()[-1].split())  # of one core: others may be busy
+    assert seconds < 20
+    assert gigabytes < 1

@@ -1,0 +1,250 @@
+"""The numbers of a comparison against NumPy on the same files, with missed structures and absent classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic import HEART, write_run, write_unfinished
+
+from rwseg.errors import ConfigError, RunError
+from rwseg.report.comparison import Comparison
+from rwseg.report.numbers import compare
+from rwseg.report.runs import find_runs
+
+
+def report(root: Path, **asked: object) -> Comparison:
+    return compare(find_runs([root]), **asked)  # type: ignore[arg-type]
+
+
+def spoil(folder: Path, case: str, class_name: str, **values: float) -> None:
+    path = folder / "metrics" / "cases.csv"
+    table = pd.read_csv(path, dtype={"case": "str", "subject": "str"})
+    row = (table["case"] == case) & (table["class_name"] == class_name)
+    assert row.sum() == 1
+    for column, value in values.items():
+        table.loc[row, column] = value
+    table.to_csv(path, index=False)
+
+
+MISSED = {"dice": 0.0, "hausdorff_mm": np.nan, "hausdorff95_mm": np.nan, "missed": 1}
+ABSENT = {"dice": np.nan, "hausdorff_mm": np.nan, "hausdorff95_mm": np.nan}
+
+
+def array(folders: Sequence[Path], metric: str) -> np.ndarray:
+    """Runs x cases x classes, straight from the files."""
+    tables = [pd.read_csv(folder / "metrics" / "cases.csv") for folder in folders]
+    return np.array([table.pivot(index="case", columns="class_name", values=metric)[list(HEART)].to_numpy()
+                     for table in tables])  # fmt: skip
+
+
+def value(table: pd.DataFrame, column: str, **keys: object) -> float:
+    for key, wanted in keys.items():
+        table = table[table[key] == wanted]
+    assert len(table) == 1, keys
+    return float(table[column].iloc[0])
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> dict[str, list[Path]]:
+    """Three runs each of two methods; ce misses a structure in one run, and one case has no RV at all."""
+    folders = {
+        loss: [write_run(tmp_path, loss, seed=seed, dice=dice, epochs=4) for seed in range(3)]
+        for loss, dice in (("rrw", 0.9), ("ce", 0.88))
+    }
+    spoil(folders["ce"][1], "001_0", "LV", **MISSED)
+    for folder in [*folders["rrw"], *folders["ce"]]:
+        spoil(folder, "002_1", "RV", **ABSENT)
+    return folders
+
+
+def test_mean_and_std_are_over_cases_averaged_over_runs(study: dict[str, list[Path]], tmp_path: Path) -> None:
+    summary = report(tmp_path).summary
+    for loss, folders in study.items():
+        for metric in ("dice", "hausdorff_mm", "hausdorff95_mm"):
+            values = array(folders, metric)
+            with np.errstate(all="ignore"):
+                over_runs = np.array([[np.nan if np.isnan(cell).all() else np.nanmean(cell) for cell in row]
+                                      for row in np.moveaxis(values, 0, -1)])  # fmt: skip
+            for k, name in enumerate(HEART):
+                keys = {"method": loss, "class_name": name, "metric": metric}
+                held = over_runs[:, k][~np.isnan(over_runs[:, k])]
+                assert value(summary, "mean", **keys) == pytest.approx(held.mean())
+                assert value(summary, "std", **keys) == pytest.approx(held.std())
+                assert value(summary, "cases", **keys) == len(held)
+                assert value(summary, "runs", **keys) == 3
+    assert value(summary, "missed", method="ce", class_name="LV", metric="dice") == 1
+    assert value(summary, "missed", method="ce", class_name="mean", metric="hausdorff_mm") == 1
+    assert value(summary, "missed", method="rrw", class_name="mean", metric="dice") == 0
+
+
+def test_the_mean_of_a_case_is_over_the_classes_it_has(study: dict[str, list[Path]], tmp_path: Path) -> None:
+    result = report(tmp_path)
+    for loss, folders in study.items():
+        per_case = np.nanmean(array(folders, "dice"), axis=2)
+        expected = per_case.mean(0).mean()
+        keys = {"method": loss, "class_name": "mean", "metric": "dice"}
+        assert value(result.summary, "mean", **keys) == pytest.approx(expected)
+        for seed in range(3):
+            found = value(result.per_run, "value", seed=seed, **keys)
+            assert found == pytest.approx(per_case[seed].mean())
+
+
+def test_methods_stand_in_one_order_everywhere_the_reference_first(
+    study: dict[str, list[Path]], tmp_path: Path
+) -> None:
+    write_run(tmp_path, "focal", epochs=4)
+    result = report(tmp_path, reference="focal")
+    assert result.reference == "focal"
+    order = [method.name for method in result.methods]
+    assert order == ["focal", "ce", "rrw"]
+    for table in (result.summary, result.per_run, result.phases, result.convergence, result.curves,
+                  result.distribution, result.cost):  # fmt: skip
+        assert list(dict.fromkeys(table["method"])) == order
+    assert list(dict.fromkeys(result.tests["method"])) == ["ce", "rrw"]
+    assert list(result.settings.columns) == ["key", *order]
+    assert result.classes == HEART
+
+
+def test_phases_split_the_cases(study: dict[str, list[Path]], tmp_path: Path) -> None:
+    phases = report(tmp_path).phases
+    table = pd.concat([pd.read_csv(folder / "metrics" / "cases.csv") for folder in study["rrw"]])
+    for phase in ("ED", "ES"):
+        rows = table[(table["phase"] == phase) & (table["class_name"] == "LV")]
+        keys = {"method": "rrw", "phase": phase, "class_name": "LV", "metric": "hausdorff_mm"}
+        assert value(phases, "mean", **keys) == pytest.approx(rows["hausdorff_mm"].mean())
+        assert value(phases, "cases", **keys) == 4
+
+
+def test_data_without_phases_has_no_phase_table(tmp_path: Path) -> None:
+    write_run(tmp_path, phases=())
+    assert report(tmp_path).phases.empty
+
+
+def test_the_policy_on_missed_structures_changes_the_distances_only(tmp_path: Path) -> None:
+    for loss in ("rrw", "ce"):
+        folder = write_run(tmp_path, loss, settings={"evaluation.missed": "diagonal"})
+    spoil(folder, "000_0", "RV", **{**MISSED, "hausdorff_mm": 500.0, "hausdorff95_mm": 500.0})
+    keys = {"method": "ce", "class_name": "RV"}
+    diagonal = report(tmp_path)
+    assert diagonal.missed == "diagonal"
+    assert value(diagonal.summary, "cases", metric="hausdorff_mm", **keys) == 8
+    write_run(tmp_path, "dice")
+    with pytest.raises(RunError, match=r"evaluation\.missed: diagonal in ce"):
+        report(tmp_path)
+    mixed = report(tmp_path, allowed=["evaluation.missed"])
+    assert mixed.missed == "nan"
+    assert value(mixed.summary, "cases", metric="hausdorff_mm", **keys) == 7
+    assert value(mixed.summary, "mean", metric="hausdorff_mm", **keys) < 100
+    dice = {"metric": "dice", **keys}
+    assert value(mixed.summary, "mean", **dice) == value(diagonal.summary, "mean", **dice)
+    assert any("evaluation.missed" in note for note in mixed.notes)
+
+
+def test_cost_is_the_mean_of_the_runs(tmp_path: Path) -> None:
+    for seed, seconds in enumerate((100.0, 300.0)):
+        write_run(tmp_path, seed=seed, facts={"seconds": seconds, "device": f"gpu{seed}"})
+    cost = report(tmp_path, allowed=["device"]).cost
+    assert cost.to_dict("records") == [
+        {"method": "rrw", "runs": 2, "seconds": 200.0, "seconds_per_epoch": 50.0, "device": "gpu0, gpu1"}
+    ]
+
+
+def test_settings_show_what_the_methods_differ_in(tmp_path: Path) -> None:
+    write_run(tmp_path, "focal")
+    write_run(tmp_path, "ce", facts={"git_commit": "e" * 40})
+    table = report(tmp_path, allowed=["commit"]).settings.set_index("key")
+    assert table.loc["loss.gamma"].to_dict() == {"ce": "absent", "focal": "2"}
+    assert table.loc["commit", "ce"] == "e" * 12
+    assert "schedule.epochs" not in table.index
+
+
+def test_runs_that_have_not_finished_are_left_out_with_a_note(tmp_path: Path) -> None:
+    write_run(tmp_path, "rrw")
+    write_unfinished(tmp_path, "failed", loss="rrw", seed=1, facts={"reason": "OutOfMemoryError: 3 GB\nmore"})
+    write_unfinished(tmp_path, "interrupted", loss="ce")
+    result = report(tmp_path)
+    assert [(method.name, len(method.runs)) for method in result.methods] == [("rrw", 1)]
+    assert result.notes[1] == "In no table, because no run of it has finished: ce."
+    note = result.notes[0]
+    assert "2 runs (1 failed, 1 interrupted)" in note
+    assert "seed1: failed, OutOfMemoryError: 3 GB." in note
+    assert "more" not in note
+
+
+def test_no_finished_run_is_a_clear_sentence(tmp_path: Path) -> None:
+    write_unfinished(tmp_path, "failed", facts={"reason": "ValueError: bad"})
+    with pytest.raises(RunError, match=r"at least one finished run, got none:\n.*1 failed.*ValueError: bad"):
+        report(tmp_path)
+
+
+def test_runs_without_any_dice_are_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, "ce")
+    folder = write_run(tmp_path, "rrw", seed=2, cases=1)
+    for name in HEART:
+        spoil(folder, "000_0", name, **ABSENT)
+    with pytest.raises(RunError, match="got NaN only in rrw, seed 2: neither reference nor prediction"):
+        report(tmp_path, allowed=["cases"])
+
+
+def test_folders_are_named_below_what_they_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run(tmp_path / "here", "rrw")
+    write_run(tmp_path / "there", "ce")
+    monkeypatch.chdir(tmp_path)
+    comparison = compare(find_runs([Path("here"), tmp_path / "there"]))
+    assert set(comparison.per_run["folder"]) == {"here/rrw/alone/seed0", "there/ce/alone/seed0"}
+
+
+def test_a_case_without_a_subject_is_one_of_its_own(tmp_path: Path) -> None:
+    for loss in ("rrw", "ce"):
+        path = write_run(tmp_path, loss) / "metrics" / "cases.csv"
+        pd.read_csv(path).assign(subject=None).to_csv(path, index=False)
+    assert set(report(tmp_path).tests["subjects"]) == {8}
+
+
+NOTES = [
+    ("Only one method, rrw", lambda root: write_run(root, seed=0)),
+    ("One run only of rrw", lambda root: write_run(root, seed=0)),
+    ("8 cases come from 4 subjects", lambda root: write_run(root, seed=0)),
+    ("different numbers of runs: rrw: 1; ce: 2", lambda root: [
+        write_run(root), *(write_run(root, "ce", seed=seed) for seed in range(2))]),
+    ("With 2 subjects and 4 tests no Holm p can fall below 1, ", lambda root: [
+        write_run(root, loss, cases=4) for loss in ("rrw", "ce")]),
+    ("different machines", lambda root: [
+        write_run(root, seed=seed, facts={"host": f"node {seed}"}) for seed in range(2)]),
+    ("a-dirty: uncommitted", lambda root: write_run(root, facts={"git_commit": "a-dirty"})),
+    ("Tests are against ce (", lambda root: [write_run(root, loss) for loss in ("focal", "ce")]),
+    ("0 over all runs; missed structures have Dice 0 and no", lambda root: write_run(root)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("said", "write"), NOTES, ids=[said[:20] for said, _ in NOTES])
+def test_notes_say_what_to_know_before_believing(tmp_path: Path, said: str, write: object) -> None:
+    assert callable(write)
+    write(tmp_path)
+    assert sum(said in note for note in report(tmp_path).notes) == 1
+
+
+def test_notes_are_silent_where_all_is_well(tmp_path: Path) -> None:
+    for loss in ("rrw", "ce"):
+        for seed in range(2):
+            write_run(tmp_path, loss, seed=seed, phases=(), cases=10)
+    notes = " ".join(report(tmp_path, reference="rrw").notes)
+    for said, _ in NOTES[:8]:
+        assert said.split(":")[0] not in notes
+
+
+def test_an_unknown_reference_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    write_run(tmp_path, "rw_boundary")
+    write_run(tmp_path, "ce")
+    with pytest.raises(
+        ConfigError, match=r"--reference rw_boundry: .*ce; rw_boundary.*did you mean 'rw_boundary'"
+    ):
+        report(tmp_path, reference="rw_boundry")
+
+
+def test_a_class_called_mean_is_refused(tmp_path: Path) -> None:
+    write_run(tmp_path, classes=("mean", "other"))
+    with pytest.raises(RunError, match="no class named 'mean'"):
+        report(tmp_path)

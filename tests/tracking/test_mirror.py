@@ -1,0 +1,104 @@
+"""Which rows a tracker gets when training starts in the middle."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import pytorch_lightning as pl
+
+from rwseg.epochs import EpochTable
+from rwseg.tracking.mirror import EpochMirror, Tracker, measured
+from rwseg.tracking.results import Overlay, Results, shown_plane
+
+
+class Notebook:
+    """A tracker that keeps what it is told."""
+
+    def __init__(self, first_epoch: int | None) -> None:
+        self.first_epoch = first_epoch
+        self.epochs: list[int] = []
+
+    def log_epoch(self, epoch: int, row: Mapping[str, float]) -> None:
+        assert row["epoch"] == epoch
+        self.epochs.append(epoch)
+
+    def log_results(self, results: Results) -> None:
+        raise AssertionError("no results were given")
+
+    def close(self, success: bool) -> None:
+        raise AssertionError("the mirror ends no tracker")
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (None, [3, 4]),  # cannot tell: from where training goes on
+        (0, [0, 1, 2, 3, 4]),  # lacks everything
+        (2, [2, 3, 4]),  # killed before epoch 2 was sent
+        (3, [3, 4]),
+        (4, [4]),  # epoch 3 was sent, but its checkpoint was lost: it is repeated, not sent again
+    ],
+)
+@pytest.mark.filterwarnings("ignore:The `srun` command is available")
+def test_a_resumed_training_sends_what_the_tracker_lacks(known: int | None, expected: list[int]) -> None:
+    table = EpochTable(Path("unused.csv"))
+    table.rows = [{"epoch": float(epoch)} for epoch in range(3)]
+    notebook: Tracker = Notebook(known)
+    mirror, module = EpochMirror(table, notebook), pl.LightningModule()
+    trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", max_epochs=5)
+    trainer.fit_loop.epoch_progress.current.completed = 3
+    mirror.on_train_start(trainer, module)
+    for epoch in (3, 4):
+        table.rows.append({"epoch": float(epoch)})
+        mirror.on_train_epoch_end(trainer, module)
+    assert isinstance(notebook, Notebook)
+    assert notebook.epochs == expected
+
+
+def test_what_was_not_measured_is_left_out_but_a_diverged_loss_is_not() -> None:
+    row = {"epoch": 1.0, "alpha": math.nan, "val/dice": math.nan, "train/loss": math.nan, "seconds": 0.5}
+    found = measured(row)
+    assert found.keys() == {"epoch", "train/loss", "seconds"}
+    assert math.isnan(found["train/loss"])
+
+
+def test_the_shown_plane_is_the_fullest_and_grey_values_fill_the_range() -> None:
+    image = np.linspace(-3, 5, 3 * 5 * 8, dtype=np.float32).reshape(3, 5, 8)
+    reference = np.zeros((3, 5, 8), np.uint8)
+    reference[1, 2:4, 3:7] = 2
+    reference[2, 0, 0] = 1
+    plane = shown_plane(Overlay("patient001", image, reference, np.zeros_like(reference)))
+    assert plane.caption == "patient001, slice 2 of 3"
+    np.testing.assert_array_equal(plane.reference, reference[1])
+    low, high = np.percentile(image, (1, 99))
+    np.testing.assert_array_equal(plane.image, ((image[1] - low) / (high - low) * 255).round())
+    flat = shown_plane(
+        Overlay("flat", np.ones((2, 4, 4), np.float32), reference[:2, :4, :4], reference[:2, :4, :4])
+    )
+    assert (flat.image == 0).all()
+
+
+def test_final_metrics_are_those_of_the_cases() -> None:
+    rows = [
+        ("a", "RV", 0.5, 3.0, 0),
+        ("a", "LV", 0.8, 1.0, 0),
+        ("b", "RV", 0.0, math.nan, 1),
+        ("b", "LV", math.nan, math.nan, 0),
+    ]
+    cases = pd.DataFrame(rows, columns=["case", "class_name", "dice", "hausdorff_mm", "missed"])
+    results = Results(3, cases, ("background", "RV", "LV"), (), 12.5, "cpu", "abc")
+    assert results.metrics() == pytest.approx(
+        {
+            "final/dice": (0.25 + 0.8) / 2,
+            "final/dice_RV": 0.25,
+            "final/dice_LV": 0.8,
+            "final/hausdorff_mm": 2.0,
+            "final/hausdorff_mm_RV": 3.0,
+            "final/hausdorff_mm_LV": 1.0,
+            "final/missed": 1.0,
+            "final/seconds": 12.5,
+        }
+    )
