@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shlex
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +28,14 @@ FOLDER = ".sweeps"
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep's command, its run directories in their order, and why jobs failed the last time it ran."""
+    """A sweep's command, its run directories in their order, and why jobs failed the last time it ran.
+
+    `host` and `pid` are those of the process that ran it last.
+    """
 
     command: str
+    host: str
+    pid: int
     runs: tuple[Path, ...]
     failed: Mapping[Path, str]
 
@@ -79,7 +85,8 @@ class PlannedSweep:
         names = [run.relative_to(root).as_posix() for run in dict.fromkeys(own)]
         digest = hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=6).hexdigest()
         failed = {run.relative_to(root).as_posix(): self.failed[run] for run in own if run in self.failed}
-        content = {"command": self.command, "runs": names, "failed": failed}
+        process = {"host": socket.gethostname(), "pid": os.getpid()}
+        content = {"command": self.command, **process, "runs": names, "failed": failed}
         write_json(root / FOLDER / f"{digest}.json", content)
 
 
@@ -130,7 +137,8 @@ def _read(path: Path, folder: Path) -> Plan:
     """The part of a plan whose runs lie at or below `folder`, as seen from there."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        names, failed, command = list(content["runs"]), dict(content["failed"]), str(content["command"])
+        names, failed = list(content["runs"]), dict(content["failed"])
+        begun = str(content["command"]), str(content["host"]), int(content["pid"])
         root, top = path.resolve().parents[1], folder.resolve()
         inside = [name for name in names if (root / name).is_relative_to(top)]
         runs = {name: folder / (root / name).relative_to(top) for name in inside}
@@ -139,4 +147,4 @@ def _read(path: Path, folder: Path) -> Plan:
             f"{path}: expected the plan of a sweep in JSON, got: {type(error).__name__}: {error}; delete it"
         ) from error
     reasons = {folder: str(failed[name]) for name, folder in runs.items() if name in failed}
-    return Plan(command, tuple(runs.values()), reasons)
+    return Plan(*begun, tuple(runs.values()), reasons)

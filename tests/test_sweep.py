@@ -1,7 +1,9 @@
 """Plans of sweeps: what they hold, how they are found again, and what a sweep says while it goes on."""
 
 import json
+import os
 import re
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -50,6 +52,7 @@ def test_a_plan_lies_beside_the_runs_that_it_names(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     methods = [f"phantom/{loss}/alone" for loss in ("rrw", "ce")]
     assert content["runs"] == [f"{method}/seed{seed}" for method in methods for seed in (0, 1)]
+    assert (content["host"], content["pid"]) == (socket.gethostname(), os.getpid())
     assert content["command"] == f"python train.py -m output_root={root} loss=rrw,ce 'seed=range(2)'"
     for folder, count in [(tmp_path, 4), (root, 4), (root / "default", 4), (root / "default/phantom/ce", 2)]:
         (plan,) = find_plans(folder)
@@ -136,7 +139,7 @@ def test_a_reason_that_cannot_be_written_does_not_stop_the_sweep(
     assert "the reason could not be noted" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"runs": 3, "failed": {}, "command": ""}', '{"runs": ["a"]}'])
+@pytest.mark.parametrize("text", ["{", "[]", '{"runs": 3, "failed": {}}', '{"runs": ["a"]}'])
 def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
     planned(tmp_path, "seed=0,1")
     (path,) = (tmp_path / "default" / FOLDER).iterdir()

@@ -18,7 +18,7 @@ def is_alive(folder: Path, facts: Mapping[str, Any]) -> bool:
     if facts.get("host") != socket.gethostname():
         return True
     pid = facts.get("pid")
-    if not isinstance(pid, int) or not _exists(pid):
+    if not isinstance(pid, int) or not process_exists(pid):
         return False
     if not (folder / ".lock").is_file():
         return False
@@ -29,7 +29,8 @@ def is_alive(folder: Path, facts: Mapping[str, Any]) -> bool:
         return True
 
 
-def _exists(pid: int) -> bool:
+def process_exists(pid: int) -> bool:
+    """Whether this host has a process of this number, whosever it is."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

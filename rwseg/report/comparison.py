@@ -41,9 +41,9 @@ class Method:
     runs: tuple[Run, ...]
 
 
-def folders_below(methods: Iterable[Method]) -> dict[str, str]:
+def folders_below(runs: Iterable[Run]) -> dict[str, str]:
     """The folder of each run as it is named below what all of them share: reports name no machine."""
-    folders = [run.folder for method in methods for run in method.runs]
+    folders = [run.folder for run in runs]
     shared = os.path.commonpath([folder.absolute().parent for folder in folders]) if folders else ""
     return {str(folder): os.path.relpath(folder.absolute(), shared) for folder in folders}
 

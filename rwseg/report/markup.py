@@ -44,31 +44,31 @@ def markdown(table: TextTable) -> str:
     return f"{body}\n\n{_markdown_text(table.caption)}\n"
 
 
-LONG = 40
-"""Rows from which on a LaTeX table may break across pages."""
+LONG = 36
+"""Most rows of a LaTeX table on one page; more are continued on the next."""
 
 
 def latex(table: TextTable) -> str:
-    """The table in LaTeX for a document with the packages booktabs, graphicx and longtable.
+    """The table in LaTeX for a document with the packages booktabs and graphicx.
 
-    Tables wider than the line are shrunk to it, tables of more than `LONG` rows break across pages.
+    Tables wider than the line are shrunk to it.
     """
+    lines = ["% needs \\usepackage{booktabs,graphicx}"]
+    for start in range(0, max(1, len(table.rows)), LONG):
+        first = rf"\caption{{{_latex_text(table.caption)}}}\label{{tab:{table.name}}}"
+        over = rf"Table~\ref{{tab:{table.name}}}, continued" if start else first
+        lines += [r"\begin{table}[htbp]", r"\centering", over, r"\par\medskip", r"\sbox0{%"]
+        lines += [*_tabular(table, start), "}%"]
+        lines += [r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _tabular(table: TextTable, start: int) -> list[str]:
     alignment = "".join("l" if left else "r" for left in _flush_left(table))
     head = _latex_row([cell(name) for name in table.columns])
-    rows = [_latex_row(row) for row in table.rows]
-    caption = rf"\caption{{{_latex_text(table.caption)}}}\label{{tab:{table.name}}}"
-    if len(rows) > LONG:
-        start = [rf"\begin{{longtable}}{{{alignment}}}", rf"{caption}\\"]
-        again = [r"\toprule", head, r"\midrule"]
-        lines = [r"{\footnotesize\setlength{\tabcolsep}{4pt}", *start, *again, r"\endfirsthead", *again]
-        lines += [r"\endhead", *rows, r"\bottomrule", r"\end{longtable}}"]
-    else:
-        tabular = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", head, r"\midrule", *rows]
-        tabular += [r"\bottomrule", r"\end{tabular}"]
-        fitted = r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi"
-        lines = [r"\begin{table}[htbp]", r"\centering", caption, r"\par\medskip"]
-        lines += [r"\sbox0{%", *tabular, "}%", fitted, r"\end{table}"]
-    return "\n".join(["% needs \\usepackage{booktabs,graphicx,longtable}", *lines]) + "\n"
+    rows = [_latex_row(row) for row in table.rows[start : start + LONG]]
+    begin, end = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
+    return [*begin, head, r"\midrule", *rows, *end]
 
 
 def _flush_left(table: TextTable) -> list[bool]:

@@ -1,7 +1,7 @@
 """What a reader must know before believing the tables."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -17,15 +17,20 @@ from rwseg.tables import POLICY
 MOST_NAMED = 10
 
 
-def left_out_notes(runs: Iterable[Run]) -> list[str]:
-    """One note on the runs that are in no table, with their number by status and their reasons."""
+def left_out_notes(runs: Iterable[Run], folders: Mapping[str, str]) -> list[str]:
+    """One note on the runs that are in no table, with their number by status and their reasons.
+
+    `folders` says how the note names the folders of runs.
+    """
     runs = list(runs)
     if not runs:
         return []
     counts = Counter(run.status for run in runs)
-    said = [
-        f"{run.folder}: {run.status}{', ' + _first_line(run.reason) if run.reason else ''}" for run in runs
-    ]
+    said = []
+    for run in runs:
+        name = folders[str(run.folder)]
+        reason = _first_line(run.reason).replace(str(run.folder), name) if run.reason else ""
+        said.append(f"{name}: {run.status}{', ' + reason if reason else ''}")
     rest = [f"and {len(said) - MOST_NAMED} more"] if len(said) > MOST_NAMED else []
     by_status = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
     return [

@@ -7,7 +7,7 @@ import pandas as pd
 
 from rwseg.errors import ConfigError, RunError
 from rwseg.keys import suggestion
-from rwseg.report.comparison import Comparison, Method, Run
+from rwseg.report.comparison import Comparison, Method, Run, folders_below
 from rwseg.report.convergence import (
     convergence_table,
     curve_table,
@@ -52,9 +52,10 @@ def compare(
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: expected a Dice between 0 and 1, got {threshold:g}")
     finished = [run for run in runs if run.status == FINISHED]
-    left_out = left_out_notes(run for run in runs if run.status != FINISHED)
+    unfinished = [run for run in runs if run.status != FINISHED]
     if not finished:
-        raise RunError("\n".join(["expected at least one finished run, got none:", *left_out]))
+        notes = left_out_notes(unfinished, {str(run.folder): str(run.folder) for run in unfinished})
+        raise RunError("\n".join(["expected at least one finished run, got none:", *notes]))
     keys = [*COMPARED, *compared]
     methods = group(finished, keys)
     accepted = check_fair(methods, keys, allowed)
@@ -84,7 +85,7 @@ def compare(
         cost=_cost(methods),
         settings=_settings(methods),
         notes=(
-            *left_out,
+            *left_out_notes(unfinished, folders_below(runs)),
             *without_run_notes(runs, methods, keys),
             *accepted,
             *data_notes(methods, table, tests, missed),

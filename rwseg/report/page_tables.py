@@ -54,7 +54,7 @@ def per_run(comparison: Comparison) -> Table:
     classes = shown_classes(comparison)
     asked = [*((c, "dice") for c in classes), (classes[-1], "hausdorff_mm")]
     runs = [(method.name, run) for method in comparison.methods for run in method.runs]
-    below = folders_below(comparison.methods)
+    below = folders_below(run for _, run in runs)
     columns = (
         METHOD,
         Column("seed"),

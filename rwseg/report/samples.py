@@ -33,7 +33,7 @@ def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
     categorical, in the order of `methods`. Raises `RunError` for a class that is named like the mean.
     """
     common = common_rows(methods)
-    parts, below = [], folders_below(methods)
+    parts, below = [], folders_below(run for method in methods for run in method.runs)
     for method in methods:
         for run in method.runs:
             assert run.cases is not None

@@ -14,7 +14,15 @@ from rich.text import Text
 from rwseg.progress import duration
 from rwseg.report.comparison import Run
 from rwseg.report.runs import DAMAGED, FAILED, FINISHED, INTERRUPTED, RUNNING
-from rwseg.report.sweep_state import State, all_left, epochs_asked, epochs_done, look, seconds_left
+from rwseg.report.sweep_state import (
+    State,
+    all_left,
+    epochs_asked,
+    epochs_done,
+    is_preparing,
+    look,
+    seconds_left,
+)
 
 WAITING = "waiting"
 """Planned by a sweep, and not begun."""
@@ -29,10 +37,12 @@ def overview(state: State) -> Group:
     unfinished = sorted((run for run in state.runs if run.status != FINISHED), key=_rank)
     if unfinished or state.failed:
         parts.append(_table(unfinished, state))
-    commands = [plan.command for plan in state.unfinished_plans()]
-    if commands and not state.running:
+    plans = [] if state.running else state.unfinished_plans()
+    if any(is_preparing(plan) for plan in plans):
+        parts.append(Text("a sweep is preparing its next run"))
+    elif plans:
         parts.append(Text("nothing is running; to go on, give again:"))
-        parts += [Text(f"  {command}", overflow="fold") for command in dict.fromkeys(commands)]
+        parts += [Text(f"  {command}") for command in dict.fromkeys(plan.command for plan in plans)]
     return Group(*parts)
 
 

@@ -1,11 +1,13 @@
 """What sweeps have done and have still to do: run directories, and planned runs that have none yet."""
 
+import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
 from rwseg.errors import RunError
+from rwseg.report.alive import process_exists
 from rwseg.report.comparison import Run
 from rwseg.report.runs import FINISHED, INTERRUPTED, RUNNING, find_runs
 from rwseg.sweep import Plan, find_plans
@@ -42,6 +44,11 @@ class State:
         """The plans with a run that has not finished."""
         finished = {run.folder.resolve() for run in self.runs if run.status == FINISHED}
         return [plan for plan in self.plans if any(path.resolve() not in finished for path in plan.runs)]
+
+
+def is_preparing(plan: Plan) -> bool:
+    """Whether the process of a sweep of this host is there: with no run under way, it prepares one."""
+    return plan.host == socket.gethostname() and process_exists(plan.pid)
 
 
 def look(folders: Iterable[Path]) -> State:

@@ -169,7 +169,8 @@ def test_runs_that_have_not_finished_are_left_out_with_a_note(tmp_path: Path) ->
     assert result.notes[1] == "In no table, because no run of it has finished: ce."
     note = result.notes[0]
     assert "2 runs (1 failed, 1 interrupted)" in note
-    assert "seed1: failed, OutOfMemoryError: 3 GB." in note
+    assert "rrw/alone/seed1: failed, OutOfMemoryError: 3 GB." in note
+    assert not [one for one in result.notes if str(tmp_path) in one]
     assert "more" not in note
 
 

@@ -1,14 +1,16 @@
 """The live overview: counts, progress, time left and reasons, from run directories alone."""
 
 import json
+import os
 import shutil
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console, RenderableType
-from synthetic import this_process, write_run, write_unfinished
+from synthetic import DEAD_PROCESS, this_process, write_run, write_unfinished
 
 from rwseg.report import status
 from rwseg.report.__main__ import main
@@ -29,9 +31,14 @@ COMMAND = "python train.py -m loss=rrw,ce 'seed=range(3)'"
 
 
 def write_plan(
-    root: Path, *runs: str, failed: Mapping[str, str] | None = None, command: str = COMMAND
+    root: Path,
+    *runs: str,
+    failed: Mapping[str, str] | None = None,
+    command: str = COMMAND,
+    pid: int = DEAD_PROCESS,
 ) -> None:
-    content = {"command": command, "runs": runs, "failed": failed or {}}
+    process = {"host": socket.gethostname(), "pid": pid}
+    content = {"command": command, **process, "runs": runs, "failed": failed or {}}
     (root / ".sweeps").mkdir(exist_ok=True)
     (root / ".sweeps" / f"{len(runs)}.json").write_text(json.dumps(content))
 
@@ -115,6 +122,14 @@ def test_without_a_process_it_is_said_how_to_go_on(tmp_path: Path) -> None:
     assert "-m done" not in text
     shutil.rmtree(tmp_path / "ce")
     assert "3 waiting" in said(overview(look([tmp_path])))
+
+
+def test_between_two_runs_a_sweep_is_said_to_prepare_the_next(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    write_plan(tmp_path, "rrw/alone/seed0", "rrw/alone/seed1", pid=os.getpid())
+    text = said(overview(look([tmp_path])))
+    assert "1 finished, 1 waiting\na sweep is preparing its next run\n" in text
+    assert COMMAND not in text
 
 
 def test_a_folder_that_a_sweep_will_make_is_waited_for(
