@@ -56,7 +56,7 @@ TARGETS = (
         "maps",
         "RRW map",
         "SciPy per class",
-        "rectified_rrw_map",
+        "rrw_map",
         least=10,
     ),
     Target(

@@ -57,7 +57,8 @@ def slices(volumes: Sequence[Volume], count: int, size: tuple[int, int]) -> Tens
     for index, target in enumerate(batch):
         item = every[index % len(every)]
         cut = (
-            slice(max(0, (n - m) // 2), max(0, (n - m) // 2) + m) for n, m in zip(item.shape, size, strict=True)
+            slice(max(0, (n - m) // 2), max(0, (n - m) // 2) + m)
+            for n, m in zip(item.shape, size, strict=True)
         )
         item = item[tuple(cut)]
         top, left = ((m - n) // 2 for n, m in zip(item.shape, size, strict=True))

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-PIXELS_PER_THREAD = 20_000  # half a millisecond of work: below that, starting a thread costs more than it saves
+PIXELS_PER_THREAD = 20_000  # half a millisecond of work: for less, a thread costs more than it saves
 
 Labels = NDArray[np.integer[Any]]
 Distances = NDArray[np.float32]
@@ -41,7 +41,7 @@ def inside(labels: Labels, spacing: Sequence[float]) -> Distances:
 
 
 def outside(labels: Labels, num_classes: int, spacing: Sequence[float]) -> Distances:
-    """Distance of each pixel to the nearest of each class, `(B, K, *S)`; 0 in the class, 0 if it is absent."""
+    """Distance of each pixel to the nearest of each class, `(B, K, *S)`; 0 inside it, 0 if it is absent."""
     result = np.zeros((len(labels), num_classes, *labels.shape[1:]), np.float32)
     dtype = np.uint8 if num_classes <= 256 else np.int64  # compared with every class: fewer bytes to read
     axes = _shortest_last(labels.shape[1:])
@@ -56,7 +56,7 @@ def outside(labels: Labels, num_classes: int, spacing: Sequence[float]) -> Dista
 
 
 def signed(labels: Labels, num_classes: int, spacing: Sequence[float]) -> Distances:
-    """`outside`, and in each class minus `inside`, which costs no transform: the least of all other classes."""
+    """`outside`, and in each class minus `inside`: the least of all other classes, without a transform."""
     result = np.zeros((len(labels), num_classes, *labels.shape[1:]), np.float32)
     dtype = np.uint8 if num_classes <= 256 else np.int64  # compared with every class: fewer bytes to read
     axes = _shortest_last(labels.shape[1:])
@@ -89,9 +89,7 @@ def _distance_to_class(own: Mask, spacing: tuple[float, ...]) -> Distances:
     return distance
 
 
-def _distance_to_other(
-    mask: NDArray[np.uint8] | NDArray[np.uint32], spacing: tuple[float, ...]
-) -> Distances:
+def _distance_to_other(mask: NDArray[np.uint8] | NDArray[np.uint32], spacing: tuple[float, ...]) -> Distances:
     """Distance to the nearest pixel of another value, 0 where `mask` is 0, infinite where there is none."""
     threads = max(1, min(torch.get_num_threads(), mask.size // PIXELS_PER_THREAD))
     distance: Distances = edt.edt(mask, anisotropy=spacing, parallel=threads)

@@ -22,8 +22,8 @@ Distances = NDArray[np.floating[Any]]
 MissedPolicy = Literal["nan", "diagonal"]
 
 
-VOXELS_PER_POINT = 100
-"""A search tree takes for a surface voxel about as long as the distance transform for so many voxels."""
+VOXELS_PER_POINT = 50
+"""A search tree takes for one point about as long as the distance transform for so many voxels."""
 
 
 class ClassMetrics(TypedDict):
@@ -116,10 +116,11 @@ def _surface(mask: Mask) -> Mask:
 
 
 def _directed(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distances:
-    """The distance of each voxel of `surface` to the nearest one of `other`, in mm."""
-    points = int(surface.sum()) + int(other.sum())
+    """The distance of each voxel of `surface` to the nearest one of `other`, in mm, in no particular order."""
+    apart = surface & ~other
+    points = int(np.count_nonzero(apart))
     distance = _by_tree if surface.size > VOXELS_PER_POINT * points else _by_transform
-    return distance(surface, other, spacing)
+    return np.concatenate([np.zeros(np.count_nonzero(surface) - points), distance(apart, other, spacing)])
 
 
 def _by_transform(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distances:
@@ -128,10 +129,15 @@ def _by_transform(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Dis
 
 
 def _by_tree(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distances:
-    """For structures far apart in a large box: a tree visits their surfaces only."""
-    tree = cKDTree(np.argwhere(other) * spacing, balanced_tree=False)
-    distances: Distances = tree.query(np.argwhere(surface) * spacing)[0]
+    """For few voxels in a large box: a tree visits surfaces only."""
+    tree = cKDTree(_points(other, spacing), balanced_tree=False, compact_nodes=False)
+    distances: Distances = tree.query(_points(surface, spacing))[0]
     return distances
+
+
+def _points(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.float64]:
+    """Where the voxels of `mask` are, in mm, `(N, axes)`."""
+    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1) * np.asarray(spacing)
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:
