@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-all lint types bench
+.PHONY: help install demo test coverage test-all lint types bench bench-gpu
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,5 +37,13 @@ lint: install ## Style, complexity, and imports that point down only
 types: install ## Static types, strict
 	$(BIN)/mypy
 
-bench: install ## Time preparation and training steps on this machine
-	$(BIN)/python -m benchmarks
+# data=FOLDER: take the volumes of FOLDER/acdc instead of the built-in phantom
+BENCH := $(if $(data),RWSEG_DATA=$(data)) $(BIN)/python -m benchmarks --out docs/results/benchmarks
+
+bench: install ## Time ours and the peers side by side (data=FOLDER: on real volumes), write docs/benchmarks.md
+	$(BENCH)
+	$(BIN)/python -m benchmarks.document
+
+bench-gpu: install ## The benchmarks of losses, maps and batches on a CUDA device, and the same page
+	$(BENCH) --device cuda losses losses_hausdorff maps augmentation
+	$(BIN)/python -m benchmarks.document

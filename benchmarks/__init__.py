@@ -1,1 +1,1 @@
-"""Timings against SciPy, PyTorch and peers; each but `timing` is a command, `python -m benchmarks.maps`."""
+"""Timings against peers: each a command, `python -m benchmarks.maps`; `python -m benchmarks` runs all."""

@@ -1,15 +1,15 @@
 """Training batches with nnU-Net's augmentation: whole batches against MONAI's transforms sample by sample.
 
-    python -m benchmarks.augmentation [--rounds 15] [--threads 1] [override ...]
-    for example: python -m benchmarks.augmentation dataset=acdc dataset.root=../shared/data/acdc
+    python -m benchmarks.augmentation [override ...]
 
-Both sides draw slices and boxes of the configuration's dataset (by default the phantom's) from memory and
-return image, labels and the two channels of the RRW map, by the same steps, probabilities and ranges. MONAI
-runs twice: with the cubic splines that nnU-Net and rwseg use, and with bicubic convolution, which is another
-interpolation, and a faster one. It warps labels to the nearest, which is less than the linear interpolation
-per class here, keeps no metadata, and needs no other process.
+Both sides draw slices and boxes of the configuration's dataset (by default ACDC where RWSEG_DATA is set, else
+the phantom) from memory and return image, labels and the two channels of the RRW map, by the same steps,
+probabilities and ranges. MONAI runs twice: with the cubic splines that nnU-Net and we use, and with bicubic
+convolution, which is another interpolation, and a faster one. It warps labels to the nearest, which is less
+than the linear interpolation per class here, keeps no metadata, and needs no other process.
 """
 
+import os
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
@@ -52,26 +52,22 @@ CONVOLUTION = "MONAI, bicubic convolution"
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser("Training batches with nnU-Net's augmentation against MONAI's transforms.")
+    options.set_defaults(threads=2)
     options.add_argument("overrides", nargs="*")
     given = options.parse_args(arguments)
     torch.set_num_threads(given.threads)
-    cfg = check(compose("train", ["augment=nnunet", "loss=rrw", *given.overrides])[0])
+    overrides = given.overrides or (["dataset=acdc"] if os.environ.get("RWSEG_DATA") else [])
+    cfg = check(compose("train", ["augment=nnunet", "loss=rrw", *overrides])[0])
     prepared = prepared_data(cfg)
     cfg = planned(cfg, prepared)
     data = build_data(cfg, prepared)
     data.prepare_data()
-    devices = [CPU, torch.device("cuda")] if torch.cuda.is_available() else [CPU]
-    works: dict[str, Work] = {
-        f"rwseg, whole batches, {device.type}": own_batches(build_data(cfg, prepared), device)
-        for device in devices
-    }
+    works: dict[str, Work] = {"rwseg": own_batches(build_data(cfg, prepared), torch.device(given.device))}
     data.training_batch(0, CPU)  # reads the arrays
     works |= {SPLINES: monai_batches(data, 3), CONVOLUTION: monai_batches(data, "bicubic")}
     rows = paired(works, SPLINES, given.rounds)
-    shape = "x".join(str(size) for size in (data.batch_size, *data.patch_size))
-    report({f"{cfg.dataset.name}, batches of {shape}": rows}, given.threads, given.json)
-    for row in rows:
-        print(f"  {row['name']:<36} {1e3 * data.batch_size / row['ms']:9.0f} images per second")
+    shape = " x ".join(str(size) for size in (data.batch_size, *data.patch_size))
+    report({"training batch": rows}, given.threads, given.json, f"{cfg.dataset.name}, batches of {shape}")
 
 
 def own_batches(data: SliceDataModule, device: torch.device) -> Work:

@@ -3,7 +3,7 @@
 Distances run from pixel centre to pixel centre; the image border is no boundary. Two backends compute them,
 exact both:
 
-- `edt`: Felzenszwalb and Huttenlocher's lower envelope in C++, for tensors on the CPU only;
+- `edt`: `rwseg.distance_edt`, a lower envelope in C++, for tensors on the CPU only;
 - `torch`: `rwseg.distance_torch`, on the device of the labels, which nothing leaves.
 
 `backend=None` means `edt` for a tensor on the CPU and `torch` for one on any other device. Nothing else falls
@@ -13,13 +13,10 @@ back: `edt` refuses a tensor that is not on the CPU. `max_bytes` bounds the work
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-import edt
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from rwseg import distance_torch
+from rwseg import distance_edt, distance_torch
 from rwseg.checks import check_labels, check_spacing
 
 Backend = Literal["edt", "torch"]
@@ -45,13 +42,9 @@ def inside_distance(
     """
     check_labels(labels, MOST_CLASSES)
     steps = check_spacing(spacing, labels.ndim - 1)
-    if choose_backend(labels, backend) == "torch":
-        distance = distance_torch.inside_squared(labels, steps, max_bytes).sqrt_()
-    else:
-        # edt takes 0 for background and measures nothing there, so every class is shifted by one.
-        shifted = np.add(labels.numpy(), 1, dtype=np.uint32, casting="unsafe")
-        distance = torch.from_numpy(np.stack([_distance_to_other(item, steps) for item in shifted]))
-    return distance.nan_to_num_(posinf=1.0)
+    if choose_backend(labels, backend) == "edt":
+        return torch.from_numpy(distance_edt.inside(labels.numpy(), steps))
+    return distance_torch.inside_squared(labels, steps, max_bytes).sqrt_().nan_to_num_(posinf=1.0)
 
 
 def outside_distances(
@@ -71,7 +64,11 @@ def outside_distances(
             [3., 2., 1., 0.],
             [0., 0., 0., 0.]])
     """
-    distances = _outside(labels, num_classes, spacing, backend, max_bytes)
+    check_labels(labels, num_classes)
+    steps = check_spacing(spacing, labels.ndim - 1)
+    if choose_backend(labels, backend) == "edt":
+        return torch.from_numpy(distance_edt.outside(labels.numpy(), num_classes, steps))
+    distances = distance_torch.outside_squared(labels, num_classes, steps, max_bytes).sqrt_()
     return distances.nan_to_num_(posinf=0.0)
 
 
@@ -92,31 +89,14 @@ def signed_distances(
             [ 3.,  2.,  1., -1.],
             [ 0.,  0.,  0.,  0.]])
     """
-    distances = _outside(labels, num_classes, spacing, backend, max_bytes)
+    check_labels(labels, num_classes)
+    steps = check_spacing(spacing, labels.ndim - 1)
+    if choose_backend(labels, backend) == "edt":
+        return torch.from_numpy(distance_edt.signed(labels.numpy(), num_classes, steps))
+    distances = distance_torch.outside_squared(labels, num_classes, steps, max_bytes).sqrt_()
     own = labels[:, None].long()
     inside = distances.scatter_(1, own, torch.inf).amin(1, keepdim=True)
     return distances.nan_to_num_(posinf=0.0).scatter_(1, own, -inside.nan_to_num_(posinf=1.0))
-
-
-def _outside(
-    labels: Tensor,
-    num_classes: int,
-    spacing: Sequence[float] | None,
-    backend: Backend | None,
-    max_bytes: int | None,
-) -> Tensor:
-    """`outside_distances` with infinity for absent classes."""
-    check_labels(labels, num_classes)
-    steps = check_spacing(spacing, labels.ndim - 1)
-    if choose_backend(labels, backend) == "torch":
-        return distance_torch.outside_squared(labels, num_classes, steps, max_bytes).sqrt_()
-    distances = np.empty((len(labels), num_classes, *labels.shape[1:]), np.float32)
-    for item, channels in zip(labels.numpy(), distances, strict=True):
-        for k in range(num_classes):
-            outside = item != k
-            # Not a bool array: edt 3.1 is four times slower on bool than on uint8.
-            channels[k] = np.inf if outside.all() else _distance_to_other(outside.view(np.uint8), steps)
-    return torch.from_numpy(distances)
 
 
 def choose_backend(labels: Tensor, backend: Backend | None = None) -> Backend:
@@ -135,11 +115,3 @@ def choose_backend(labels: Tensor, backend: Backend | None = None) -> Backend:
             "backend='torch'"
         )
     return backend
-
-
-def _distance_to_other(
-    mask: NDArray[np.uint8] | NDArray[np.uint32], spacing: tuple[float, ...]
-) -> NDArray[np.float32]:
-    """Distance to the nearest pixel of another value, 0 where `mask` is 0, infinite where there is none."""
-    distance: NDArray[np.float32] = edt.edt(np.ascontiguousarray(mask), anisotropy=spacing, parallel=1)
-    return distance

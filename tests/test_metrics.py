@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import binary_erosion, gaussian_filter
 
-from rwseg.metrics import Volume, case_metrics
+from rwseg.metrics import Volume, _by_transform, _by_tree, _surface, case_metrics
 
 CLASSES = ("background", "RV", "myocardium", "LV")
 SPACING = (10.0, 1.25, 1.5)
@@ -43,6 +43,40 @@ def test_metrics_equal_monai(shape: tuple[int, int, int]) -> None:
     for key, percentile in (("hausdorff_mm", None), ("hausdorff95_mm", 95.0)):
         ours = [row[key] for row in rows]  # type: ignore[literal-required]
         np.testing.assert_allclose(ours, monai_hausdorff(prediction, reference, percentile), atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
+def test_far_false_positives_equal_monai() -> None:
+    """Specks in the corners make the box large; the structure at the border keeps surface voxels there."""
+    reference = np.zeros((6, 60, 75), np.uint8)
+    reference[1:5, 0:9, 30:41] = 1
+    reference[2:4, 20:28, 30:37] = 2
+    reference[2, 30:33, 40:46] = 3
+    prediction = np.roll(reference, (1, 2), (1, 2))
+    prediction[0, 0, 0] = prediction[5, 59, 74] = 1
+    prediction[5, 57:59, 0:2] = 2
+    prediction[2, 31, 41] = 3
+    rows = case_metrics(prediction, reference, CLASSES, SPACING)
+    for key, percentile in (("hausdorff_mm", None), ("hausdorff95_mm", 95.0)):
+        ours = [row[key] for row in rows]  # type: ignore[literal-required]
+        np.testing.assert_allclose(ours, monai_hausdorff(prediction, reference, percentile), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(1, 9, 14), (5, 20, 13), (3, 40, 1)])
+def test_tree_transform_and_all_pairs_agree(shape: tuple[int, ...]) -> None:
+    first, second = (np.random.default_rng(seed).random(shape) < 0.05 for seed in (0, 1))
+    first[0, 2, 0] = second[0, 4, 0] = True
+    points, others = (np.argwhere(mask) * SPACING for mask in (first, second))
+    expected = np.linalg.norm(points[:, None] - others, axis=-1).min(1)
+    for distances in (_by_tree, _by_transform):
+        np.testing.assert_allclose(distances(first, second, SPACING), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 12, 9), (6, 15, 20), (4, 1, 1)])
+def test_surface_is_the_mask_without_its_erosion(shape: tuple[int, ...]) -> None:
+    mask = gaussian_filter(np.random.default_rng(3).normal(size=shape), 1.5) > 0
+    for one in (mask, np.ones(shape, bool), np.zeros(shape, bool)):
+        np.testing.assert_array_equal(_surface(one), one ^ binary_erosion(one, border_value=0))
 
 
 def test_rows_name_their_class_and_count_voxels() -> None:

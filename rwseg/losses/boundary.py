@@ -9,12 +9,11 @@ import math
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwseg.checks import check_logits
 from rwseg.losses.base import RegionMap, full_precision
-from rwseg.losses.classes import ClassMean
+from rwseg.losses.classes import ClassMean, predicted_classes
 from rwseg.maps import boundary_map
 
 LENGTH_EPSILON = 1e-8
@@ -107,11 +106,11 @@ def _hausdorff_errors(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
     """Return `mean_i (p - y)^2 (d_y ** alpha + d_p ** alpha)` per item and class, `(B, K)`."""
     check_logits(logits, labels)
     p = torch.softmax(full_precision(logits), dim=1)  # (B, K, *S)
-    y = labels.long()
-    distances = boundary_map(torch.cat([y, p.argmax(1)]), p.shape[1])  # (2 B, K, *S)
-    to_label, to_prediction = distances.abs_().pow_(alpha).chunk(2)
-    one_hot = F.one_hot(y, p.shape[1]).movedim(-1, 1)
-    return ((p - one_hot) ** 2 * (to_label + to_prediction)).flatten(2).mean(-1)
+    own = labels[:, None].long()
+    weights = boundary_map(labels, p.shape[1]).abs_().pow_(alpha)
+    weights += boundary_map(predicted_classes(p.detach()), p.shape[1]).abs_().pow_(alpha)
+    errors = p.scatter_add(1, own, p.new_full((1,), -1.0).expand(own.shape))  # p - y
+    return (errors.square() * weights).flatten(2).mean(-1)
 
 
 def _forward_difference(p: Tensor, axis: int) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from rwseg.checks import check_logits
 from rwseg.losses.base import RegionMap, full_precision
-from rwseg.losses.classes import ClassMean, class_masks
+from rwseg.losses.classes import ClassMean, class_masks, one_hot
 
 DICE_EPSILON = 1e-6
 POWER_EPSILON = 1e-6
@@ -50,7 +50,7 @@ class DiceLoss(nn.Module):
         """Return the loss averaged over items and classes."""
         check_logits(logits, labels)
         p = torch.softmax(full_precision(logits), dim=1).flatten(2)  # (B, K, N)
-        y = class_masks(labels, p.shape[1])  # (B, K, N)
+        y = one_hot(labels, p)  # (B, K, N)
         overlap = (p * y).sum(-1)
         per_class: Tensor = self.over_classes(2 * overlap / (p.sum(-1) + y.sum(-1) + DICE_EPSILON))
         return 1 - per_class.mean()

@@ -17,6 +17,7 @@ from rwseg.losses import (
     RegionWiseLoss,
     perfect_logits,
 )
+from rwseg.losses.classes import predicted_classes
 
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
@@ -114,6 +115,13 @@ def test_hausdorff_losses_equal_monai(shape: tuple[int, ...], classes: int) -> N
             )
             torch.testing.assert_close(HausdorffDTLoss(include_background=include)(item, truth), monai)
             torch.testing.assert_close(LogHausdorffDTLoss(include_background=include)(item, truth), monai_log)
+
+
+def test_predicted_classes_are_the_argmax() -> None:
+    p = torch.randint(0, 3, (2, 5, 7, 12), generator=torch.Generator().manual_seed(0)).float()  # full of ties
+    assert torch.equal(predicted_classes(p).long(), p.argmax(1))
+    p = p.movedim(1, -1).contiguous().movedim(-1, 1)  # channels last
+    assert torch.equal(predicted_classes(p).long(), p.argmax(1))
 
 
 def test_distances_take_no_part_in_the_gradient() -> None:

@@ -115,6 +115,39 @@ def test_volume_of_ordinary_size(backend: Backend) -> None:
 
 
 @every_backend
+@pytest.mark.parametrize("at", [(0, 0, 0), (2, 11, 20), (4, 30, 40)], ids=["corner", "middle", "far corner"])
+def test_small_structures_in_a_large_background(at: tuple[int, ...], backend: Backend) -> None:
+    """Most of the volume is one class, measured in a box; its shortest axis is the first, then the last."""
+    labels = torch.zeros(1, 5, 31, 41, dtype=torch.uint8)
+    labels[0][tuple(slice(start, start + 4) for start in at)] = 1
+    labels[0, 1, 9:12, 17:25] = 2
+    labels[0, 1, 10, 18] = 0  # a hole
+    assert_equals_scipy(labels, (10.0, 1.25, 1.5), backend)
+    assert_equals_scipy(labels.permute(0, 3, 2, 1), (1.5, 1.25, 10.0), backend)
+    assert_equals_scipy(labels.permute(0, 2, 1, 3), (1.25, 10.0, 1.5), backend)
+    assert_equals_scipy(labels[:, 1], (1.25, 1.5), backend)
+
+
+def test_threads_do_not_change_distances() -> None:
+    labels = blobs((1, 7, 96, 122), size=23)  # large enough for two threads
+    one = signed_distances(labels, 4, (10.0, 1.5, 1.25)), inside_distance(labels)
+    torch.set_num_threads(2)
+    try:
+        two = signed_distances(labels, 4, (10.0, 1.5, 1.25)), inside_distance(labels)
+    finally:
+        torch.set_num_threads(1)
+    assert all(torch.equal(*pair) for pair in zip(one, two, strict=True))
+
+
+def test_more_classes_than_a_byte_holds() -> None:
+    labels = torch.arange(300).view(1, 15, 20)
+    torch.testing.assert_close(inside_distance(labels), torch.ones(1, 15, 20))
+    distances = outside_distances(labels, 301)
+    torch.testing.assert_close(distances, outside_distances(labels, 301, backend="torch"))
+    assert distances[0, 256, 12, 17] == 1  # label 257 beside label 256
+
+
+@every_backend
 @pytest.mark.parametrize("value", [0, 2])
 def test_item_of_one_class_is_1_inside_and_0_outside(value: int, backend: Backend) -> None:
     labels = torch.full((2, 5, 8), value)

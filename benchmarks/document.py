@@ -1,0 +1,127 @@
+"""docs/benchmarks.md, made of what the benchmarks left behind and of nothing else.
+
+python -m benchmarks.document [--results docs/results/benchmarks] [--out docs/benchmarks.md]
+"""
+
+import argparse
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+from benchmarks.targets import TARGETS, Target
+from rwseg.files import write_text
+
+HERE = Path(__file__).resolve().parent
+DOCS = HERE.parent / "docs"
+NOT_SHOWN = {"name", "samples_ms", "faster_quartiles"}
+HEADINGS = {"ms": "ms (median)", "faster": "times as fast (quartiles)"}
+
+Results = Mapping[str, Mapping[str, Any]]
+
+
+class Ratio(NamedTuple):
+    """Quartiles of the ratios of two rows, round by round."""
+
+    low: float
+    median: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.median:.3g} ({self.low:.3g} to {self.high:.3g})"
+
+
+def read(folder: Path) -> dict[str, dict[str, Any]]:
+    """The results in `folder` by the name of their file."""
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+
+
+def ratio(results: Results, benchmark: str, table: str, numerator: str, denominator: str) -> Ratio | None:
+    """Quartiles of `numerator / denominator`, None where the benchmark did not run.
+
+    A benchmark that ran without such a table or row is a `ValueError`: the target is out of date.
+    """
+    if benchmark not in results:
+        return None
+    tables = results[benchmark]["tables"]
+    if table not in tables:
+        raise ValueError(f"{benchmark}: expected a table {table!r}, got {', '.join(map(repr, tables))}")
+    rows = {row["name"]: row for row in tables[table]}
+    for name in (numerator, denominator):
+        if name not in rows:
+            raise ValueError(
+                f"{benchmark}, {table}: expected a row {name!r}, got {', '.join(map(repr, rows))}"
+            )
+    pairs = zip(rows[numerator]["samples_ms"], rows[denominator]["samples_ms"], strict=True)
+    low, median, high = statistics.quantiles([above / below for above, below in pairs], n=4)
+    return Ratio(low, median, high)
+
+
+def target_row(target: Target, results: Results) -> dict[str, str]:
+    """A line of the first table."""
+    found = ratio(results, target.benchmark, target.table, target.numerator, target.denominator)
+    measured = (
+        str(found) if found else "not measured" + (" (needs a GPU)" if "-cuda" in target.benchmark else "")
+    )
+    met = ("yes" if target.holds(found.median) else "**no**") if found else ""
+    return {"what": target.what, "bound": target.bound, "measured": measured, "met": met}
+
+
+def table_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table of a benchmark in Markdown: the columns of its rows, samples left out."""
+    columns = list(dict.fromkeys(key for row in rows for key in row if key not in NOT_SHOWN))
+    head = ["", *(HEADINGS.get(column, column.replace("_", " ")) for column in columns)]
+    lines = [head, ["---", *["---:"] * len(columns)]]
+    lines += [[str(row["name"]), *(cell(row, column) for column in columns)] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cell(row: Mapping[str, Any], column: str) -> str:
+    value = row.get(column)
+    if column == "faster" and "faster_quartiles" in row:
+        return str(Ratio(row["faster_quartiles"][0], row["faster"], row["faster_quartiles"][1]))
+    if isinstance(value, float):
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return "" if value is None else str(value)
+
+
+def machine(facts: Mapping[str, Any]) -> str:
+    """A machine in a line: what has no value is left out."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
+
+
+def page(results: Results, targets: Sequence[Target] = TARGETS) -> str:
+    """The document as Markdown."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template("benchmarks.md.j2").render(
+        targets=[target_row(target, results) for target in targets],
+        results=results,
+        ratio=lambda *names: ratio(results, *names),
+        table_lines=table_lines,
+        machine=machine,
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=DOCS / "results" / "benchmarks")
+    parser.add_argument("--out", type=Path, default=DOCS / "benchmarks.md")
+    asked = parser.parse_args(arguments)
+    write_text(asked.out, page(read(asked.results)))
+    print(asked.out)
+
+
+if __name__ == "__main__":
+    main()
