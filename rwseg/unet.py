@@ -1,13 +1,15 @@
 """The 2D U-Net of the paper's plans: nnU-Net's `Generic_UNet` (Isensee et al., Nature Methods 2021)."""
 
 import math
+from collections import OrderedDict
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal, get_args
 
 import torch
-from monai.networks.blocks.convolutions import Convolution
 from torch import Tensor, nn
+
+from rwseg.norm import InstanceNorm
 
 Norm = Literal["instance", "batch"]
 SLOPE = 0.01  # of LeakyReLU; the initialisation depends on it
@@ -125,19 +127,18 @@ def _stage(
     """`convs` times convolution 3x3 -> norm -> LeakyReLU; the first one carries the stride."""
     return nn.Sequential(
         *(
-            Convolution(
-                spatial_dims=2,
-                in_channels=out_channels if index else in_channels,
-                out_channels=out_channels,
-                strides=1 if index else stride,
-                kernel_size=3,
-                adn_ordering="NA",
-                norm=(norm, {"affine": True, "eps": 1e-5}),
-                act=("leakyrelu", {"negative_slope": SLOPE, "inplace": True}),
-            )
+            _block(out_channels if index else in_channels, out_channels, (1, 1) if index else stride, norm)
             for index in range(convs)
         )
     )
+
+
+def _block(in_channels: int, out_channels: int, stride: tuple[int, int], norm: Norm) -> nn.Sequential:
+    # The names are those in checkpoints: "conv", "adn.N".
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
+    layer = InstanceNorm(out_channels) if norm == "instance" else nn.BatchNorm2d(out_channels)
+    activation = nn.LeakyReLU(SLOPE, inplace=True)
+    return nn.Sequential(OrderedDict(conv=conv, adn=nn.Sequential(OrderedDict(N=layer, A=activation))))
 
 
 def _initialise(module: nn.Module) -> None:

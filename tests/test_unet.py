@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from monai.networks.blocks.convolutions import Convolution
 from torch import Tensor, nn
 
 from rwseg.unet import UNet
@@ -70,6 +71,26 @@ def test_weights_start_as_he_normal(acdc_net: UNet) -> None:
         assert abs(weight.mean().item()) < 0.08 * expected
         checked += 1
     assert checked >= 28
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_a_block_is_monais_with_its_names_weights_and_outcome(norm: str) -> None:
+    """Checkpoints of version 0.1 were written with MONAI's block."""
+    own = small(norm=norm).encoder[1][0]
+    block = Convolution(
+        spatial_dims=2,
+        in_channels=4,
+        out_channels=8,
+        strides=(2, 2),
+        kernel_size=3,
+        adn_ordering="NA",
+        norm=(norm, {"affine": True, "eps": 1e-5}),
+        act=("leakyrelu", {"negative_slope": 0.01, "inplace": True}),
+    )
+    assert list(own.state_dict()) == list(block.state_dict())
+    block.load_state_dict(own.state_dict())
+    x = torch.randn(3, 4, 12, 10)
+    torch.testing.assert_close(own(x), block(x), rtol=0, atol=0)
 
 
 def reference_logits(net: UNet, image: Tensor) -> list[Tensor]:
@@ -146,12 +167,24 @@ def test_gradient_reaches_every_parameter(deep: bool) -> None:
     assert [name for name, gradient in used.items() if gradient is not None and not gradient.any()] == []
 
 
+def _graph(result: Tensor) -> set[str]:
+    """Names of the operators that gave `result`."""
+    found, todo = set(), [result.grad_fn]
+    while todo:
+        node = todo.pop()
+        if node is not None and node not in found:
+            found.add(node)
+            todo += [before for before, _ in node.next_functions]
+    return {node.name() for node in found}
+
+
 def test_channels_last_changes_no_result() -> None:
     net, image = small(), torch.randn(2, 2, 16, 12)
     expected = [x.detach() for x in net(image)]
     nn.utils.convert_conv2d_weight_memory_format(net, torch.channels_last)
     got = net(image.to(memory_format=torch.channels_last))
     assert got[0].is_contiguous(memory_format=torch.channels_last)
+    assert any("ImageByImage" in name for name in _graph(got[0]))  # else the formats were not told apart
     for one, other in zip(got, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
