@@ -1,7 +1,6 @@
 """Paired timing: what is compared runs in turns in one process, so a busy machine is busy for all of it."""
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -12,14 +11,17 @@ from typing import Any
 
 import torch
 
+from rwseg.files import write_json
+
 Work = Callable[[], object]
 
 
 def paired(works: Mapping[str, Work], baseline: str, rounds: int) -> list[dict[str, Any]]:
     """Time each of `works` once per round, after one round of warming up.
 
-    Returns a row per name: the median milliseconds, and median and quartiles of `baseline / name`, each
-    ratio taken within a round. A ratio of 2 means twice as fast as the baseline.
+    Returns a row per name: the median milliseconds, median and quartiles of `baseline / name`, each ratio
+    taken within a round, and the milliseconds of every round, from which ratios of any two rows follow. A
+    ratio of 2 means twice as fast as the baseline.
     """
     samples: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(rounds + 1):
@@ -52,6 +54,7 @@ def _row(name: str, times: list[float], baseline: list[float]) -> dict[str, Any]
         "faster": middle,
         "faster_quartiles": [low, high],
         "rounds": len(times),
+        "samples_ms": [float(f"{time:.5g}") for time in times],
     }
 
 
@@ -66,7 +69,7 @@ def machine(threads: int) -> dict[str, Any]:
         "threads": threads,
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torch", "scipy", "numpy", "edt")},
+        **{name: version(name) for name in ("torch", "monai", "scipy", "numpy", "edt")},
     }
 
 
@@ -76,11 +79,14 @@ def parser(description: str) -> argparse.ArgumentParser:
     options.add_argument("--rounds", type=int, default=15, help="paired runs per comparison (default 15)")
     options.add_argument("--threads", type=int, default=1, help="CPU threads of PyTorch (default 1)")
     options.add_argument("--json", type=Path, help="write the figures to this file as well")
+    options.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where ours runs")
     return options
 
 
-def report(tables: Mapping[str, list[dict[str, Any]]], threads: int, file: Path | None) -> None:
-    """Print the tables, and write them with the machine to `file` if there is one."""
+def report(
+    tables: Mapping[str, list[dict[str, Any]]], threads: int, file: Path | None, data: str | None = None
+) -> None:
+    """Print the tables, and write them with the machine, and what `data` is, to `file` if there is one."""
     host = machine(threads)
     print(", ".join(f"{key} {value}" for key, value in host.items() if value is not None))
     for title, rows in tables.items():
@@ -91,4 +97,4 @@ def report(tables: Mapping[str, list[dict[str, Any]]], threads: int, file: Path 
                 f"  {row['name']:<36} {row['ms']:9.2f} ms   x {row['faster']:6.2f}  ({low:.2f} to {high:.2f})"
             )
     if file is not None:
-        file.write_text(json.dumps({"machine": host, "tables": dict(tables)}, indent=2) + "\n")
+        write_json(file, {"machine": host, "data": data, "tables": dict(tables)})

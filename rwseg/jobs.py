@@ -15,6 +15,8 @@ POLL_SECONDS = 0.2
 GRACE_SECONDS = 60.0
 """A process that is asked to stop has so long to write its state before it is killed."""
 
+TIMES_ASKED = 3
+
 LONGEST_REASON = 300
 
 
@@ -128,20 +130,28 @@ def _reason(child: _Running) -> str | None:
 
 
 def _stop(running: Sequence[_Running]) -> None:
-    """Ask all processes to stop, and kill what is still there after `GRACE_SECONDS` or a second Ctrl-C."""
+    """Ask all processes to stop, and kill what is left after `GRACE_SECONDS` or a second Ctrl-C or SIGTERM.
+
+    They are asked three times: Python loses an interrupt that comes while an object is taken down.
+    """
     # What was started in the background of a shell ignores SIGINT, and so do its children.
     polite = signal.SIGTERM if signal.getsignal(signal.SIGINT) is signal.SIG_IGN else signal.SIGINT
-    for child in running:
-        _signal(child, polite)
-    end = time.monotonic() + GRACE_SECONDS
     try:
+        for _ in range(TIMES_ASKED):
+            for child in running:
+                _signal(child, polite)
+            _wait(running, GRACE_SECONDS / TIMES_ASKED)
+    finally:
         for child in running:
-            child.process.wait(max(0.0, end - time.monotonic()))
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        pass
-    for child in running:
-        _signal(child, signal.SIGKILL)
-        child.process.wait()
+            _signal(child, signal.SIGKILL)
+            child.process.wait()
+
+
+def _wait(running: Sequence[_Running], seconds: float) -> None:
+    """Wait so long at most until all processes have ended."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and any(child.process.poll() is None for child in running):
+        time.sleep(POLL_SECONDS)
 
 
 def _signal(child: _Running, number: signal.Signals) -> None:
