@@ -30,7 +30,8 @@ STEPS = 20
 def project(experiment: str, device: str, seconds: float, known: dict[str, Measured]) -> dict[str, Any]:
     """A row for an experiment; times that are not in `known` are measured and kept there."""
     trainer = f"trainer={'gpu' if device == 'cuda' else 'cpu'}"
-    methods = methods_of([[*overrides, trainer] for overrides in commands_of(experiment)])
+    sweeps = [[*overrides, trainer] for overrides in commands_of(experiment)]
+    methods = [replace(method, finished=0) for method in methods_of(sweeps)]  # all of it, whatever is done
     measured = {method.name: _measured(method, seconds, known) for method in methods}
     total = plan_rows(methods, measured)[-1]
     schedule, facts = methods[0].settings.schedule, measured[methods[0].name]
