@@ -4,11 +4,15 @@ from omegaconf import DictConfig
 
 from rwseg.cli import main
 from rwseg.config import Choices
+from rwseg.record import is_finished
+from rwseg.rundir import run_path
 from rwseg.sweep import plan_sweep
 
 
 def train(cfg: DictConfig, choices: Choices) -> None:
-    """Import the heavy parts only once the configuration is known to be right."""
+    """Import the heavy parts only for a run that is to be trained."""
+    if is_finished(run_path(cfg, choices), cfg):
+        return
     from rwseg.run import train_run
 
     train_run(cfg, choices)

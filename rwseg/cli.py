@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from signal import SIGINT
@@ -18,10 +19,11 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rwseg.config import CONF, SCHEMAS, Choices, check
 from rwseg.errors import ConfigError, RwsegError
@@ -44,11 +46,45 @@ Checked = tuple[DictConfig, Choices]
 class Sweep(Protocol):
     """What hears of a sweep's jobs, numbered from 0."""
 
-    def begin(self, number: int) -> str:
-        """Words that introduce a job."""
+    def begin(self, number: int, at_once: int = 1) -> str:
+        """Words that introduce a job of a sweep with so many at a time."""
 
     def fail(self, number: int, reason: str) -> None:
         """Take note that a job failed."""
+
+    def is_finished(self, number: int) -> bool:
+        """Whether nothing is left to do for a job."""
+
+    def log(self, number: int) -> Path:
+        """Where a job writes what it prints, if it runs in a process of its own."""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """What Hydra calls for each job: `task`, its configuration checked; `failed` has a line per failure."""
+
+    task: Callable[[DictConfig, Choices], object]
+    schema: type
+    sweep: Sweep | None
+    failed: list[str]
+
+    def __call__(self, cfg: DictConfig) -> None:
+        """Run one job, whose number and overrides Hydra knows."""
+        setup = HydraConfig.get()
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+        overrides, choices = " ".join(setup.overrides.task), _named(setup.runtime.choices)
+        if self.sweep is not None:
+            logging.info("%s: %s", self.sweep.begin(setup.job.num), overrides)
+        job = partial(_perform, self.task, cfg, self.schema, choices)
+        reason = _attempt(job, many=setup.mode == RunMode.MULTIRUN)
+        if reason is not None:
+            self.fail(setup.job.num, overrides, reason)
+
+    def fail(self, number: int, overrides: str, reason: str) -> None:
+        """Take note that a job of a sweep failed."""
+        self.failed.append(f"{overrides}: {reason}")
+        if self.sweep is not None:
+            self.sweep.fail(number, reason)
 
 
 def main(
@@ -62,32 +98,19 @@ def main(
     Before its first job `plan` is called with all jobs and the command line. Ctrl-C ends all of it in a line,
     with status 130.
     """
-    failed: list[str] = []
     try:
         jobs = preflight(config_name, sys.argv[1:])
         sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
     except RwsegError as error:
-        _fail(str(error))
+        fail(str(error))
 
-    def run(cfg: DictConfig) -> None:
-        setup = HydraConfig.get()
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-        overrides, choices = " ".join(setup.overrides.task), _named(setup.runtime.choices)
-        if sweep is not None:
-            logging.info("%s: %s", sweep.begin(setup.job.num), overrides)
-        job = partial(_perform, task, cfg, SCHEMAS[config_name], choices)
-        reason = _attempt(job, many=setup.mode == RunMode.MULTIRUN)
-        if reason is not None:
-            failed.append(f"{overrides}: {reason}")
-            if sweep is not None:
-                sweep.fail(setup.job.num, reason)
-
+    runner = Jobs(task, SCHEMAS[config_name], sweep, [])
     try:
-        hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
+        hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(runner)()
     except KeyboardInterrupt:
-        _fail("interrupted; give the same command again to go on", INTERRUPTED)
-    if failed:
-        _fail("\n".join([f"{len(failed)} of the sweep's jobs failed:", *failed]))
+        fail("interrupted; give the same command again to go on", INTERRUPTED)
+    if runner.failed:
+        fail("\n".join([f"{len(runner.failed)} of the sweep's jobs failed:", *runner.failed]))
 
 
 def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices]:
@@ -143,9 +166,12 @@ def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
     keys = [setting for setting in own if setting.key not in defaults]
     _refuse(fault for setting in own for fault in form_faults(setting, defaults))
     _refuse(fault for setting in groups for fault in option_faults(setting))
-    base, choices = _composed(config_name, *(setting.text for setting in groups))
+    chosen = [setting.text for setting in job if setting not in keys]  # options, and Hydra's own settings
+    base, choices = _composed(config_name, *chosen)
     _refuse(fault for setting in keys for fault in key_faults(setting, keys_of(base), choices))
-    cfg, choices = compose(config_name, [setting.text for setting in job])
+    cfg = _with_settings(base, keys)
+    if cfg is None:
+        cfg, choices = compose(config_name, [setting.text for setting in job])
     if schema is None:
         return cfg, choices
     typed = check(cfg, schema)
@@ -157,6 +183,29 @@ def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
 def _composed(config_name: str, *overrides: str) -> tuple[DictConfig, Choices]:
     """`compose`, once for all jobs of a sweep; to be read only."""
     return compose(config_name, list(overrides))
+
+
+def _with_settings(base: DictConfig, settings: Sequence[Setting]) -> DictConfig | None:
+    """`base` with `key=value`s set as Hydra sets them, without composing all files again for every job.
+
+    None where only Hydra can do it, or say what is wrong: `+key=value`, or a value that does not fit.
+    """
+    cfg = base.copy()
+    for setting in settings:
+        override = _override(setting.text)
+        if override.type != OverrideType.CHANGE or override.package or "/" in override.key_or_group:
+            return None
+        try:
+            OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
+        except OmegaConfBaseException:
+            return None
+    return cfg
+
+
+@cache
+def _override(text: str) -> Override:
+    (override,) = OverridesParser.create().parse_overrides([text])
+    return override
 
 
 def _refuse(faults: Iterable[str]) -> None:
@@ -183,7 +232,7 @@ def _attempt(job: Callable[[], object], many: bool) -> str | None:
         job()
     except RwsegError as error:
         if not many:
-            _fail(str(error))
+            fail(str(error))
         logging.error("%s", error)
         return str(error)
     except Exception as error:
@@ -238,6 +287,7 @@ def _named(choices: Mapping[Any, Any]) -> Choices:
     }
 
 
-def _fail(message: str, status: int = 2) -> NoReturn:
+def fail(message: str, status: int = 2) -> NoReturn:
+    """End the command with a message under its name."""
     print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
     raise SystemExit(status)

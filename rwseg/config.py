@@ -5,6 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +191,7 @@ def typed(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
     Raises `ConfigError` naming the first unknown key or mistyped value, or all missing values.
     """
     try:
-        known = OmegaConf.merge(OmegaConf.structured(schema), cfg)
+        known = OmegaConf.merge(_structure(schema), cfg)
         missing = sorted(OmegaConf.missing_keys(known))
         OmegaConf.resolve(known)
     except ConfigKeyError as error:
@@ -205,6 +206,14 @@ def typed(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
         )
         raise ConfigError("\n".join(lines))
     return known
+
+
+@cache
+def _structure(schema: type) -> DictConfig:
+    """The schema for OmegaConf, made once; to be read only."""
+    structure = OmegaConf.structured(schema)
+    assert isinstance(structure, DictConfig)
+    return structure
 
 
 def _keys(schema: type, prefix: str = "") -> Iterator[str]:

@@ -1,6 +1,7 @@
 """run.json: what a run says about itself while it runs and afterwards."""
 
 import json
+import logging
 import os
 import platform
 import socket
@@ -12,11 +13,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig
+
 from rwseg import __version__
 from rwseg.config import Choices
 from rwseg.data.store import Prepared
 from rwseg.errors import RunError
 from rwseg.files import write_json
+from rwseg.rundir import check_same_config
+
+log = logging.getLogger(__name__)
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -36,6 +42,17 @@ def read_run(folder: Path) -> dict[str, Any]:
 def update_run(folder: Path, content: Mapping[str, Any]) -> None:
     """Merge `content` into `run.json`."""
     write_json(folder / "run.json", {**read_run(folder), **content})
+
+
+def is_finished(folder: Path, cfg: DictConfig) -> bool:
+    """Whether there is nothing to do; `RunError` where `folder` holds a run of another configuration."""
+    if cfg.force:
+        return False
+    check_same_config(folder, cfg)
+    if read_run(folder).get("status") != "finished":
+        return False
+    log.info("%s is finished; nothing to do (force=true starts it over)", folder)
+    return True
 
 
 @contextmanager

@@ -31,9 +31,9 @@ from rwseg.figures import case_sheet, learning_curves
 from rwseg.files import write_text
 from rwseg.inference import most_probable, predict_slices
 from rwseg.learner import Learner
-from rwseg.record import read_run, recorded
+from rwseg.record import is_finished, read_run, recorded
 from rwseg.rundata import save_data
-from rwseg.rundir import check_same_config, claimed, clear, config_digest, run_path, save_config
+from rwseg.rundir import claimed, clear, config_digest, run_path, save_config
 from rwseg.tables import print_cases
 from rwseg.tracking.identity import Identity
 from rwseg.tracking.mirror import EpochMirror, Tracker
@@ -57,14 +57,14 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
     torch.set_num_threads(cfg.trainer.threads)
     device = device_name(cfg.trainer.accelerator)
     folder = run_path(cfg, choices)
-    if _is_finished(folder, cfg):
+    if is_finished(folder, cfg):
         return folder
     data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
     full = planned(cfg, data)
     with claimed(folder):
         if cfg.force:
             clear(folder)
-        elif _is_finished(folder, cfg):  # meanwhile, by another process
+        elif is_finished(folder, cfg):  # meanwhile, by another process
             return folder
         _check_same_data(folder, data)
         save_config(folder, cfg)
@@ -72,17 +72,6 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
             save_data(folder, facts_of(full, data))
             _train(full, choices, folder, data, config_digest(cfg))
     return folder
-
-
-def _is_finished(folder: Path, cfg: DictConfig) -> bool:
-    """Whether there is nothing to do; `RunError` where `folder` holds a run of another configuration."""
-    if cfg.force:
-        return False
-    check_same_config(folder, cfg)
-    if read_run(folder).get("status") != "finished":
-        return False
-    log.info("%s is finished; nothing to do (force=true starts it over)", folder)
-    return True
 
 
 @dataclass(frozen=True)

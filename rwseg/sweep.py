@@ -17,7 +17,7 @@ from rwseg.config import Choices
 from rwseg.errors import RunError
 from rwseg.files import write_json
 from rwseg.progress import duration
-from rwseg.record import read_run
+from rwseg.record import is_finished, read_run
 from rwseg.rundir import run_path
 
 log = logging.getLogger(__name__)
@@ -48,9 +48,10 @@ class PlannedSweep:
 
     def __init__(self, jobs: Sequence[tuple[DictConfig, Choices]], command: str) -> None:
         self.command = command
+        self.settings = [cfg for cfg, _ in jobs]
         self.runs = [run_path(cfg, choices) for cfg, choices in jobs]
         self.roots = [_experiment(cfg, run) for (cfg, _), run in zip(jobs, self.runs, strict=True)]
-        self.forced = [bool(cfg.force) for cfg, _ in jobs]
+        self.forced = [bool(cfg.force) for cfg in self.settings]
         self.failed: dict[Path, str] = {}
         for root in dict.fromkeys(self.roots):
             try:
@@ -60,15 +61,18 @@ class PlannedSweep:
                     f"{root}: expected a folder that can be written, got: {error}; give another output_root"
                 ) from error
 
-    def begin(self, number: int) -> str:
-        """What to say before a job: `run 3 of 14, about 1:20:00 left`, from the mean of finished runs."""
+    def begin(self, number: int, at_once: int = 1) -> str:
+        """What to say before a job: `run 3 of 14, about 1:20:00 left`, from the mean of finished runs.
+
+        `at_once` runs are under way at any time.
+        """
         seconds = [_seconds_if_finished(run) for run in self.runs]
         left = sum(
             known is None or forced
             for known, forced in zip(seconds[number:], self.forced[number:], strict=True)
         )
         finished = [known for known in seconds if known is not None]
-        time = f", about {duration(mean(finished) * left)} left" if finished and left else ""
+        time = f", about {duration(mean(finished) * left / at_once)} left" if finished and left else ""
         return f"run {number + 1} of {len(self.runs)}{time}"
 
     def fail(self, number: int, reason: str) -> None:
@@ -78,6 +82,18 @@ class PlannedSweep:
             self._save(self.roots[number])
         except OSError as error:  # a full disk may be why the job failed, and the next one goes on
             log.warning("%s: the reason could not be noted: %s", self.roots[number] / FOLDER, error)
+
+    def is_finished(self, number: int) -> bool:
+        """Whether a job's run has finished, is of the same configuration, and is not to start over."""
+        try:
+            return is_finished(self.runs[number], self.settings[number])
+        except RunError:
+            return False  # its own job says so
+
+    def log(self, number: int) -> Path:
+        """The file for what a job prints in a process of its own: beside the plan, named as its run."""
+        root, run = self.roots[number], self.runs[number]
+        return root / FOLDER / "logs" / run.relative_to(root).with_name(f"{run.name}.log")
 
     def _save(self, root: Path) -> None:
         """Write the part of the plan that lies in the experiment `root`."""

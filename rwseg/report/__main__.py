@@ -11,72 +11,33 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, JustifyMethod
-from rich.table import Table
-from rich.text import Text
-
 from rwseg.errors import RwsegError
-from rwseg.report.files import write_report
-from rwseg.report.markup import TextTable
-from rwseg.report.numbers import compare
-from rwseg.report.runs import find_runs
-from rwseg.report.status import show
-from rwseg.report.tables import results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit status, 2 with a message for what the user can mend."""
+    """Run the command; returns the exit status, 2 with a message for what the user can mend.
+
+    What takes seconds to import is imported after the options are known to be right.
+    """
     parser = _parser()
     asked = parser.parse_args(arguments)
     if not asked.status and asked.output is None:
         parser.error("-o OUT: expected a folder for the report (or --status)")
     try:
         if asked.status:
+            from rwseg.report.status import show
+
             show(asked.runs, asked.watch)
         else:
-            _report(asked)
+            from rwseg.report.command import report
+
+            report(asked)
     except RwsegError as error:
         print(f"python -m rwseg.report: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _report(asked: argparse.Namespace) -> None:
-    comparison = compare(
-        find_runs(asked.runs),
-        reference=asked.reference,
-        threshold=asked.threshold,
-        compared=asked.compare,
-        allowed=asked.allow,
-        title=asked.title,
-    )
-    try:
-        written = write_report(comparison, asked.output, pictures=not asked.no_gallery)
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise RwsegError(f"{asked.output}: expected a folder that can be written, got: {error}") from error
-    _print(results(comparison, "hausdorff_mm", "results"), comparison.title)
-    for note in comparison.notes:
-        print(f"- {note}")
-    print(f"wrote {written[0]}, {written[1]} and {len(written) - 2} tables and figures beside them")
-
-
-def _print(table: TextTable, title: str) -> None:
-    printed = Table(title=title, caption=table.caption)
-    for name in table.columns:
-        justify: JustifyMethod = "left" if name == table.columns[0] else "right"
-        printed.add_column(name, justify=justify, overflow="fold")
-    for row in table.rows:
-        cells = []
-        for pieces in row:
-            text = Text()
-            for place, piece in enumerate(pieces):
-                text.append("\n" if place else "")
-                text.append(piece.text, style="bold" if piece.bold else "")
-            cells.append(text)
-        printed.add_row(*cells)
-    Console().print(printed)
 
 
 def _parser() -> argparse.ArgumentParser:

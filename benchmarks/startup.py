@@ -1,0 +1,74 @@
+"""How long help, a mistake and a finished run take to answer, beside the same with PyTorch imported.
+
+python -m benchmarks.startup [--rounds 5] [--json FILE]
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from benchmarks.timing import paired, parser, report
+from rwseg.cli import compose
+from rwseg.config import CONF, check
+from rwseg.rundir import run_path, save_config
+
+ROOT = CONF.parent
+HEAVY = "import torch, pytorch_lightning, monai, pandas, matplotlib.pyplot"
+RUN_FILE = "import runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+COMMANDS: Mapping[str, tuple[list[str], int]] = {
+    "train.py --help": (["train.py", "--help"], 0),
+    "train.py, a mistyped key": (["train.py", "schedule.epoch=3"], 2),
+    "train.py, a mistyped option among 50 runs": (["train.py", "-m", "loss=rrw,rwr", "seed=range(50)"], 2),
+    "train.py, a value of a wrong type": (["train.py", "schedule.epochs=many"], 2),
+    "train.py, a finished run": (["train.py", "loss=ce"], 0),
+    "evaluate.py, a mistyped key": (["evaluate.py", "rundir=x"], 2),
+    "python -m rwseg.report --help": (["rwseg/report/__main__.py", "--help"], 0),
+    "python -m rwseg.doctor --help": (["rwseg/doctor/__main__.py", "--help"], 0),
+    "python -m rwseg.plan, a mistyped experiment": (["rwseg/plan/__main__.py", "acdc_smal"], 2),
+}
+
+
+def start(folder: Path, status: int, words: Sequence[str]) -> None:
+    """Run Python in `folder`; `RuntimeError` where it ends with another status."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    if ended.returncode != status:
+        raise RuntimeError(f"{words}: expected status {status}, got {ended.returncode}: {ended.stderr}")
+
+
+def finished_run(folder: Path) -> None:
+    """The directory that `train.py loss=ce` leaves in `folder`, as far as it is read again."""
+    cfg, choices = compose("train", ["loss=ce"])
+    run = folder / run_path(cfg, choices)
+    save_config(run, check(cfg))
+    (run / "run.json").write_text(json.dumps({"status": "finished", "seconds": 1.0}))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__ or "")
+    options.set_defaults(rounds=5)
+    asked = options.parse_args(arguments)
+    tables = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        finished_run(folder)
+        for title, ((file, *rest), status) in COMMANDS.items():
+            words = [str(ROOT / file), *rest]
+            eager = ["-c", f"import sys; {HEAVY}; {RUN_FILE}", *words]
+            works = {
+                "with PyTorch and its company": partial(start, folder, status, eager),
+                "rwseg": partial(start, folder, status, words),
+            }
+            tables[title] = paired(works, "with PyTorch and its company", asked.rounds)
+    report(tables, asked.threads, asked.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""What the doctor says of a dataset: faults, class shares, a contact sheet, and the time of the training."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig
+from rich.console import Console
+
+from rwseg.assembly import dataset_of, source_of, workers
+from rwseg.data.case import Dataset, Source
+from rwseg.data.parallel import Workers
+from rwseg.data.reading import read_case, slice_axis_of
+from rwseg.doctor.findings import Finding, print_findings, print_table
+from rwseg.doctor.sheet import contact_sheet
+from rwseg.doctor.survey import Seen, findings, look, shares, spread
+from rwseg.progress import duration
+from rwseg.steptime import time_run
+
+CASES_SHOWN = 18
+
+
+def examine(cfg: DictConfig, picture: Path, console: Console) -> list[Finding]:
+    """Read every case of `cfg` (checked), print what is found, draw `picture` and time a few steps.
+
+    Raises `RwsegError` where there is no such dataset.
+    """
+    dataset, source = dataset_of(cfg), source_of(cfg)
+    axis = slice_axis_of(source)
+    with Workers(workers(cfg)) as pool:
+        one = partial(look, replace(source, cases=(), folds=()), axis)  # what a process needs of it
+        seen, _ = pool.each(one, source.cases, f"reading {dataset.name}")
+    needed = ("train",) if cfg.dataset.fold == "all" else ("train", "val")
+    found = list(findings(seen, source, dataset.subjects, needed))
+    console.print(
+        f"\n{dataset.name} in {cfg.dataset.root}: {dataset.reference} ({dataset.licence})", highlight=False
+    )
+    print_findings(found, console)
+    _print_shares(seen, source, dataset, console)
+    shown = [(_heading(item), read_case(item.case, source, axis)) for item in spread(seen, CASES_SHOWN)]
+    if shown:
+        title = f"{dataset.name}: {len(shown)} of {len(seen)} cases, the slice with most foreground"
+        console.print(f"wrote {contact_sheet(shown, source.classes, title, picture)}", highlight=False)
+    if not any(finding.level == "fault" for finding in found):
+        found += _timing(cfg, console)
+    return found
+
+
+def _heading(item: Seen) -> str:
+    return " ".join(filter(None, (item.case.name, item.case.phase, f"({item.case.split})")))
+
+
+def _print_shares(seen: Sequence[Seen], source: Source, dataset: Dataset, console: Console) -> None:
+    held = [item for item in seen if any(item.voxels)]
+    if not held:
+        return
+    columns = {"all": held} | {
+        split: [item for item in held if item.case.split == split] for split in ("train", "val")
+    }
+    measured = {name: shares(items) for name, items in columns.items() if items}
+    published = dict(zip(source.classes, dataset.shares, strict=True)) if dataset.shares else {}
+    rows = [
+        [
+            name,
+            *(f"{figures[k]:.2f}" for figures in measured.values()),
+            f"{published[name]:.2f}" if name in published else "-",
+            str(sum(item.voxels[k] > 0 for item in held)),
+        ]
+        for k, name in enumerate(source.classes)
+    ]
+    headings = ["class", *(f"{name} %" for name in measured), "published %", "cases with it"]
+    print_table("Share of voxels", headings, rows, console)
+
+
+def _timing(cfg: DictConfig, console: Console) -> list[Finding]:
+    torch.set_num_threads(cfg.trainer.threads)
+    times = time_run(cfg, steps=20, seconds=30)
+    schedule = cfg.schedule
+    steps = schedule.epochs * schedule.batches_per_epoch
+    validations = max(1, schedule.epochs // cfg.evaluation.every)
+    training, validation = steps * times.step, validations * times.volumes * times.volume
+    text = (
+        f"{times.device}, {cfg.trainer.threads} threads: {times.step:.3g} s per batch of {times.batch_shape} "
+        f"({100 * times.data_share:.1f} % of it data), {times.volume:.3g} s per validation volume; "
+        f"{schedule.epochs} epochs of {schedule.batches_per_epoch} batches take about {duration(training)}, "
+        f"{validations} validations of {times.volumes} volumes {duration(validation)}"
+    )
+    finding = Finding("ok", text)
+    print_findings([finding], console)
+    return [finding]

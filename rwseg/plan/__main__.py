@@ -1,0 +1,112 @@
+"""Say what an experiment will cost before it is started: runs, hours and disk.
+
+    python -m rwseg.plan convergence loss=rrw,rw_boundary 'seed=range(50)'
+    python -m rwseg.plan convergence --commands        all that conf/experiment/convergence.yaml proposes
+    python -m rwseg.plan ... --json FILE               keep the table and the times, for --from FILE elsewhere
+
+Some steps of each method are timed here, with the experiment's own data, network and device; the data is
+prepared for that. Runs that have finished in output_root are subtracted.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rwseg.errors import RwsegError
+from rwseg.plan.cost import Measured, Method, load_measured, plan_rows, prepared_bytes, save_plan
+from rwseg.plan.sweeps import commands_of, methods_of
+
+STEPS = 20
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit status, 2 with a message for what the user can mend."""
+    parser = _parser()
+    asked = parser.parse_intermixed_args(arguments)
+    if asked.json and asked.source:
+        parser.error("--json FILE: expected without --from, which measures nothing")
+    try:
+        sweeps = commands_of(asked.experiment) if asked.commands else [[f"experiment={asked.experiment}"]]
+        methods = methods_of([[*overrides, *asked.overrides] for overrides in sweeps])
+        known = load_measured(asked.source) if asked.source else _measure(methods, asked.seconds)
+        _refuse_unknown(methods, known, asked.source)
+        measured = {method.name: known[method.name] for method in methods}
+        rows = plan_rows(methods, measured)
+        _print(asked.experiment, rows, measured)
+        if asked.json:
+            from rwseg.plan.measure import machine
+
+            save_plan(asked.json, machine(), measured, rows)
+    except RwsegError as error:
+        print(f"python -m rwseg.plan: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _measure(methods: Sequence[Method], seconds: float) -> dict[str, Measured]:
+    """Time all methods; only here, because what it needs takes seconds to import."""
+    from rwseg.plan.measure import measure
+    from rwseg.progress import track
+
+    return {method.name: measure(method, STEPS, seconds) for method in track(methods, "timing the methods")}
+
+
+def _refuse_unknown(methods: Sequence[Method], known: Mapping[str, Measured], source: Path | None) -> None:
+    missing = [method.name for method in methods if method.name not in known]
+    if missing:
+        raise RwsegError(
+            f"{source}: expected times of {', '.join(missing)}, got those of {', '.join(known)}; give "
+            "the same arguments with --json on the machine that they are for"
+        )
+
+
+def _print(experiment: str, rows: Sequence[Mapping[str, Any]], measured: Mapping[str, Measured]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{experiment}: one run after another")
+    table.add_column("method", overflow="fold")
+    for heading in ("runs", "finished", "ms a step", "hours a run", "hours left", "GB left"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        if row["name"] == "all":
+            table.add_section()
+        numbers = (row.get(key) for key in ("step_ms", "hours_per_run", "hours_left", "gb_left"))
+        cells = ("" if number is None else f"{number:.3g}" for number in numbers)
+        table.add_row(row["name"], str(row["runs"]), str(row["finished"]), *cells)
+    console = Console()
+    console.print(table)
+    devices = ", ".join(sorted({f"{facts.device}, batches of {facts.batch}" for facts in measured.values()}))
+    console.print(f"on {devices}; prepared data {prepared_bytes(measured) / 1e9:.3g} GB", highlight=False)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rwseg.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("experiment", metavar="EXPERIMENT", help="a file of conf/experiment, without .yaml")
+    add("overrides", nargs="*", help="as for train.py -m: loss=rrw,ce 'seed=range(3)' trainer=gpu")
+    add(
+        "--commands",
+        action="store_true",
+        help="plan the commands in the experiment's file, with the overrides",
+    )
+    add("--seconds", type=float, default=10.0, help="time to measure each method (default 10)")
+    add("--json", type=Path, metavar="FILE", help="write the plan and the measured times")
+    add(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FILE",
+        help="take the times from such a file; measure nothing",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

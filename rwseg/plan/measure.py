@@ -1,0 +1,50 @@
+"""What a method costs on this machine, measured with its own data and network."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rwseg.assembly import build_network, planned, prepared_data
+from rwseg.plan.cost import Measured, Method
+from rwseg.steptime import time_run
+
+STATES = 3
+"""What a checkpoint holds for each weight: itself, and Adam's two moments."""
+
+
+def measure(method: Method, steps: int, seconds: float) -> Measured:
+    """Prepare the method's data where it is not yet, and time up to `steps` steps in up to `seconds`.
+
+    Raises `RwsegError` where there is no data, or no device as asked.
+    """
+    cfg = method.settings
+    torch.set_num_threads(cfg.trainer.threads)
+    times = time_run(cfg, steps, seconds)
+    prepared = prepared_data(cfg)  # there by now, with the distances of the method's maps
+    network = build_network(planned(cfg, prepared), len(prepared.channels), len(prepared.classes))
+    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
+    return Measured(
+        name=method.name,
+        device=times.device,
+        batch=times.batch_shape,
+        step=times.step,
+        meter=times.meter,
+        volume=times.volume,
+        volumes=times.volumes,
+        classes=len(prepared.classes) - 1,
+        checkpoint=STATES * weights,
+        data=prepared.folder.name,
+        prepared=_size(prepared.folder),
+    )
+
+
+def machine() -> dict[str, Any]:
+    """What a reader needs to judge the times."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": platform.processor() or platform.machine(), "gpu": gpu, "torch": torch.__version__}
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -1,0 +1,51 @@
+"""The report that `python -m rwseg.report` was asked for: made, written, and its table printed."""
+
+from argparse import Namespace
+
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from rwseg.errors import RwsegError
+from rwseg.report.files import write_report
+from rwseg.report.markup import TextTable
+from rwseg.report.numbers import compare
+from rwseg.report.runs import find_runs
+from rwseg.report.tables import results
+
+
+def report(asked: Namespace) -> None:
+    """Compare the runs and write the report, by the options of the command; `RwsegError` where it cannot."""
+    comparison = compare(
+        find_runs(asked.runs),
+        reference=asked.reference,
+        threshold=asked.threshold,
+        compared=asked.compare,
+        allowed=asked.allow,
+        title=asked.title,
+    )
+    try:
+        written = write_report(comparison, asked.output, pictures=not asked.no_gallery)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise RwsegError(f"{asked.output}: expected a folder that can be written, got: {error}") from error
+    _print(results(comparison, "hausdorff_mm", "results"), comparison.title)
+    for note in comparison.notes:
+        print(f"- {note}")
+    print(f"wrote {written[0]}, {written[1]} and {len(written) - 2} tables and figures beside them")
+
+
+def _print(table: TextTable, title: str) -> None:
+    printed = Table(title=title, caption=table.caption)
+    for name in table.columns:
+        justify: JustifyMethod = "left" if name == table.columns[0] else "right"
+        printed.add_column(name, justify=justify, overflow="fold")
+    for row in table.rows:
+        cells = []
+        for pieces in row:
+            text = Text()
+            for place, piece in enumerate(pieces):
+                text.append("\n" if place else "")
+                text.append(piece.text, style="bold" if piece.bold else "")
+            cells.append(text)
+        printed.add_row(*cells)
+    Console().print(printed)
