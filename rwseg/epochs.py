@@ -12,7 +12,26 @@ from rwseg.checkpoints import Checkpoints
 from rwseg.data.module import SliceDataModule
 from rwseg.files import write_text
 from rwseg.learner import Learner
+from rwseg.lease import Lease
 from rwseg.progress import bar, duration, on_terminal
+
+
+class OnlyWriter(pl.Callback):
+    """Ends the training where its claim of the run directory is lost, before an epoch is written.
+
+    `ClaimLostError` is what it raises. Stands before every callback that writes.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look before an epoch is computed for nothing."""
+        self.lease.check()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Look before it is written."""
+        self.lease.check()
 
 
 class EpochTable(pl.Callback):

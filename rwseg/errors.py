@@ -15,3 +15,7 @@ class DataError(RwsegError):
 
 class RunError(RwsegError):
     """A run directory cannot be used as asked."""
+
+
+class ClaimLostError(RunError):
+    """Another process has taken over what this one was writing."""

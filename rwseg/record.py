@@ -20,7 +20,9 @@ from rwseg.config import Choices
 from rwseg.data.store import Prepared
 from rwseg.errors import RunError
 from rwseg.files import write_json
+from rwseg.lease import Lease
 from rwseg.rundir import check_same_config
+from rwseg.signals import Terminated
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +58,11 @@ def is_finished(folder: Path, cfg: DictConfig) -> bool:
 
 
 @contextmanager
-def recorded(folder: Path, device: str, choices: Choices, data: Prepared) -> Iterator[None]:
-    """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up."""
+def recorded(folder: Path, device: str, choices: Choices, data: Prepared, lease: Lease) -> Iterator[None]:
+    """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up.
+
+    Where `lease`, the claim of the folder, is lost, nothing is written any more.
+    """
     before = float(read_run(folder).get("seconds", 0.0))
     started = time.perf_counter()
     facts = {"choices": choices, "data_digest": data.digest, "split_digest": data.split_digest()}
@@ -66,12 +71,16 @@ def recorded(folder: Path, device: str, choices: Choices, data: Prepared) -> Ite
     try:
         yield
         status = "finished"
+    except Terminated:
+        reason = "ended by SIGTERM"
+        raise
     except Exception as error:
         status, reason = "failed", f"{type(error).__name__}: {error}"
         raise
     finally:
         seconds = round(before + time.perf_counter() - started, 2)
-        update_run(folder, {"status": status, "reason": reason, "seconds": seconds})
+        if not lease.is_lost:
+            update_run(folder, {"status": status, "reason": reason, "seconds": seconds})
 
 
 def environment(device: str) -> dict[str, Any]:

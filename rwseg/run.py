@@ -25,12 +25,13 @@ from rwseg.checkpoints import LAST, Checkpoints, load_checkpoint
 from rwseg.config import Choices
 from rwseg.data.module import SliceDataModule
 from rwseg.data.store import Entry, Prepared
-from rwseg.epochs import EpochTable, TrainingProgress
+from rwseg.epochs import EpochTable, OnlyWriter, TrainingProgress
 from rwseg.errors import RunError
 from rwseg.figures import case_sheet, learning_curves
 from rwseg.files import write_text
 from rwseg.inference import most_probable, predict_slices
 from rwseg.learner import Learner
+from rwseg.lease import Lease
 from rwseg.record import is_finished, read_run, recorded
 from rwseg.rundata import save_data
 from rwseg.rundir import claimed, clear, config_digest, run_path, save_config
@@ -61,16 +62,16 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
         return folder
     data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
     full = planned(cfg, data)
-    with claimed(folder):
+    with claimed(folder) as lease:
         if cfg.force:
             clear(folder)
         elif is_finished(folder, cfg):  # meanwhile, by another process
             return folder
         _check_same_data(folder, data)
         save_config(folder, cfg)
-        with recorded(folder, device, choices, data):
+        with recorded(folder, device, choices, data, lease):
             save_data(folder, facts_of(full, data))
-            _train(full, choices, folder, data, config_digest(cfg))
+            _train(full, choices, folder, data, config_digest(cfg), lease)
     return folder
 
 
@@ -81,7 +82,9 @@ class _Parts:
     trainer: pl.Trainer
 
 
-def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared, digest: str) -> None:
+def _train(
+    cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared, digest: str, lease: Lease
+) -> None:
     last = folder / "checkpoints" / LAST
     resume = last.is_file()
     if resume:
@@ -94,10 +97,11 @@ def _train(cfg: DictConfig, choices: Choices, folder: Path, prepared: Prepared, 
     with tracked(cfg, Identity(folder, choices)) as tracker:
         with warnings.catch_warnings():
             _expect_warnings()
-            parts = _assemble(cfg, folder, prepared, digest, tracker)
+            parts = _assemble(cfg, folder, prepared, digest, tracker, lease)
             _fit(parts, last if resume else None)
             if parts.learner.cases_epoch != cfg.schedule.epochs - 1:
                 parts.trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
+        lease.check()
         _finish(cfg, folder, parts)
         if tracker is not None:
             _track(tracker, folder, parts)
@@ -112,11 +116,17 @@ def _fit(parts: _Parts, resume: Path | None) -> None:
 
 
 def _assemble(
-    cfg: DictConfig, folder: Path, prepared: Prepared, digest: str, tracker: Tracker | None
+    cfg: DictConfig, folder: Path, prepared: Prepared, digest: str, tracker: Tracker | None, lease: Lease
 ) -> _Parts:
     learner, data = build_learner(cfg, prepared), build_data(cfg, prepared)
     table = EpochTable(folder / "metrics" / "epochs.csv")
-    callbacks = [table, TrainingProgress(table), Checkpoints(folder / "checkpoints", digest)]
+    # the first one: where the claim is lost, none of the others writes
+    callbacks = [
+        OnlyWriter(lease),
+        table,
+        TrainingProgress(table),
+        Checkpoints(folder / "checkpoints", digest),
+    ]
     mirrors = [] if tracker is None else [EpochMirror(table, tracker)]
     return _Parts(learner, data, _trainer(cfg, [*callbacks, *mirrors]))
 

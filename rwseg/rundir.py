@@ -2,10 +2,9 @@
 
 import hashlib
 import json
-import os
+import logging
 import re
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from filelock import FileLock, Timeout
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
@@ -22,9 +20,24 @@ from rwseg.cli import compose
 from rwseg.config import CONF, Choices, check, typed
 from rwseg.errors import ConfigError, RunError
 from rwseg.files import write_text
+from rwseg.lease import PATIENCE, Lease, Watch
+
+log = logging.getLogger(__name__)
+
+CLAIM = ".claim"
+"""Folder of a run directory that says who writes it: `rwseg.lease`."""
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
-NO_EFFECT = ("output_root", "prepared_root", "force", "logger", "workers", "dataset.root", "stability")
+NO_EFFECT = (
+    "output_root",
+    "prepared_root",
+    "force",
+    "logger",
+    "workers",
+    "dataset.root",
+    "dataset.cache",
+    "stability",
+)
 """What does not change a run's result; the data itself stands in run.json by its hash."""
 
 LONGEST_COMPONENT = 120
@@ -62,37 +75,45 @@ def config_digest(cfg: DictConfig) -> str:
 
 
 @contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Be the only process that writes `folder`; `RunError` names host and process of another one that does.
+def claimed(folder: Path, patience: float = PATIENCE) -> Iterator[Lease]:
+    """Be the only process that writes `folder`; the lease says whether that still holds.
 
-    The lock is the operating system's, so that it ends with the process however that ends.
+    `RunError` names host and process of another one that does. One of another machine that gives no sign of
+    life is watched for up to `patience` seconds before the claim is taken over. A claim that was lost in the
+    block raises `ClaimLostError` at its end.
     """
-    owner = folder / ".owner"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        who = owner.read_text(encoding="utf-8") if owner.is_file() else "an unknown process"
-        raise RunError(
-            f"{folder}: another process is writing this run: {who}; wait for it or stop it"
-        ) from error
+        lease = _take(folder, Watch(folder / CLAIM, patience))
     except OSError as error:
         raise RunError(
             f"{folder}: expected a folder that can be written, got: {error}; give another output_root"
         ) from error
-    try:
-        write_text(owner, f"host {socket.gethostname()}, process {os.getpid()}")
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
+    with lease:
+        yield lease
+        lease.check()
+
+
+def _take(folder: Path, watch: Watch) -> Lease:
+    told = False
+    while (lease := watch.take()) is None:
+        if watch.is_alive:
+            raise RunError(f"{folder}: another process is writing this run: {watch}; wait for it or stop it")
+        if not told:
+            log.info(
+                "%s is claimed by %s; watching for up to %.0f s whether it lives",
+                folder,
+                watch,
+                watch.patience,
+            )
+            told = True
+        watch.wait()
+    return lease
 
 
 def clear(folder: Path) -> None:
-    """Remove everything in a claimed run directory but its lock."""
+    """Remove everything in a claimed run directory but its claim."""
     for path in folder.iterdir():
-        if path.name in (".lock", ".owner"):
+        if path.name == CLAIM:
             continue
         if path.is_dir():
             shutil.rmtree(path)

@@ -1,14 +1,12 @@
 import json
 import math
 import os
-import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rwseg.errors import DataError
-from rwseg.files import building, replacing, save_array, write_json, write_text
+from rwseg.files import replacing, save_array, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -62,79 +60,3 @@ def test_an_array_comes_back_as_it_was(tmp_path: Path, shape: tuple[int, ...]) -
     array = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     save_array(tmp_path / "new" / "array.npy", array.T)
     np.testing.assert_array_equal(np.load(tmp_path / "new" / "array.npy"), array.T)
-
-
-def test_a_folder_appears_whole_and_only_once(tmp_path: Path) -> None:
-    folder = tmp_path / "deep" / "folder"
-    with building(folder) as first:
-        assert first is not None
-        (first / "content").write_text("1")
-        assert not folder.exists()
-    with building(folder) as second:
-        assert second is None
-    assert (folder / "content").read_text() == "1"
-    assert names(folder.parent) == [".folder.lock", "folder"]
-
-
-@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, FileNotFoundError])
-def test_a_failed_folder_is_removed_and_can_be_built_again(
-    tmp_path: Path, failure: type[BaseException]
-) -> None:
-    folder = tmp_path / "folder"
-
-    def fail() -> None:
-        with building(folder) as temporary:
-            assert temporary is not None
-            (temporary / "half").touch()
-            raise failure("in the middle")
-
-    with pytest.raises(failure, match="in the middle"):
-        fail()
-    assert names(tmp_path) == [".folder.lock"]
-    with building(folder) as temporary:
-        assert temporary is not None
-        assert names(temporary) == []
-
-
-def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
-    (tmp_path / ".building-folder" / "image").mkdir(parents=True)
-    (tmp_path / ".building-folder" / "image" / "half.npy").touch()
-    with building(tmp_path / "folder") as temporary:
-        assert temporary is not None
-        assert names(temporary) == []
-
-
-def test_a_second_builder_waits_says_so_and_finds_the_folder(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    folder, begun, go_on = tmp_path / "folder", threading.Event(), threading.Event()
-
-    def first() -> None:
-        with building(folder) as temporary:
-            assert temporary is not None
-            begun.set()
-            go_on.wait(20)
-            (temporary / "content").write_text("first")
-
-    thread = threading.Thread(target=first)
-    thread.start()
-    assert begun.wait(20)
-    threading.Timer(0.2, go_on.set).start()
-    with caplog.at_level("INFO"), building(folder) as second:
-        assert second is None
-        assert (folder / "content").read_text() == "first"
-    thread.join(20)
-    assert f"another process is making {folder}; waiting for it" in caplog.text
-
-
-@pytest.mark.parametrize("place", ["file", "file/below"])
-def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> None:
-    (tmp_path / "file").touch()
-    with (
-        pytest.raises(
-            DataError, match=rf"{place}: expected a folder to write x into, got: .+\(prepared_root="
-        ),
-        building(tmp_path / place / "x"),
-    ):
-        pass
-    assert names(tmp_path) == ["file"]

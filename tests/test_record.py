@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,10 @@ import pytest
 from rwseg.config import CONF
 from rwseg.data.recipe import Recipe
 from rwseg.data.store import Entry, Prepared
-from rwseg.errors import RunError
+from rwseg.errors import ClaimLostError, RunError
+from rwseg.lease import Lease, Watch
 from rwseg.record import environment, read_run, recorded, update_run
+from rwseg.signals import Terminated
 
 CHOICES = {"dataset": "phantom", "loss": "rrw"}
 RECIPE = Recipe(crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")
@@ -45,9 +48,17 @@ def data(tmp_path: Path) -> Prepared:
     )
 
 
-def test_a_run_is_running_then_finished(tmp_path: Path, data: Prepared) -> None:
+@pytest.fixture
+def lease(tmp_path: Path) -> Iterator[Lease]:
+    lease = Watch(tmp_path / ".claim").take()
+    assert lease is not None
+    with lease:
+        yield lease
+
+
+def test_a_run_is_running_then_finished(tmp_path: Path, data: Prepared, lease: Lease) -> None:
     assert read_run(tmp_path) == {}
-    with recorded(tmp_path, "cpu", CHOICES, data):
+    with recorded(tmp_path, "cpu", CHOICES, data, lease):
         during = json.loads((tmp_path / "run.json").read_text())
         time.sleep(0.05)
     after = json.loads((tmp_path / "run.json").read_text())
@@ -66,22 +77,40 @@ def test_a_run_is_running_then_finished(tmp_path: Path, data: Prepared) -> None:
         (RunError("full"), "failed", "RunError: full"),
         (KeyboardInterrupt(), "interrupted", None),
         (SystemExit(1), "interrupted", None),
+        (Terminated(), "interrupted", "ended by SIGTERM"),
     ],
 )
 def test_an_attempt_that_ends_early_is_recorded_and_the_next_one_adds_its_seconds(
-    tmp_path: Path, data: Prepared, error: BaseException, status: str, reason: str | None
+    tmp_path: Path, data: Prepared, lease: Lease, error: BaseException, status: str, reason: str | None
 ) -> None:
-    with pytest.raises(type(error)), recorded(tmp_path, "cpu", CHOICES, data):
+    with pytest.raises(type(error)), recorded(tmp_path, "cpu", CHOICES, data, lease):
         raise error
     first = read_run(tmp_path)
     assert (first["status"], first["reason"]) == (status, reason)
     update_run(tmp_path, {"seconds": 100.0})
-    with recorded(tmp_path, "a GPU", CHOICES, data):
+    with recorded(tmp_path, "a GPU", CHOICES, data, lease):
         assert read_run(tmp_path)["seconds"] == 100.0  # a process that is killed now loses only its own
         assert read_run(tmp_path)["reason"] is None
     last = read_run(tmp_path)
     assert (last["status"], last["reason"], last["device"]) == ("finished", None, "a GPU")
     assert 100.0 <= last["seconds"] < 110.0
+
+
+def test_a_run_that_another_process_took_over_is_left_to_it(
+    tmp_path: Path, data: Prepared, lease: Lease
+) -> None:
+
+    def lose() -> None:
+        with recorded(tmp_path, "cpu", CHOICES, data, lease):
+            lease.check()
+            claim = tmp_path / ".claim" / "0001"
+            claim.rename(claim.with_name("0002"))
+            (tmp_path / "run.json").write_text("another process wrote this")
+            lease.check()
+
+    with pytest.raises(ClaimLostError):
+        lose()
+    assert (tmp_path / "run.json").read_text() == "another process wrote this"
 
 
 def test_update_keeps_what_it_does_not_name(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from rwseg.building import build_once
 from rwseg.data.case import IGNORE
 from rwseg.data.parallel import Workers
 from rwseg.data.store import Entry, Prepared
 from rwseg.distance import inside_distance
 from rwseg.errors import DataError
-from rwseg.files import building, save_array
+from rwseg.files import save_array
 from rwseg.maps import boundary_map
 
 KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
@@ -38,13 +39,15 @@ def ensure_distances(prepared: Prepared, map_name: str | None, workers: int = 1)
     if kind is None or (prepared.folder / kind).is_dir():
         return
     labelled = [entry for entry in prepared.entries if entry.has_label]
-    with building(prepared.folder / kind) as temporary:
-        if temporary is not None:
-            work = partial(_compute, replace(prepared, entries=()), kind, temporary)
-            with Workers(workers) as processes:
-                _, faults = processes.each(work, labelled, f"distances of {prepared.name} ({kind})")
-            if faults:
-                raise DataError("\n".join(faults))
+
+    def make(folder: Path) -> None:
+        work = partial(_compute, replace(prepared, entries=()), kind, folder)
+        with Workers(workers) as processes:
+            _, faults = processes.each(work, labelled, f"distances of {prepared.name} ({kind})")
+        if faults:
+            raise DataError("\n".join(faults))
+
+    build_once(prepared.folder / kind, make)
 
 
 def _compute(prepared: Prepared, kind: str, folder: Path, entry: Entry) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rwseg.building import build_once
 from rwseg.data.case import Case, Dataset, LoadedCase, Source
 from rwseg.data.digest import digest_of
 from rwseg.data.parallel import Workers, raise_faults
@@ -22,7 +23,7 @@ from rwseg.data.statistics import case_statistics, needs_statistics, recipe_of
 from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.data.volume import PreparedVolume, prepare_volume
 from rwseg.errors import DataError
-from rwseg.files import building, relative, save_array, write_json
+from rwseg.files import relative, save_array, write_json
 
 FORMAT = 3
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
@@ -79,9 +80,7 @@ def prepare(
     work.check(unreadable)
     folder = prepared_root / f"{dataset.name}-{digest[:12]}"
     if not folder.is_dir():
-        with building(folder) as temporary:
-            if temporary is not None:
-                _build(work, digest, temporary)
+        build_once(folder, partial(_build, work, digest))
     return open_prepared(folder, root, source.cases)
 
 

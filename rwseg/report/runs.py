@@ -72,7 +72,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 def _read(folder: Path) -> Run:
     facts, settings = read_run(folder), _settings(folder / "config.yaml")
     status, reason = str(facts.get("status") or INTERRUPTED), str(facts.get("reason") or "")
-    if status == RUNNING and not is_alive(folder, facts):
+    if status == RUNNING and not is_alive(folder):
         status, reason = INTERRUPTED, "its process ended without a word"
     epochs = _table(folder / "metrics" / "epochs.csv", ("epoch", "seconds"))
     cases = _table(folder / "metrics" / "cases.csv", COLUMNS)

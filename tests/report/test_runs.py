@@ -141,7 +141,7 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
     assert (run.status, run.reason) == ("interrupted", "its process ended without a word")
 
 
-def test_a_killed_run_is_interrupted_though_its_owner_file_stays(tmp_path: Path) -> None:
+def test_a_killed_run_is_interrupted_though_its_claim_stays(tmp_path: Path) -> None:
     folder = write_unfinished(tmp_path, "running")
     code = (
         "import sys, time; from pathlib import Path; from rwseg.rundir import claimed\n"
@@ -155,11 +155,11 @@ def test_a_killed_run_is_interrupted_though_its_owner_file_stays(tmp_path: Path)
         assert read_directory(folder).status == "running"
         process.kill()
         process.wait()
-    assert (folder / ".owner").is_file()
+    assert (folder / ".claim" / "0001").is_file()
     assert read_directory(folder).status == "interrupted"
 
 
-def test_a_living_process_runs_only_while_it_holds_the_lock(tmp_path: Path) -> None:
+def test_a_living_process_runs_only_while_it_holds_the_claim(tmp_path: Path) -> None:
     folder = write_unfinished(tmp_path, "running", facts=this_process())
     assert read_directory(folder).status == "interrupted"  # its number was given to another process
     with claimed(folder):
@@ -170,8 +170,14 @@ def test_a_living_process_runs_only_while_it_holds_the_lock(tmp_path: Path) -> N
 
 
 def test_a_run_of_another_host_is_taken_at_its_word(tmp_path: Path) -> None:
-    facts = {"host": "elsewhere", "pid": DEAD_PROCESS}
-    assert read_directory(write_unfinished(tmp_path, "running", facts=facts)).status == "running"
+    folder = write_unfinished(tmp_path, "running", facts={"host": "elsewhere", "pid": DEAD_PROCESS})
+    assert read_directory(folder).status == "interrupted", "nobody claims it"
+    with claimed(folder):
+        [claim] = (folder / ".claim").glob("0001")
+        content = json.loads(claim.read_text())
+        process = {**content["process"], "host": "elsewhere", "pid": DEAD_PROCESS}
+        claim.write_text(json.dumps({**content, "process": process}))
+        assert read_directory(folder).status == "running"
 
 
 def test_a_failed_run_keeps_its_reason_and_what_it_measured(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""Folders that are made once, however many processes want them, and that appear whole or not at all."""
+
+import errno
+import glob
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from rwseg.errors import DataError
+from rwseg.lease import PATIENCE, Lease, Watch
+
+log = logging.getLogger(__name__)
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+def build_once(
+    folder: Path, make: Callable[[Path], None], setting: str = "prepared_root", patience: float = PATIENCE
+) -> None:
+    """Have `make` fill a private folder that then becomes `folder`, unless that is there.
+
+    Of several processes, on whatever machines, one makes it and the others wait; where it is killed, or gives
+    no sign of life for `patience` seconds, another one begins anew. Two that make it at once after all do no
+    harm: the first result stays. What `make` raises is raised here, and what it wrote removed. Raises
+    `DataError` where the disk is full or the place cannot be written; `setting` is what names another one.
+    """
+    watch, told = Watch(folder.with_name(f".{folder.name}.claim"), patience), False
+    try:
+        while not folder.is_dir():
+            lease = watch.take()
+            if lease is not None:
+                with lease:
+                    if watch.is_gone:  # it cannot come back to what it left
+                        _remove(folder, f"{lease.number - 1}-*")
+                    _build(folder, make, lease)
+            else:
+                if not told:
+                    log.info("another process is making %s; waiting for it (%s)", folder, watch)
+                told = True
+                watch.wait()
+    except OSError as error:
+        raise _cannot_build(folder, setting, error) from error
+
+
+def _build(folder: Path, make: Callable[[Path], None], lease: Lease) -> None:
+    temporary = folder.with_name(f".building-{folder.name}-{lease.number}-{secrets.token_hex(4)}")
+    try:
+        temporary.mkdir()
+        make(temporary)
+        _publish(temporary, folder)
+        _remove(folder, "*")  # only now: one that stood still may be alive, and would finish half a folder
+    except (OSError, DataError):
+        if not lease.is_lost:
+            raise
+        log.warning("another process took over making %s while this one stood still", folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove(folder: Path, which: str) -> None:
+    """Remove what was begun and is not wanted any more."""
+    for left in folder.parent.glob(f".building-{glob.escape(folder.name)}-{which}"):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _publish(temporary: Path, folder: Path) -> None:
+    try:
+        os.rename(temporary, folder)
+    except OSError as error:
+        if error.errno not in _TAKEN or not folder.is_dir():
+            raise
+
+
+def _cannot_build(folder: Path, setting: str, error: OSError) -> Exception:
+    """What to tell the user; the error itself where it is not the user's to mend."""
+    if error.errno in _FULL:
+        there = next(parent for parent in folder.parents if parent.is_dir())
+        free = shutil.disk_usage(there).free / 1e6
+        return DataError(
+            f"{folder.parent}: no space left while making {folder.name}; nothing of it was left behind, "
+            f"{free:.1f} MB are free now. Free more or choose a folder on another disk ({setting}=...)"
+        )
+    if error.errno in _NOT_WRITABLE:
+        return DataError(
+            f"{folder.parent}: expected a folder to write {folder.name} into, got: {error.strerror}; "
+            f"mend it or choose another folder ({setting}=...)"
+        )
+    return error
