@@ -116,7 +116,7 @@ def _surface(mask: Mask) -> Mask:
 
 
 def _directed(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distances:
-    """The distance of each voxel of `surface` to the nearest one of `other`, in mm, in no particular order."""
+    """The distance of each voxel of `surface` to the nearest of `other`, in mm, in no particular order."""
     apart = surface & ~other
     points = int(np.count_nonzero(apart))
     distance = _by_tree if surface.size > VOXELS_PER_POINT * points else _by_transform
