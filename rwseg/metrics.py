@@ -135,9 +135,12 @@ def _by_tree(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distance
     return distances
 
 
-def _points(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.float64]:
+def _points(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.floating[Any]]:
     """Where the voxels of `mask` are, in mm, `(N, axes)`."""
-    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1) * np.asarray(spacing)
+    points: NDArray[np.float64] = (
+        np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1) * spacing
+    )
+    return points
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:

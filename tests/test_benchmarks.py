@@ -168,7 +168,7 @@ def test_batches_are_timed_on_the_data_of_a_configuration(tiny: list[str], tmp_p
     file = tmp_path / "augmentation.json"
     overrides = [one for one in tiny if not one.startswith(("model", "schedule", "trainer", "evaluation"))]
     import_module("benchmarks.augmentation").main(
-        ["--rounds", "2", "--threads", "1", "--json", str(file), *overrides]
+        ["--rounds", "2", "--threads", "1", "--json", str(file), "workers=1", *overrides]
     )
     (wanted,) = [one for one in TARGETS if one.benchmark == "augmentation"]
     assert ratio(read(tmp_path), "augmentation", wanted.table, wanted.numerator, wanted.denominator)
