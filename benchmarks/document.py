@@ -7,6 +7,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,10 +104,12 @@ def page(results: Results, targets: Sequence[Target] = TARGETS) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    rows = [target_row(target, results) for target in targets]
     return environment.get_template("benchmarks.md.j2").render(
-        targets=[target_row(target, results) for target in targets],
+        targets=rows,
+        missed={target.benchmark for target, row in zip(targets, rows, strict=True) if "no" in row["met"]},
         results=results,
-        ratio=lambda *names: ratio(results, *names),
+        within=lambda *table: partial(ratio, results, *table),
         table_lines=table_lines,
         machine=machine,
     )

@@ -22,6 +22,8 @@ def works(classes: int, device: str, shape: tuple[int, int, int] = (16, 224, 208
     labels = labels.repeat_interleave(8, 1).repeat_interleave(8, 2).to(device)
     dense, compact = rrw_map(labels, classes), rectified_rrw_map(labels, classes)
 
+    ones = torch.ones_like(logits)
+
     def step(loss: Callable[[], Tensor]) -> Work:
         return lambda: torch.autograd.grad(loss(), logits)
 
@@ -29,6 +31,7 @@ def works(classes: int, device: str, shape: tuple[int, int, int] = (16, 224, 208
         "cross entropy": step(lambda: F.cross_entropy(logits, labels)),
         "RRW, compact map": step(lambda: rectified_loss(logits, labels, compact)),
         "RRW, dense map": step(lambda: region_wise_loss(logits, dense)),
+        "softmax alone": lambda: torch.autograd.grad(torch.softmax(logits, dim=1), logits, ones),
     }
 
 

@@ -19,7 +19,6 @@ from rwseg.rundir import run_path, save_config
 
 ROOT = CONF.parent
 HEAVY = "import torch, pytorch_lightning, monai, pandas, matplotlib.pyplot"
-RUN_FILE = "import runpy; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
 COMMANDS: Mapping[str, tuple[list[str], int]] = {
     "train.py --help": (["train.py", "--help"], 0),
     "train.py, a mistyped key": (["train.py", "schedule.epoch=3"], 2),
@@ -27,9 +26,9 @@ COMMANDS: Mapping[str, tuple[list[str], int]] = {
     "train.py, a value of a wrong type": (["train.py", "schedule.epochs=many"], 2),
     "train.py, a finished run": (["train.py", "loss=ce"], 0),
     "evaluate.py, a mistyped key": (["evaluate.py", "rundir=x"], 2),
-    "python -m rwseg.report --help": (["rwseg/report/__main__.py", "--help"], 0),
-    "python -m rwseg.doctor --help": (["rwseg/doctor/__main__.py", "--help"], 0),
-    "python -m rwseg.plan, a mistyped experiment": (["rwseg/plan/__main__.py", "acdc_smal"], 2),
+    "python -m rwseg.report --help": (["-m", "rwseg.report", "--help"], 0),
+    "python -m rwseg.doctor --help": (["-m", "rwseg.doctor", "--help"], 0),
+    "python -m rwseg.plan, a mistyped experiment": (["-m", "rwseg.plan", "acdc_smal"], 2),
 }
 
 
@@ -41,6 +40,17 @@ def start(folder: Path, status: int, words: Sequence[str]) -> None:
     )
     if ended.returncode != status:
         raise RuntimeError(f"{words}: expected status {status}, got {ended.returncode}: {ended.stderr}")
+
+
+def eager(words: Sequence[str]) -> list[str]:
+    """The same command in a Python that has imported everything heavy before."""
+    name = words[1] if words[0] == "-m" else words[0]
+    run = "run_module" if words[0] == "-m" else "run_path"
+    arguments = list(words[1:] if words[0] == "-m" else words)
+    return [
+        "-c",
+        f"import runpy, sys; {HEAVY}; sys.argv = {arguments!r}; runpy.{run}({name!r}, run_name='__main__')",
+    ]
 
 
 def finished_run(folder: Path) -> None:
@@ -59,11 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         finished_run(folder)
-        for title, ((file, *rest), status) in COMMANDS.items():
-            words = [str(ROOT / file), *rest]
-            eager = ["-c", f"import sys; {HEAVY}; {RUN_FILE}", *words]
+        for title, ((first, *rest), status) in COMMANDS.items():
+            words = [first if first == "-m" else str(ROOT / first), *rest]
             works = {
-                "with PyTorch and its company": partial(start, folder, status, eager),
+                "with PyTorch and its company": partial(start, folder, status, eager(words)),
                 "rwseg": partial(start, folder, status, words),
             }
             tables[title] = paired(works, "with PyTorch and its company", asked.rounds)

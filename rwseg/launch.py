@@ -129,7 +129,7 @@ class _Voice:
 
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings, or a `ConfigError` with a line for each that does not fit."""
-    kinds = {
+    kinds: Mapping[str, tuple[Any, int]] = {
         "jobs_per_gpu": (int, 1),
         "jobs": (int, 1),
         "free_gib": ((int, float), 0),

@@ -116,7 +116,7 @@ def _surface(mask: Mask) -> Mask:
 
 
 def _directed(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distances:
-    """The distance of each voxel of `surface` to the nearest one of `other`, in mm, in no particular order."""
+    """The distance of each voxel of `surface` to the nearest of `other`, in mm, in no particular order."""
     apart = surface & ~other
     points = int(np.count_nonzero(apart))
     distance = _by_tree if surface.size > VOXELS_PER_POINT * points else _by_transform
@@ -135,9 +135,12 @@ def _by_tree(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distance
     return distances
 
 
-def _points(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.float64]:
+def _points(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.floating[Any]]:
     """Where the voxels of `mask` are, in mm, `(N, axes)`."""
-    return np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1) * np.asarray(spacing)
+    points: NDArray[np.float64] = (
+        np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1) * spacing
+    )
+    return points
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, ...]:

@@ -2,15 +2,22 @@
 
 import json
 import subprocess
+from dataclasses import replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import benchmarks.__main__ as runner
+from benchmarks import losses, losses_hausdorff, losses_published, maps, metrics, volumes
 from benchmarks.document import page, ratio, read
 from benchmarks.targets import TARGETS, Target
 from benchmarks.timing import paired
+from rwseg.maps import boundary_kervadec_map, boundary_map, rrw_map
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results" / "benchmarks"
@@ -114,3 +121,117 @@ def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         runner.main(["knitting"])
     assert "expected benchmarks of augmentation, " in capsys.readouterr().err
+
+
+SPACING = (10.0, 1.5, 1.25)
+SMALL = [(volumes.phantom((5, 40, 33)), SPACING), (volumes.phantom((4, 30, 36)), SPACING)]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Benchmarks on volumes and slices of a size that takes no time."""
+    for name in ("losses_hausdorff", "losses_monai", "losses_published", "maps", "metrics"):
+        module = import_module(f"benchmarks.{name}")
+        monkeypatch.setattr(module, "label_volumes", lambda _: ("small phantoms", SMALL))
+        if hasattr(module, "slices"):
+            monkeypatch.setattr(module, "slices", lambda given, *_: volumes.slices(given, 2, (28, 20)))
+    monkeypatch.setattr(losses, "works", partial(losses.works, shape=(2, 24, 16)))
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.filterwarnings("ignore:Please import .* from the .scipy:DeprecationWarning")  # surface-distance
+@pytest.mark.filterwarnings(
+    "ignore:.*always_return_as_numpy:FutureWarning"
+)  # MONAI's call of its own function
+@pytest.mark.parametrize(
+    "name", ["losses", "losses_hausdorff", "losses_monai", "losses_published", "maps", "metrics"]
+)
+def test_a_benchmark_leaves_the_rows_that_its_targets_name(name: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{name}.json"
+    threads = torch.get_num_threads()
+    try:
+        import_module(f"benchmarks.{name}").main(["--rounds", "2", "--json", str(file)])
+    finally:
+        torch.set_num_threads(threads)
+    results = read(tmp_path)
+    assert results[name]["machine"]["torch"] == torch.__version__
+    for wanted in TARGETS:
+        if wanted.benchmark == name:
+            found = ratio(results, name, wanted.table, wanted.numerator, wanted.denominator)
+            assert found is not None
+            assert found.median > 0
+    never = [replace(one, least=1e9, most=None) for one in TARGETS if one.benchmark == name]
+    assert "**no**" in page(results, never) or not never  # with the paragraph on what bounds it
+
+
+def test_batches_are_timed_on_the_data_of_a_configuration(tiny: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "augmentation.json"
+    overrides = [one for one in tiny if not one.startswith(("model", "schedule", "trainer", "evaluation"))]
+    import_module("benchmarks.augmentation").main(
+        ["--rounds", "2", "--threads", "1", "--json", str(file), "workers=1", *overrides]
+    )
+    (wanted,) = [one for one in TARGETS if one.benchmark == "augmentation"]
+    assert ratio(read(tmp_path), "augmentation", wanted.table, wanted.numerator, wanted.denominator)
+
+
+@pytest.mark.parametrize("labels", [SMALL[0][0], np.zeros((3, 7, 9), np.int64)], ids=["phantom", "empty"])
+def test_peers_of_maps_compute_what_ours_do(labels: volumes.Labels) -> None:
+    """But for the class that fills an item, which SciPy leaves undefined."""
+    tensor = torch.from_numpy(labels)[None]
+    defined = [k for k in range(4) if (labels != k).any()]
+    for peer, own in (
+        (maps.scipy_rrw(labels, SPACING), rrw_map(tensor, 4, SPACING)),
+        (maps.scipy_boundary(labels, SPACING), boundary_map(tensor, 4, SPACING)),
+        (maps.scipy_boundary(labels, (1, 1, 1), 1.0), boundary_kervadec_map(tensor, 4)),
+    ):
+        np.testing.assert_allclose(own[0, defined], peer[defined], rtol=1e-5, atol=1e-5)
+
+
+def test_peers_of_losses_compute_what_ours_do() -> None:
+    labels = volumes.slices(SMALL, 3, (28, 20))
+    logits = volumes.predicted(labels, 4)
+    published = losses_published.works(logits, labels)
+    (gradient,) = published["published code"]()  # type: ignore[misc]
+    for name in ("map served", "map computed"):
+        torch.testing.assert_close(published[name]()[0], gradient)  # type: ignore[index]
+    winners = torch.nn.functional.one_hot(logits.argmax(1), 4).movedim(-1, 1)
+    sure = (logits + 4 * winners).detach().requires_grad_()  # above one half: both take the same masks
+    works = losses_hausdorff.works(sure, labels)
+    torch.testing.assert_close(works["rwseg"]()[0], works["MONAI"]()[0], rtol=1e-4, atol=1e-7)  # type: ignore[index]
+
+
+@pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
+def test_peer_of_metrics_computes_what_ours_does() -> None:
+    for pairs in metrics.predictions(SMALL).values():
+        for pair in pairs:
+            np.testing.assert_allclose(metrics.ours(*pair), metrics.monai(*pair), atol=1e-4)
+
+
+def test_volumes_are_the_phantom_or_those_of_the_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, phantom_root: Path
+) -> None:
+    monkeypatch.delenv("RWSEG_DATA", raising=False)
+    name, [(labels, spacing)] = volumes.label_volumes(4)
+    assert (name, labels.shape, spacing) == (
+        "the phantom, 10 x 256 x 216",
+        (10, 256, 216),
+        (10, 1.5625, 1.5625),
+    )
+    assert set(np.unique(labels)) == {0, 1, 2, 3}
+    monkeypatch.setenv("RWSEG_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"RWSEG_DATA: expected ACDC's training/.* got none"):
+        volumes.label_volumes(4)
+    (tmp_path / "acdc").symlink_to(phantom_root)
+    name, found = volumes.label_volumes(3)
+    assert name.startswith("ACDC, patient")
+    assert len(found) == 3
+    assert all(labels.ndim == 3 and len(spacing) == 3 for labels, spacing in found)
+
+
+def test_slices_are_cut_and_padded_around_the_centre() -> None:
+    labels = np.arange(2 * 5 * 4).reshape(2, 5, 4)
+    batch = volumes.slices([(labels, SPACING)], 3, (3, 6))
+    assert batch.shape == (3, 3, 6)
+    np.testing.assert_array_equal(batch[0, :, 1:5], labels[0, 1:4])
+    assert (batch[:, :, [0, 5]] == 0).all()
+    assert torch.equal(batch[2], batch[0])  # repeated, there are two only

@@ -45,6 +45,7 @@ TRAIN, EVALUATE = str(CONF.parent / "train.py"), str(CONF.parent / "evaluate.py"
         (["-m", "rwseg.report", "--help"], 0, "--reference METHOD"),
         (["-m", "rwseg.doctor", "--help"], 0, "contact sheet"),
         (["-m", "rwseg.doctor", "datset=acdc"], 1, "did you mean 'dataset'?"),
+        (["-m", "rwseg.plan", "acdc_smal", "--from", "x"], 2, "did you mean 'acdc_small'?"),
     ],
     ids=lambda value: " ".join(map(str, value[1:])) if isinstance(value, list) else "",
 )

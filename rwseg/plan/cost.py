@@ -132,6 +132,7 @@ def load_measured(path: Path) -> dict[str, Measured]:
 def _measured(row: Mapping[str, Any]) -> Measured:
     facts = Measured(**row)
     for item in fields(Measured):
-        if not isinstance(getattr(facts, item.name), int | float if item.type is float else item.type):  # type: ignore[arg-type]
+        kind: Any = (int, float) if item.type is float else item.type
+        if not isinstance(getattr(facts, item.name), kind):
             raise TypeError(f"{item.name}: expected {item.type}, got {getattr(facts, item.name)!r}")
     return facts
