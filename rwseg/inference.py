@@ -77,8 +77,25 @@ def most_probable(members: Sequence[Iterable[Tensor]]) -> NDArray[np.uint8]:
 
     Each member gives probabilities `(K, H, W)` slice by slice, all on one grid; one member is no ensemble.
     """
-    means = (torch.stack(planes).mean(0) for planes in zip(*members, strict=True))
-    labels: NDArray[np.uint8] = torch.stack([mean.argmax(0).to(torch.uint8) for mean in means]).cpu().numpy()
+    planes = (
+        _largest(scores[0] if len(scores) == 1 else torch.stack(scores).mean(0))
+        for scores in zip(*members, strict=True)
+    )
+    labels: NDArray[np.uint8] = torch.stack(list(planes)).cpu().numpy()
+    return labels
+
+
+def _largest(scores: Tensor) -> Tensor:
+    """The first class of the largest score: `scores.argmax(0)` of `(K, H, W)` as uint8.
+
+    On a CPU class after class, because `argmax` over the first axis reads memory in leaps.
+    """
+    if scores.device.type != "cpu":
+        return scores.argmax(0).to(torch.uint8)
+    largest, labels = scores[0], torch.zeros(scores.shape[1:], dtype=torch.uint8)
+    for label, score in enumerate(scores[1:], start=1):
+        labels.masked_fill_(score > largest, label)
+        largest = torch.maximum(largest, score)
     return labels
 
 
