@@ -77,11 +77,13 @@ def most_probable(members: Sequence[Iterable[Tensor]]) -> NDArray[np.uint8]:
 
     Each member gives probabilities `(K, H, W)` slice by slice, all on one grid; one member is no ensemble.
     """
-    means = (torch.stack(planes).mean(0) for planes in zip(*members, strict=True))
-    # Not argmax: over an axis that is not the last it takes eight times as long on a CPU.
-    labels: NDArray[np.uint8] = (
-        torch.stack([mean.max(0).indices.to(torch.uint8) for mean in means]).cpu().numpy()
+    means = (
+        scores[0] if len(scores) == 1 else torch.stack(scores).mean(0)
+        for scores in zip(*members, strict=True)
     )
+    # Not argmax: over an axis that is not the last it takes eight times as long on a CPU.
+    planes = [mean.max(0).indices.to(torch.uint8) for mean in means]
+    labels: NDArray[np.uint8] = torch.stack(planes).cpu().numpy()
     return labels
 
 

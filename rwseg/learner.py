@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.optim import Optimizer
 
 from rwseg.data.bank import Batch
 from rwseg.data.module import Volume
@@ -70,14 +71,30 @@ class Learner(pl.LightningModule):
         self.cases_epoch = -1
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam and the polynomial decay per epoch."""
+        """Adam, one kernel for all parameters, and the polynomial decay per epoch."""
         optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay
+            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda epoch: max(0.0, 1 - epoch / self.epochs) ** self.poly_power
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm of all gradients, in 16-bit training of the unscaled ones.
+
+        Lightning leaves unscaling to a fused Adam, which does it after clipping; it refuses the two together.
+        """
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        if gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
     def on_train_epoch_start(self) -> None:
         """Tell the loss the epoch: its strategy may depend on it, and it cannot know."""

@@ -57,14 +57,14 @@ class _ImageByImage(torch.autograd.Function):
         out = torch.empty_like(x)
         mean = torch.empty(x.shape[:2], dtype=weight.dtype)
         scale = torch.empty_like(mean)  # 1 / sqrt(variance + eps)
-        for parts in zip(x.split(1), out.split(1), mean, scale, strict=True):
+        for parts in zip(torch.split(x, 1), torch.split(out, 1), mean, scale, strict=True):
             torch.native_batch_norm(parts[0], weight, bias, None, None, True, 0.0, eps, out=parts[1:])
         ctx.save_for_backward(x, weight, mean, scale)
         ctx.eps = eps
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         x, weight, mean, scale = ctx.saved_tensors
         gradient = gradient.contiguous(memory_format=torch.channels_last)
@@ -72,7 +72,9 @@ class _ImageByImage(torch.autograd.Function):
             torch.ops.aten.native_batch_norm_backward(
                 *two, weight, None, None, *stats, True, ctx.eps, [True] * 3
             )
-            for *two, stats in zip(gradient.split(1), x.split(1), zip(mean, scale, strict=True), strict=True)
+            for *two, stats in zip(
+                torch.split(gradient, 1), torch.split(x, 1), zip(mean, scale, strict=True), strict=True
+            )
         ]
         of_x, of_weight, of_bias = zip(*found, strict=True)
         return torch.cat(of_x), torch.stack(of_weight).sum(0), torch.stack(of_bias).sum(0), None

@@ -63,7 +63,7 @@ def time_run(cfg: DictConfig, steps: int, seconds: float) -> StepTimes:
 def _steps(
     cfg: DictConfig, data: SliceDataModule, learner: Learner, device: torch.device, steps: int, seconds: float
 ) -> list[tuple[float, float, float]]:
-    optimizer = torch.optim.Adam(learner.network.parameters(), lr=cfg.schedule.learning_rate)
+    optimizer = learner.configure_optimizers()["optimizer"]
     times: list[tuple[float, float, float]] = []
     begun = _now(device)
     for step in range(steps + 1):

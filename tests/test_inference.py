@@ -253,6 +253,15 @@ def test_an_ensemble_takes_the_class_of_the_largest_mean() -> None:
     np.testing.assert_array_equal(labels, scores.numpy().sum(0).argmax(0))
 
 
+@pytest.mark.parametrize("classes", [1, 2, 7])
+def test_of_equal_probabilities_the_first_class_is_taken(classes: int) -> None:
+    generator = torch.Generator().manual_seed(classes)
+    scores = torch.randint(0, 3, (classes, 2, 6, 5), generator=generator) / 3  # many are equal
+    np.testing.assert_array_equal(most_probable([scores.unbind(1)]), scores.numpy().argmax(0))
+    nothing = torch.full((classes, 1, 3, 4), torch.nan)  # what a network gives whose training has diverged
+    np.testing.assert_array_equal(most_probable([nothing.unbind(1)]), nothing.numpy().argmax(0))
+
+
 def test_slices_come_one_by_one_and_only_their_windows_are_computed() -> None:
     network = Constant().eval()
     slices = predict_slices(network, volume(24, 20, depth=50), PATCH, flips=False, window_batch=4)

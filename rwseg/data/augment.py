@@ -8,7 +8,6 @@ equally near it takes the later one, mirrored or not).
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from rwseg.data.augment_draws import draw_intensities, draw_warps
@@ -17,6 +16,7 @@ from rwseg.data.augment_settings import AugmentConfig, SpatialSettings
 from rwseg.data.bank import Batch, SliceBank
 from rwseg.data.case import IGNORE
 from rwseg.data.sampling import Boxes, Floats, Size
+from rwseg.data.transfer import placed
 from rwseg.data.warp import Views, cubic, linear, places_of, taps_of, views_of, vote, windows_of
 from rwseg.maps import RectifiedMap
 
@@ -47,7 +47,7 @@ def augmented_batch(
         if warps.samples.size:
             views = views_of(boxes, warps, patch, loader_size(settings.spatial, patch))
             warped = warped_batch(bank, views, patch, masked)
-            samples = torch.from_numpy(warps.samples).to(batch.labels.device)
+            samples = placed(warps.samples, batch.labels.device)
             for whole, part in zip(_tensors(batch), _tensors(warped.batch), strict=True):
                 whole.index_copy_(0, samples, part)
             if empty is not None and warped.empty is not None:

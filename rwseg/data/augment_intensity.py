@@ -14,6 +14,7 @@ from torch.nn.functional import conv2d
 
 from rwseg.data.augment_draws import Chosen, Intensities
 from rwseg.data.sampling import Floats, Ints
+from rwseg.data.transfer import placed
 
 TRUNCATE = 4.0
 """A Gaussian is cut off at so many sigma, as in SciPy."""
@@ -30,7 +31,7 @@ def change_intensities(image: Tensor, drawn: Intensities) -> None:
 
     def change(chosen: Chosen, step: Callable[[Tensor, Floats], Tensor]) -> None:
         if chosen.value.size:
-            where = tuple(torch.from_numpy(i).to(image.device) for i in (chosen.samples, chosen.channels))
+            where = tuple(placed(i, image.device) for i in (chosen.samples, chosen.channels))
             image[where] = step(image[where], chosen.value)
 
     keys = drawn.noise_keys
@@ -45,7 +46,7 @@ def change_intensities(image: Tensor, drawn: Intensities) -> None:
 
 def per_image(x: Tensor, value: Floats) -> Tensor:
     """One number per image, as `(n, 1, 1)` beside `x`."""
-    return torch.from_numpy(value).to(x)[:, None, None]
+    return placed(value, x.device, x.dtype)[:, None, None]
 
 
 def noise(keys: Ints, channels: Ints, like: Tensor) -> Tensor:
@@ -56,8 +57,8 @@ def noise(keys: Ints, channels: Ints, like: Tensor) -> Tensor:
     """
     count, pixels = len(keys), like[0].numel()
     half = (pixels + 1) // 2
-    first, second = torch.from_numpy(keys).to(like.device)[:, :, None].unbind(1)  # (n, 1)
-    channel = torch.from_numpy(channels).to(like.device)[:, None]
+    first, second = placed(keys, like.device)[:, :, None].unbind(1)  # (n, 1)
+    channel = placed(channels, like.device)[:, None]
     counter = torch.arange(2 * half, device=like.device)
     words = mix(mix(mix(counter ^ first) ^ second) + channel)  # (n, 2 half)
     uniform = ((words >> 8).float() + 0.5) * 2.0**-24  # in (0, 1]
@@ -85,7 +86,7 @@ def blur(x: Tensor, sigma: Floats) -> Tensor:
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
     kernel *= np.abs(offsets) <= np.floor(TRUNCATE * sigma + 0.5)[:, None]
-    weights = torch.from_numpy(kernel / kernel.sum(1, keepdims=True)).to(x)[:, None]  # (n, 1, taps)
+    weights = placed(kernel / kernel.sum(1, keepdims=True), x.device, x.dtype)[:, None]  # (n, 1, taps)
     height, width = (mirrored(size, radius, x.device) for size in x.shape[1:])
     groups = len(x)
     rows = conv2d(x[None, :, height], weights[..., None], groups=groups)
@@ -152,15 +153,15 @@ def resolution(size: int, zoom: Floats, like: Tensor) -> tuple[Tensor, Tensor]:
     nearest = np.floor((small + 0.5) * (size / target) - 0.5 + 0.5).astype(np.int64)
     position = (np.arange(size) + 0.5) * (target / size) - 0.5 + EDGE
     tap = np.floor(position)
-    weights = cubic_weights(torch.from_numpy(position - tap).to(like))  # (n, size) each
-    taps = torch.from_numpy(tap.astype(np.int64)).to(like.device) - 1
+    weights = cubic_weights(placed(position - tap, like.device, like.dtype))  # (n, size) each
+    taps = placed(tap.astype(np.int64), like.device) - 1
     steps = torch.arange(place.size, device=like.device, dtype=like.dtype)
     # Coefficients of the interpolating spline: the inverse of its sampled basis falls off as a power of POLE.
     distance = (steps[:, None] - steps).abs()
     fit = math.sqrt(3) * (POLE * like.new_ones(())).pow(distance)
     matrix = sum(weight[:, :, None] * fit[taps + k] for k, weight in enumerate(weights))
     assert isinstance(matrix, Tensor)
-    return torch.from_numpy(nearest).to(like.device), matrix
+    return placed(nearest, like.device), matrix
 
 
 def cubic_weights(t: Tensor) -> list[Tensor]:

@@ -15,6 +15,7 @@ from rwseg.data.case import IGNORE
 from rwseg.data.distances import KIND_OF_MAP
 from rwseg.data.sampling import Boxes, Ints, Sampler, Size
 from rwseg.data.store import Entry, Prepared
+from rwseg.data.transfer import placed
 from rwseg.maps import RECTIFIED_MAP_NAMES, RectifiedMap, compact, rrw_weights
 
 
@@ -124,7 +125,7 @@ class SliceBank:
 
     def _geometry(self, boxes: Boxes) -> Tensor:
         """Offset, height and width `(3, B)` of the boxes' slices."""
-        return self.geometry[:, torch.from_numpy(boxes.slices).to(self.geometry.device)]
+        return self.geometry[:, placed(boxes.slices, self.geometry.device)]
 
 
 def _flat(volumes: list[NDArray[np.generic]]) -> Tensor:
@@ -144,8 +145,8 @@ def _along(start: Ints, size: Tensor, flip: NDArray[np.bool_], patch: int) -> tu
     """Coordinates along an axis, clamped to the slice, and 1 where they lay in it: `(B, patch)` each."""
     device = size.device
     steps = torch.arange(patch, device=device)
-    steps = torch.where(torch.from_numpy(flip).to(device)[:, None], steps.flip(0), steps)
-    position = torch.from_numpy(start).to(device)[:, None] + steps
+    steps = torch.where(placed(flip, device)[:, None], steps.flip(0), steps)
+    position = placed(start, device)[:, None] + steps
     clamped = torch.minimum(position.clamp(min=0), size[:, None] - 1)
     return clamped, (clamped == position).to(torch.uint8)
 
@@ -153,7 +154,7 @@ def _along(start: Ints, size: Tensor, flip: NDArray[np.bool_], patch: int) -> tu
 def _mirrored(start: Ints, size: Tensor, count: int) -> Tensor:
     """Coordinates from `start` on, mirrored about the first and the last pixel: `(B, count)`."""
     period = (2 * (size - 1)).clamp(min=1)[:, None]
-    position = torch.from_numpy(start).to(size.device)[:, None] + torch.arange(count, device=size.device)
+    position = placed(start, size.device)[:, None] + torch.arange(count, device=size.device)
     place = position % period
     return torch.minimum(torch.minimum(place, period - place), size[:, None] - 1)
 

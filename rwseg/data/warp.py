@@ -21,6 +21,7 @@ from torch import Tensor
 from rwseg.data.augment_draws import Warps
 from rwseg.data.augment_intensity import cubic_weights
 from rwseg.data.sampling import Boxes, Floats, Ints, Size
+from rwseg.data.transfer import placed
 
 STEEP = 1e9
 """Turns any excess over a slice, and be it the last bit of a coordinate, into 1."""
@@ -86,9 +87,9 @@ def places_of(views: Views, windows: Boxes, sizes: Ints, patch: Size, device: to
     middle = half - np.stack([windows.top, windows.left], axis=1)  # of the slice, in its window
     off = views.centre - half
     numbers = np.concatenate([off, half, middle, views.matrix.reshape(-1, 4)], axis=1).astype(np.float32)
-    off_y, off_x, half_y, half_x, middle_y, middle_x, yi, yj, xi, xj = (
-        torch.from_numpy(numbers.T.copy()).to(device)[..., None, None].unbind()
-    )
+    off_y, off_x, half_y, half_x, middle_y, middle_x, yi, yj, xi, xj = placed(numbers.T.copy(), device)[
+        ..., None, None
+    ].unbind()
     i, j = (torch.arange(size, device=device) - (size - 1) / 2 for size in patch)
     i = i[:, None]
     y, beyond_y = _beyond((off_y + yi * i) + yj * j, half_y)  # (n, h, w)
