@@ -137,7 +137,7 @@ def _by_tree(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distance
 
 def _points(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.floating[Any]]:
     """Where the voxels of `mask` are, in mm, `(N, axes)`."""
-    points: NDArray[np.float64] = (
+    points: NDArray[np.floating[Any]] = (
         np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1) * spacing
     )
     return points

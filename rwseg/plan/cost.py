@@ -78,7 +78,7 @@ def bytes_of_run(settings: DictConfig, measured: Measured) -> int:
 
 def plan_rows(methods: Sequence[Method], measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
     """A row per method, and one called `all` for their sum; hours and GB are of the runs that are left."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for method in methods:
         facts = measured[method.name]
         seconds, size = seconds_of_run(method.settings, facts), bytes_of_run(method.settings, facts)
