@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGTERM
 from typing import Any, NoReturn, Protocol
 
 import hydra
@@ -27,12 +27,16 @@ from rwseg.config import CONF, SCHEMAS, Choices, check
 from rwseg.errors import ConfigError, RwsegError
 from rwseg.keys import keys_of
 from rwseg.overrides import Setting, form_faults, key_faults, kind_faults, option_faults
+from rwseg.signals import Terminated, terminable
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
 
 INTERRUPTED = 128 + SIGINT
 """Exit status after Ctrl-C, as shells have it."""
+
+TERMINATED = 128 + SIGTERM
+"""Exit status after SIGTERM, which schedulers send."""
 
 Job = tuple[Setting, ...]
 """The overrides of one run; a sweep is several of them."""
@@ -50,6 +54,9 @@ class Sweep(Protocol):
     def fail(self, number: int, reason: str) -> None:
         """Take note that a job failed."""
 
+    def left(self) -> int:
+        """How many jobs have not finished."""
+
 
 def main(
     task: Callable[[DictConfig, Choices], object],
@@ -60,14 +67,10 @@ def main(
 
     In a sweep the other jobs go on, whatever ends one; the failed ones are listed at the end, with status 2.
     Before its first job `plan` is called with all jobs and the command line. Ctrl-C ends all of it in a line,
-    with status 130.
+    with status 130, and so does SIGTERM, with 143.
     """
     failed: list[str] = []
-    try:
-        jobs = preflight(config_name, sys.argv[1:])
-        sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
-    except RwsegError as error:
-        _fail(str(error))
+    sweep: Sweep | None = None
 
     def run(cfg: DictConfig) -> None:
         setup = HydraConfig.get()
@@ -83,11 +86,23 @@ def main(
                 sweep.fail(setup.job.num, reason)
 
     try:
-        hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
+        with terminable():
+            jobs = preflight(config_name, sys.argv[1:])
+            sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
+            hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(run)()
+    except RwsegError as error:
+        _fail(str(error))
     except KeyboardInterrupt:
-        _fail("interrupted; give the same command again to go on", INTERRUPTED)
+        _fail(f"interrupted; {_to_go_on(sweep)}", INTERRUPTED)
+    except Terminated:
+        _fail(f"terminated; {_to_go_on(sweep)}", TERMINATED)
     if failed:
         _fail("\n".join([f"{len(failed)} of the sweep's jobs failed:", *failed]))
+
+
+def _to_go_on(sweep: Sweep | None) -> str:
+    left = "" if sweep is None else f"{sweep.left()} of the sweep's runs are left; "
+    return f"{left}give the same command again to go on"
 
 
 def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices]:

@@ -52,6 +52,7 @@ class PlannedSweep:
         self.roots = [_experiment(cfg, run) for (cfg, _), run in zip(jobs, self.runs, strict=True)]
         self.forced = [bool(cfg.force) for cfg, _ in jobs]
         self.failed: dict[Path, str] = {}
+        self.begun = -1
         for root in dict.fromkeys(self.roots):
             try:
                 self._save(root)
@@ -62,6 +63,7 @@ class PlannedSweep:
 
     def begin(self, number: int) -> str:
         """What to say before a job: `run 3 of 14, about 1:20:00 left`, from the mean of finished runs."""
+        self.begun = number
         seconds = [_seconds_if_finished(run) for run in self.runs]
         left = sum(
             known is None or forced
@@ -78,6 +80,12 @@ class PlannedSweep:
             self._save(self.roots[number])
         except OSError as error:  # a full disk may be why the job failed, and the next one goes on
             log.warning("%s: the reason could not be noted: %s", self.roots[number] / FOLDER, error)
+
+    def left(self) -> int:
+        """How many jobs have still to be done; the one that was begun last counts until it has finished."""
+        done = [_seconds_if_finished(run) is not None for run in self.runs]
+        again = [forced and number > self.begun for number, forced in enumerate(self.forced)]
+        return sum(not known or repeated for known, repeated in zip(done, again, strict=True))
 
     def _save(self, root: Path) -> None:
         """Write the part of the plan that lies in the experiment `root`."""
