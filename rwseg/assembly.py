@@ -13,6 +13,7 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 from rwseg.config import check
 from rwseg.data.augment_settings import AugmentConfig
 from rwseg.data.case import IGNORE, Dataset, Source
+from rwseg.data.local import local_copy
 from rwseg.data.module import SliceDataModule
 from rwseg.data.plan import plan_of
 from rwseg.data.prepare import prepare
@@ -129,8 +130,11 @@ def precision(asked: str, device: str) -> str:
 
 
 def build_data(cfg: DictConfig, prepared: Prepared) -> SliceDataModule:
-    """The data module of a (planned) configuration."""
+    """The data module of a (planned) configuration, over a copy of the data where it asks for one."""
     loss = build_loss(cfg)
+    if cfg.dataset.cache is not None:
+        served = loss.map_name if cfg.map.source == "cached" else None
+        prepared = local_copy(prepared, Path(cfg.dataset.cache).absolute(), served, workers(cfg))
     augment = OmegaConf.to_object(cfg.augment)
     assert isinstance(augment, AugmentConfig)
     return SliceDataModule(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGINT, SIGTERM
 from typing import Any, NoReturn, Protocol
 
 import hydra
@@ -29,12 +29,16 @@ from rwseg.config import CONF, SCHEMAS, Choices, check
 from rwseg.errors import ConfigError, RwsegError
 from rwseg.keys import keys_of
 from rwseg.overrides import Setting, form_faults, key_faults, kind_faults, option_faults
+from rwseg.signals import Terminated, terminable
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
 
 INTERRUPTED = 128 + SIGINT
 """Exit status after Ctrl-C, as shells have it."""
+
+TERMINATED = 128 + SIGTERM
+"""Exit status after SIGTERM, which schedulers send."""
 
 Job = tuple[Setting, ...]
 """The overrides of one run; a sweep is several of them."""
@@ -57,6 +61,9 @@ class Sweep(Protocol):
 
     def log(self, number: int) -> Path:
         """Where a job writes what it prints, if it runs in a process of its own."""
+
+    def left(self) -> int:
+        """How many jobs have not finished."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +103,29 @@ def main(
 
     In a sweep the other jobs go on, whatever ends one; the failed ones are listed at the end, with status 2.
     Before its first job `plan` is called with all jobs and the command line. Ctrl-C ends all of it in a line,
-    with status 130.
+    with status 130, and so does SIGTERM, with 143.
     """
+    failed: list[str] = []
+    sweep: Sweep | None = None
     try:
-        jobs = preflight(config_name, sys.argv[1:])
-        sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
+        with terminable():
+            jobs = preflight(config_name, sys.argv[1:])
+            sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
+            runner = Jobs(task, SCHEMAS[config_name], sweep, failed)
+            hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(runner)()
     except RwsegError as error:
         fail(str(error))
-
-    runner = Jobs(task, SCHEMAS[config_name], sweep, [])
-    try:
-        hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(runner)()
     except KeyboardInterrupt:
-        fail("interrupted; give the same command again to go on", INTERRUPTED)
-    if runner.failed:
-        fail("\n".join([f"{len(runner.failed)} of the sweep's jobs failed:", *runner.failed]))
+        fail(f"interrupted; {_to_go_on(sweep)}", INTERRUPTED)
+    except Terminated:
+        fail(f"terminated; {_to_go_on(sweep)}", TERMINATED)
+    if failed:
+        fail("\n".join([f"{len(failed)} of the sweep's jobs failed:", *failed]))
+
+
+def _to_go_on(sweep: Sweep | None) -> str:
+    left = "" if sweep is None else f"{sweep.left()} of the sweep's runs are left; "
+    return f"{left}give the same command again to go on"
 
 
 def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices]:

@@ -36,7 +36,8 @@ Choices = dict[str, str]
 class DatasetConfig:
     """Where the data lies, how it is split, prepared (`rwseg.data.recipe.Preparation`) and cut into patches.
 
-    `plan` is `fixed`, or `auto`: then that of `rwseg.data.plan` fills in what is null here and in the model.
+    `cache` is a folder for copies of the prepared arrays. `plan` is `fixed`, or `auto`: then that of
+    `rwseg.data.plan` fills in what is null here and in the model.
     """
 
     name: str
@@ -54,6 +55,7 @@ class DatasetConfig:
     normalisation: str
     patch_size: list[int] | None
     batch_size: int | None
+    cache: str | None = None  # runs of before have none in their config.yaml
 
 
 @dataclass

@@ -1,13 +1,10 @@
 """The jobs of a sweep as processes of their own: which slots there are, what is said, what is kept."""
 
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from rwseg.cli import Jobs, Sweep
@@ -15,9 +12,6 @@ from rwseg.errors import ConfigError, RwsegError
 from rwseg.gpus import Gpu, list_gpus, visible_gpus
 from rwseg.jobs import Job, Slot, run_queue
 from rwseg.progress import duration
-
-TERMINATED = 128 + signal.SIGTERM
-"""Exit status after SIGTERM, as shells have it."""
 
 SECONDS_BETWEEN_LOOKS = 10.0
 OWN = ("hydra/launcher", "hydra.launcher", "hydra.mode", "hydra.sweep")
@@ -51,8 +45,7 @@ def launch(
         jobs.append(Job(number, command, task.sweep.log(number)))
     listener = _Voice(task, task.sweep, names, len(slots))
     free = FreeMemory(checked["free_gib"], list_gpus)
-    with _terminable():
-        run_queue(jobs, slots, listener, free.is_enough, checked["stagger"])
+    run_queue(jobs, slots, listener, free.is_enough, checked["stagger"])
 
 
 def slots_of(gpus: Sequence[Gpu], jobs_per_gpu: int, jobs: int) -> list[Slot]:
@@ -144,21 +137,6 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     if faults:
         raise ConfigError("\n".join(faults))
     return dict(settings)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM end this process with status 143 by an exception, so that its children are stopped."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        print("terminated; give the same command again to go on", file=sys.stderr)
-        raise SystemExit(TERMINATED)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _say(text: str) -> None:

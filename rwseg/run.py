@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from omegaconf import DictConfig
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from rwseg.assembly import (
     build_data,
@@ -35,6 +36,7 @@ from rwseg.lease import Lease
 from rwseg.record import is_finished, read_run, recorded
 from rwseg.rundata import save_data
 from rwseg.rundir import claimed, clear, config_digest, run_path, save_config
+from rwseg.signals import Terminated
 from rwseg.tables import print_cases
 from rwseg.tracking.identity import Identity
 from rwseg.tracking.mirror import EpochMirror, Tracker
@@ -108,9 +110,15 @@ def _train(
 
 
 def _fit(parts: _Parts, resume: Path | None) -> None:
-    """Train; `KeyboardInterrupt` after Ctrl-C, which Lightning answers by leaving with status 1."""
+    """Train; `KeyboardInterrupt` after Ctrl-C, which Lightning answers by leaving with status 1.
+
+    Lightning notes SIGTERM too and leaves after the next batch: that is for a `Terminated` that got lost, as
+    any exception does that rises while an object is deleted.
+    """
     try:
         parts.trainer.fit(parts.learner, datamodule=parts.data, ckpt_path=resume, weights_only=True)
+    except SIGTERMException as left:
+        raise Terminated from left
     except SystemExit as left:
         raise KeyboardInterrupt from left
 

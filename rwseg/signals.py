@@ -15,19 +15,22 @@ class Terminated(BaseException):
 def terminable() -> Iterator[None]:
     """Raise `Terminated` in the block when SIGTERM comes; further ones do not disturb the tidying up.
 
-    Lightning calls the handler that it finds when it sets its own for the time of a training. Only the main
-    thread can hear of signals: in any other one, this does nothing.
+    For the time of a training Lightning sets a handler of its own, which calls the one that it found.
+    Only the main thread can hear of signals: in any other one this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _terminate)
+    came = False
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        nonlocal came
+        if not came:
+            came = True
+            raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Terminated

@@ -53,6 +53,7 @@ class PlannedSweep:
         self.roots = [_experiment(cfg, run) for (cfg, _), run in zip(jobs, self.runs, strict=True)]
         self.forced = [bool(cfg.force) for cfg in self.settings]
         self.failed: dict[Path, str] = {}
+        self.begun = -1
         for root in dict.fromkeys(self.roots):
             try:
                 self._save(root)
@@ -66,6 +67,7 @@ class PlannedSweep:
 
         `at_once` runs are under way at any time.
         """
+        self.begun = number
         seconds = [_seconds_if_finished(run) for run in self.runs]
         left = sum(
             known is None or forced
@@ -94,6 +96,12 @@ class PlannedSweep:
         """The file for what a job prints in a process of its own: beside the plan, named as its run."""
         root, run = self.roots[number], self.runs[number]
         return root / FOLDER / "logs" / run.relative_to(root).with_name(f"{run.name}.log")
+
+    def left(self) -> int:
+        """How many jobs have still to be done; the one that was begun last counts until it has finished."""
+        done = [_seconds_if_finished(run) is not None for run in self.runs]
+        again = [forced and number > self.begun for number, forced in enumerate(self.forced)]
+        return sum(not known or repeated for known, repeated in zip(done, again, strict=True))
 
     def _save(self, root: Path) -> None:
         """Write the part of the plan that lies in the experiment `root`."""

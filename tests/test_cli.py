@@ -5,6 +5,7 @@ import math
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,18 +49,26 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
 
 
 @pytest.mark.parametrize("arguments", [[], ["-m", "seed=0,1"]])
-def test_ctrl_c_ends_a_command_in_a_line(
-    call: Callable[..., int], arguments: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("number", "status", "word"), [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+)
+def test_a_signal_ends_a_command_in_a_line(
+    call: Callable[..., int],
+    arguments: list[str],
+    number: signal.Signals,
+    status: int,
+    word: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     started = []
 
     def task(cfg: DictConfig, choices: Choices) -> None:
         started.append(cfg.seed)
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
-    assert call(task, *arguments) == 130
+    assert call(task, *arguments) == status
     assert started == [0]
-    assert capsys.readouterr().err == "train.py: interrupted; give the same command again to go on\n"
+    assert capsys.readouterr().err == f"train.py: {word}; give the same command again to go on\n"
 
 
 @pytest.mark.parametrize(

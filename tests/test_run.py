@@ -181,12 +181,23 @@ def test_killed_in_the_middle_of_an_epoch_a_run_ends_with_the_same_weights(
     assert "finished; nothing to do" in output
 
 
+def test_a_run_from_a_copy_of_the_data_on_this_node_is_the_same_run(tiny: list[str], tmp_path: Path) -> None:
+    short = [*tiny, "schedule.epochs=1"]
+    plain = run(short)
+    copied = run([*short, f"dataset.cache={tmp_path / 'node'}", f"output_root={tmp_path / 'other'}"])
+    assert copied.relative_to(tmp_path / "other") == plain.relative_to(tmp_path / "outputs")
+    assert (copied / "metrics" / "cases.csv").read_bytes() == (plain / "metrics" / "cases.csv").read_bytes()
+    assert same_weights(plain, copied)
+    [folder] = (path for path in (tmp_path / "node").iterdir() if not path.name.startswith("."))
+    assert {"image", "label", "inside", "manifest.json"} <= {path.name for path in folder.iterdir()}
+
+
 def test_two_trainings_started_together_share_the_preparation(tiny: list[str], tmp_path: Path) -> None:
     own = [*tiny, f"prepared_root={tmp_path / 'prepared'}", "schedule.epochs=1"]
     processes = [start([*own, f"loss={loss}"], tmp_path) for loss in ("rrw", "rw_boundary")]
     outputs = [process.communicate(timeout=200)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    prepared = [path for path in (tmp_path / "prepared").iterdir() if path.is_dir()]
+    prepared = [path for path in (tmp_path / "prepared").iterdir() if not path.name.startswith(".")]
     assert len(prepared) == 1
     assert {"inside", "signed"} <= {path.name for path in prepared[0].iterdir()}
 

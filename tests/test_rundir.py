@@ -66,7 +66,15 @@ def test_the_path_of_contract_c5(overrides: list[str], expected: str) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["prepared_root=p", "force=true", "logger=wandb", "dataset.root=r", "model=small", "schedule.epochs=6"],
+    [
+        "prepared_root=p",
+        "dataset.cache=c",
+        "force=true",
+        "logger=wandb",
+        "dataset.root=r",
+        "model=small",
+        "schedule.epochs=6",
+    ],
 )
 def test_what_changes_nothing_in_the_result_changes_nothing_in_the_path(override: str) -> None:
     assert path(override) == path()

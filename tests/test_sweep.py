@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -107,6 +108,22 @@ def test_faulty_jobs_are_noted_and_jobs_are_counted_as_hydra_does(
     (plan,) = find_plans(Path("outputs"))
     assert [path.parts[-3:] for path in plan.failed] == [(loss, "alone", "seed3") for loss in ("rrw", "ce")]
     assert set(plan.failed.values()) == {"no data"}
+
+
+def test_a_sweep_that_is_ended_says_how_much_is_left(
+    sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def task(cfg: DictConfig, choices: Choices) -> None:
+        if cfg.seed == 1:
+            signal.raise_signal(signal.SIGTERM)
+        if cfg.seed == 0:
+            raise DataError("no data")
+        finish(Path("outputs", "default", "phantom", "rrw", "alone", f"seed{cfg.seed}"), 10)
+
+    assert sweep(task, "-m", "seed=3,0,1,2") == 143
+    assert "terminated; 3 of the sweep's runs are left; give the same" in capsys.readouterr().err
+    assert sweep(task, "-m", "seed=3,1,2", "force=true") == 143
+    assert "terminated; 2 of the sweep's runs are left; give the same" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["seed=1"], ["--cfg", "job"]])
