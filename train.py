@@ -4,14 +4,14 @@ from omegaconf import DictConfig
 
 from rwseg.cli import main
 from rwseg.config import Choices
-from rwseg.record import is_finished
+from rwseg.record import left_alone
 from rwseg.rundir import run_path
 from rwseg.sweep import plan_sweep
 
 
 def train(cfg: DictConfig, choices: Choices) -> None:
     """Import the heavy parts only for a run that is to be trained."""
-    if is_finished(run_path(cfg, choices), cfg):
+    if left_alone(run_path(cfg, choices), cfg):
         return
     from rwseg.run import train_run
 

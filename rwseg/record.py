@@ -51,10 +51,15 @@ def is_finished(folder: Path, cfg: DictConfig) -> bool:
     if cfg.force:
         return False
     check_same_config(folder, cfg)
-    if read_run(folder).get("status") != "finished":
-        return False
-    log.info("%s is finished; nothing to do (force=true starts it over)", folder)
-    return True
+    return read_run(folder).get("status") == "finished"
+
+
+def left_alone(folder: Path, cfg: DictConfig) -> bool:
+    """`is_finished`, and says so."""
+    finished = is_finished(folder, cfg)
+    if finished:
+        log.info("%s is finished; nothing to do (force=true starts it over)", folder)
+    return finished
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from rwseg.files import write_text
 from rwseg.inference import most_probable, predict_slices
 from rwseg.learner import Learner
 from rwseg.lease import Lease
-from rwseg.record import is_finished, read_run, recorded
+from rwseg.record import left_alone, read_run, recorded
 from rwseg.rundata import save_data
 from rwseg.rundir import claimed, clear, config_digest, run_path, save_config
 from rwseg.signals import Terminated
@@ -60,14 +60,14 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
     torch.set_num_threads(cfg.trainer.threads)
     device = device_name(cfg.trainer.accelerator)
     folder = run_path(cfg, choices)
-    if is_finished(folder, cfg):
+    if left_alone(folder, cfg):
         return folder
     data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
     full = planned(cfg, data)
     with claimed(folder) as lease:
         if cfg.force:
             clear(folder)
-        elif is_finished(folder, cfg):  # meanwhile, by another process
+        elif left_alone(folder, cfg):  # meanwhile, by another process
             return folder
         _check_same_data(folder, data)
         save_config(folder, cfg)

@@ -25,6 +25,8 @@ COLUMNS = (
     "reference_voxels,predicted_voxels,missed"
 )
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
+OFTEN = ("rrw", "rw_boundary", "hausdorff", "ce", "wasserstein_dice")
+"""Trained in every run of the tests; the others are like them, and each takes seconds."""
 STRATEGIES = sorted(path.stem for path in (CONF / "strategy").glob("*.yaml"))
 
 
@@ -114,7 +116,9 @@ def test_seed_and_loss_change_the_weights(tiny: list[str]) -> None:
     assert not same_weights(folder, run([*tiny, "schedule.epochs=1", "loss=ce"]))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    "loss", [loss if loss in OFTEN else pytest.param(loss, marks=pytest.mark.slow) for loss in LOSSES]
+)
 def test_every_loss_trains_with_its_cached_map(tiny: list[str], loss: str) -> None:
     folder = run([*tiny, f"loss={loss}", "schedule.epochs=1"])
     epochs = pd.read_csv(folder / "metrics" / "epochs.csv")

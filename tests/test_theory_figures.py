@@ -124,6 +124,7 @@ def test_nothing_is_clipped(draw: Callable[[], Figure]) -> None:
     assert drawn.y1 <= height
 
 
+@pytest.mark.slow
 def test_command_writes_all_figures_the_same_every_time(tmp_path: Path) -> None:
     for folder in ("first", "second"):
         main([str(tmp_path / folder)])
@@ -135,6 +136,7 @@ def test_command_writes_all_figures_the_same_every_time(tmp_path: Path) -> None:
         assert content == (tmp_path / "second" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_command_draws_figure_3_from_a_run(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
