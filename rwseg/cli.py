@@ -19,16 +19,22 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from rwseg.config import CONF, SCHEMAS, Choices, check
 from rwseg.errors import ConfigError, RwsegError
 from rwseg.keys import keys_of
-from rwseg.overrides import Setting, form_faults, key_faults, kind_faults, option_faults
+from rwseg.overrides import (
+    Setting,
+    form_faults,
+    key_faults,
+    kind_faults,
+    option_faults,
+    with_settings,
+)
 from rwseg.signals import Terminated, terminable
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
@@ -184,7 +190,7 @@ def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
     chosen = [setting.text for setting in job if setting not in keys]  # options, and Hydra's own settings
     base, choices = _composed(config_name, *chosen)
     _refuse(fault for setting in keys for fault in key_faults(setting, keys_of(base), choices))
-    cfg = _with_settings(base, keys)
+    cfg = with_settings(base, keys)
     if cfg is None:
         cfg, choices = compose(config_name, [setting.text for setting in job])
     if schema is None:
@@ -198,29 +204,6 @@ def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
 def _composed(config_name: str, *overrides: str) -> tuple[DictConfig, Choices]:
     """`compose`, once for all jobs of a sweep; to be read only."""
     return compose(config_name, list(overrides))
-
-
-def _with_settings(base: DictConfig, settings: Sequence[Setting]) -> DictConfig | None:
-    """`base` with `key=value`s set as Hydra sets them, without composing all files again for every job.
-
-    None where only Hydra can do it, or say what is wrong: `+key=value`, or a value that does not fit.
-    """
-    cfg = base.copy()
-    for setting in settings:
-        override = _override(setting.text)
-        if override.type != OverrideType.CHANGE or override.package or "/" in override.key_or_group:
-            return None
-        try:
-            OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
-        except OmegaConfBaseException:
-            return None
-    return cfg
-
-
-@cache
-def _override(text: str) -> Override:
-    (override,) = OverridesParser.create().parse_overrides([text])
-    return override
 
 
 def _refuse(faults: Iterable[str]) -> None:

@@ -43,11 +43,10 @@ def inside(labels: Labels, spacing: Sequence[float]) -> Distances:
 def outside(labels: Labels, num_classes: int, spacing: Sequence[float]) -> Distances:
     """Distance of each pixel to the nearest of each class, `(B, K, *S)`; 0 inside it, 0 if it is absent."""
     result = np.zeros((len(labels), num_classes, *labels.shape[1:]), np.float32)
-    dtype = np.uint8 if num_classes <= 256 else np.int64  # compared with every class: fewer bytes to read
     axes = _shortest_last(labels.shape[1:])
     steps = tuple(spacing[axis] for axis in axes)
     for item, channels in zip(labels, result, strict=True):
-        turned = np.ascontiguousarray(item.transpose(axes), dtype)
+        turned = _turned(item, axes, num_classes)
         for k in range(num_classes):
             own = turned == k
             if own.any():
@@ -58,11 +57,10 @@ def outside(labels: Labels, num_classes: int, spacing: Sequence[float]) -> Dista
 def signed(labels: Labels, num_classes: int, spacing: Sequence[float]) -> Distances:
     """`outside`, and in each class minus `inside`: the least of all other classes, without a transform."""
     result = np.zeros((len(labels), num_classes, *labels.shape[1:]), np.float32)
-    dtype = np.uint8 if num_classes <= 256 else np.int64  # compared with every class: fewer bytes to read
     axes = _shortest_last(labels.shape[1:])
     steps = tuple(spacing[axis] for axis in axes)
     for item, channels in zip(labels, result, strict=True):
-        turned = np.ascontiguousarray(item.transpose(axes), dtype)
+        turned = _turned(item, axes, num_classes)
         masks = [(k, own) for k in range(num_classes) if (own := turned == k).any()]
         distances = [_distance_to_class(own, steps) for _, own in masks]
         nearest = np.full(turned.shape, np.inf if len(masks) > 1 else 1.0, np.float32)
@@ -74,6 +72,11 @@ def signed(labels: Labels, num_classes: int, spacing: Sequence[float]) -> Distan
             np.copyto(distance, nearest, where=own)
             channels[k].transpose(axes)[...] = distance
     return result
+
+
+def _turned(item: Labels, axes: tuple[int, ...], num_classes: int) -> Labels:
+    """A copy with its axes in this order, of 8 bits where they do: every class is compared with it."""
+    return np.ascontiguousarray(item.transpose(axes), np.uint8 if num_classes <= 256 else np.int64)
 
 
 def _distance_to_class(own: Mask, spacing: tuple[float, ...]) -> Distances:

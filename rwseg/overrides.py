@@ -1,11 +1,14 @@
-"""What is wrong with the overrides of a command line, in one line each, with what was probably meant."""
+"""Overrides of a command line: what is wrong with them, what was probably meant, and applying them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from rwseg.config import CONF, Choices
 from rwseg.keys import suggestion
@@ -77,3 +80,26 @@ def kind_faults(setting: Setting, base: DictConfig, cfg: DictConfig) -> Iterator
 def _kind(value: Any) -> str:
     kinds: Mapping[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
     return kinds.get(type(value), type(value).__name__)
+
+
+def with_settings(base: DictConfig, settings: Sequence[Setting]) -> DictConfig | None:
+    """`base` with `key=value`s set as Hydra sets them, without composing all files again for every job.
+
+    None where only Hydra can do it, or say what is wrong: `+key=value`, or a value that does not fit.
+    """
+    cfg = base.copy()
+    for setting in settings:
+        override = _override(setting.text)
+        if override.type != OverrideType.CHANGE or override.package or "/" in override.key_or_group:
+            return None
+        try:
+            OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
+        except OmegaConfBaseException:
+            return None
+    return cfg
+
+
+@cache
+def _override(text: str) -> Override:
+    (override,) = OverridesParser.create().parse_overrides([text])
+    return override
