@@ -1,10 +1,7 @@
 """The door of the commands: what it refuses, in which words, and with which exit status."""
 
-import itertools
-import math
 import os
 import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -17,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from rwseg import cli
-from rwseg.config import CONF, Choices, check
+from rwseg.config import CONF, Choices
 from rwseg.errors import ConfigError, DataError
 
 ROOT = CONF.parent
@@ -162,30 +159,6 @@ def test_refused_by_the_preflight_of_an_evaluation(arguments: str, message: str)
 )
 def test_let_through_by_the_preflight(command: str, arguments: str) -> None:
     cli.preflight(command, arguments.split())
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "seed=1,2 schedule.epochs=3,4",
-        "experiment=acdc_small loss=rw_boundary,rrw dataset.spacing=[2,1.5] dataset.zoom=1",
-        "loss=focal loss.gamma=1,2.5 'dataset.root=a b' ++seed=3",
-        "dataset=acdc dataset.plan=auto dataset.patch_size=null dataset.batch_size=4,5",
-        "strategy=equal_ce strategy.partner._target_=rwseg.losses.DiceLoss output_root=${prepared_root}/x",
-        "logger=wandb logger.entity=us hydra.job.chdir=false augment.flips=true,false",
-    ],
-)
-def test_the_jobs_of_a_sweep_are_those_that_hydra_composes(arguments: str) -> None:
-    words = shlex.split(arguments)
-    jobs = cli.preflight("train", ["-m", *words])
-    assert len(jobs) == math.prod(word.split("[")[0].count(",") + 1 for word in words)
-    values = [
-        [f"{key}={one}" for one in (value.split(",") if "[" not in value else [value])]
-        for key, _, value in (word.partition("=") for word in words)
-    ]
-    for (cfg, choices), overrides in zip(jobs, itertools.product(*values), strict=True):
-        whole, chosen = cli.compose("train", list(overrides))
-        assert (cfg, choices) == (check(whole), chosen)
 
 
 def test_a_wrong_argument_in_a_sweep_is_said_once() -> None:
