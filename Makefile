@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-all lint types bench bench-gpu
+.PHONY: help install demo test coverage test-all test-slurm lint types bench bench-gpu
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ coverage: install ## The same tests, and how much of rwseg/ they reach
 
 test-all: install ## All tests, also those that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+
+test-slurm: install ## A sweep on a SLURM that is started for it (root; Debian's slurm-wlm and munge): a quarter of an hour
+	RWSEG_TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s tests/integration/slurm
 
 lint: install ## Style, complexity, and imports that point down only
 	$(BIN)/ruff check .

@@ -25,7 +25,7 @@ Results = Mapping[str, Mapping[str, Any]]
 
 
 class Ratio(NamedTuple):
-    """Quartiles of the ratios of two rows, round by round."""
+    """Quartiles of the ratios of two rows, round by round, or of the seconds of one."""
 
     low: float
     median: float
@@ -40,8 +40,10 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
 
 
-def ratio(results: Results, benchmark: str, table: str, numerator: str, denominator: str) -> Ratio | None:
-    """Quartiles of `numerator / denominator`, None where the benchmark did not run.
+def ratio(
+    results: Results, benchmark: str, table: str, numerator: str, denominator: str | None
+) -> Ratio | None:
+    """Quartiles of `numerator / denominator`, or of its seconds; None where the benchmark did not run.
 
     A benchmark that ran without such a table or row is a `ValueError`: the target is out of date.
     """
@@ -52,23 +54,45 @@ def ratio(results: Results, benchmark: str, table: str, numerator: str, denomina
         raise ValueError(f"{benchmark}: expected a table {table!r}, got {', '.join(map(repr, tables))}")
     rows = {row["name"]: row for row in tables[table]}
     for name in (numerator, denominator):
-        if name not in rows:
+        if name is not None and name not in rows:
             raise ValueError(
                 f"{benchmark}, {table}: expected a row {name!r}, got {', '.join(map(repr, rows))}"
             )
-    pairs = zip(rows[numerator]["samples_ms"], rows[denominator]["samples_ms"], strict=True)
-    low, median, high = statistics.quantiles([above / below for above, below in pairs], n=4)
+    above = rows[numerator]["samples_ms"]
+    below = rows[denominator]["samples_ms"] if denominator is not None else [1e3] * len(above)
+    ratios = [over / under for over, under in zip(above, below, strict=True)]
+    low, median, high = statistics.quantiles(ratios, n=4)
     return Ratio(low, median, high)
 
 
 def target_row(target: Target, results: Results) -> dict[str, str]:
     """A line of the first table."""
-    found = ratio(results, target.benchmark, target.table, target.numerator, target.denominator)
-    measured = (
-        str(found) if found else "not measured" + (" (needs a GPU)" if "-cuda" in target.benchmark else "")
-    )
+    found = None
+    if not target.needs or _rows(results, target) >= {target.numerator, target.denominator}:
+        found = ratio(results, target.benchmark, target.table, target.numerator, target.denominator)
+    lacking = f" (needs {target.needs})" if target.needs else ""
+    measured = str(found) if found else f"not measured{lacking}"
     met = ("yes" if target.holds(found.median) else "**no**") if found else ""
     return {"what": target.what, "bound": target.bound, "measured": measured, "met": met}
+
+
+def _rows(results: Results, target: Target) -> set[str]:
+    """The rows that the target's table has."""
+    tables = results.get(target.benchmark, {}).get("tables", {})
+    return {row["name"] for row in tables.get(target.table, [])}
+
+
+def growth(results: Results) -> list[dict[str, Any]]:
+    """A line per part: how far its times are from a straight line, and what memory does."""
+    tables = results["growth"]["tables"] if "growth" in results else {}
+    return [
+        {
+            "part": part,
+            "off": max(abs(row["of_line"] - 1) for row in rows),
+            "memory": rows[-1]["peak_mib"] / rows[0]["peak_mib"],
+        }
+        for part, rows in tables.items()
+    ]
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -109,6 +133,7 @@ def page(results: Results, targets: Sequence[Target] = TARGETS) -> str:
         targets=rows,
         missed={target.benchmark for target, row in zip(targets, rows, strict=True) if "no" in row["met"]},
         results=results,
+        growth=growth(results),
         within=lambda *table: partial(ratio, results, *table),
         table_lines=table_lines,
         machine=machine,

@@ -1,4 +1,4 @@
-"""What we want to hold: ratios of two rows of a table that a benchmark leaves behind."""
+"""What we want to hold: times of the rows of a table that a benchmark leaves behind, mostly ratios of two."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass
 class Target:
     """The time of row `numerator` over that of row `denominator`, in `table` of `benchmark`.
 
-    Exactly one of `least` and `most` bounds the median of the ratios of all rounds.
+    Without a denominator, the time itself in seconds. Exactly one of `least` and `most` bounds the median of
+    all rounds. `needs` says what a machine that leaves the numerator or denominator out lacks.
     """
 
     what: str
     benchmark: str
     table: str
     numerator: str
-    denominator: str
+    denominator: str | None
     least: float | None = None
     most: float | None = None
+    needs: str | None = None
 
     def __post_init__(self) -> None:
         if (self.least is None) == (self.most is None):
@@ -27,12 +29,16 @@ class Target:
     @property
     def bound(self) -> str:
         """The target as a reader sees it."""
-        return f"at least {self.least:g}" if self.most is None else f"at most {self.most:g}"
+        unit = "" if self.denominator else " s"
+        return (f"at least {self.least:g}" if self.most is None else f"at most {self.most:g}") + unit
 
     def holds(self, median: float) -> bool:
         """Whether a measured median is within the bound."""
         return median >= self.least if self.least is not None else median <= (self.most or 0)
 
+
+STEP = "acdc, training step on {}, 38x256x224"
+GPU = "a GPU"
 
 TARGETS = (
     Target(
@@ -99,4 +105,50 @@ TARGETS = (
         "rwseg",
         least=4,
     ),
+    Target(
+        "nnU-Net's training step over ours, the paper's ACDC network and batch, 32 bit",
+        "training_step_nnunet",
+        STEP.format("cpu"),
+        "nnU-Net v2",
+        "rwseg, fp32",
+        least=1,
+    ),
+    Target(
+        "the same, ours with bfloat16",
+        "training_step_nnunet",
+        STEP.format("cpu"),
+        "nnU-Net v2",
+        "rwseg, bf16",
+        least=1.5,
+        needs="a processor with bfloat16",
+    ),
+    Target(
+        "nnU-Net's training step over ours on a GPU",
+        "training_step_nnunet-cuda",
+        STEP.format("cuda"),
+        "nnU-Net v2",
+        "rwseg, bf16",
+        least=2,
+        needs=GPU,
+    ),
+    Target(
+        "share of the network in our step on a GPU",
+        "training_step_nnunet-cuda",
+        STEP.format("cuda"),
+        "rwseg, bf16, network",
+        "rwseg, bf16",
+        least=0.85,
+        needs=GPU,
+    ),
+    Target(
+        "runs one after another over several at a time on one GPU",
+        "packed-cuda",
+        "sweep of 12 runs",
+        "one after another",
+        "6 at a time",
+        least=3,
+        needs=GPU,
+    ),
+    Target("train.py --help", "startup", "train.py --help", "rwseg", None, most=1.5),
+    Target("train.py with a mistyped key", "startup", "train.py, a mistyped key", "rwseg", None, most=1.5),
 )

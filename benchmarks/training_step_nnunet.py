@@ -2,9 +2,10 @@
 
     python -m benchmarks.training_step_nnunet [--rounds 5] [--threads 2] [override ...]
 
-The configuration is that of the overrides; without any, the paper's network and batch on ACDC where RWSEG_DATA
-is set, else the phantom's. Both sides sample, augment and train the network of the configuration, with deep supervision, on batches of
-one size from slices in memory. Ours: `rwseg`'s batch with its cached map, RRW loss, clipping, Adam.
+The configuration is that of the overrides; without any, the paper's network and batch on ACDC where
+RWSEG_DATA is set, else the phantom's. Both sides sample, augment and train the network of the configuration,
+with deep supervision, on batches of one size from slices in memory. Ours: `rwseg`'s batch with its cached
+map, RRW loss, clipping, Adam.
 nnU-Net's, all its own code: its crops and transforms, `PlainConvUNet`, Dice + cross entropy, clipping, SGD
 with momentum; its defaults, but for its worker processes: what they would do beside the training is done in
 the step here, as ours is. On a CPU nnU-Net trains in 32 bit, on a GPU with 16-bit autocast; `x` is against
@@ -28,7 +29,7 @@ from torch import Tensor, nn
 
 from benchmarks.augmentation import slices_of
 from benchmarks.timing import Work, paired, parser, report
-from rwseg.assembly import build_data, build_learner, planned, prepared_data
+from rwseg.assembly import build_data, build_learner, has_bf16, planned, prepared_data
 from rwseg.cli import compose
 from rwseg.config import check
 from rwseg.data.bank import Batch
@@ -61,13 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report({f"{cfg.dataset.name}, training step on {device.type}, {shape}": rows}, given.threads, given.json)
     if not has_bf16(device):
         print("  rwseg, bf16: left out, this processor has no instructions for it")
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed and not emulated."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def own_works(cfg: DictConfig, data: SliceDataModule, device: torch.device) -> dict[str, Work]:

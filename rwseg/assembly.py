@@ -23,6 +23,7 @@ from rwseg.data.store import Prepared
 from rwseg.errors import ConfigError
 from rwseg.learner import Learner
 from rwseg.losses import build_loss
+from rwseg.ranks import ALONE, Ranks
 from rwseg.rundata import RunData, run_data
 from rwseg.unet import UNet
 
@@ -124,12 +125,31 @@ def device_name(accelerator: str) -> str:
     return torch.cuda.get_device_name() if use_gpu else "cpu"
 
 
+def training_device(cfg: DictConfig) -> torch.device:
+    """The kind of device of a run; `ConfigError` where trainer.devices asks for more GPUs than there are."""
+    if device_name(cfg.trainer.accelerator) == "cpu":
+        return torch.device("cpu")
+    if cfg.trainer.devices > torch.cuda.device_count():
+        raise ConfigError(
+            f"trainer.devices={cfg.trainer.devices}: expected at most as many as there are CUDA devices, got "
+            f"{torch.cuda.device_count()}; give fewer"
+        )
+    return torch.device("cuda")
+
+
 def precision(asked: str, device: str) -> str:
     """The precision to run in: `auto` is 16-bit mixed on a GPU (as in the paper) and 32-bit on a CPU."""
     return asked if asked != "auto" else ("32-true" if device == "cpu" else "16-mixed")
 
 
-def build_data(cfg: DictConfig, prepared: Prepared) -> SliceDataModule:
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed and not emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def build_data(cfg: DictConfig, prepared: Prepared, ranks: Ranks = ALONE) -> SliceDataModule:
     """The data module of a (planned) configuration, over a copy of the data where it asks for one."""
     loss = build_loss(cfg)
     if cfg.dataset.cache is not None:
@@ -149,10 +169,11 @@ def build_data(cfg: DictConfig, prepared: Prepared) -> SliceDataModule:
         source=cfg.map.source,
         seed=cfg.seed,
         validate_on="train" if cfg.dataset.fold == "all" else "val",  # as nnU-Net, where nothing is left
+        ranks=ranks,
     )
 
 
-def build_learner(cfg: DictConfig, prepared: Prepared) -> Learner:
+def build_learner(cfg: DictConfig, prepared: Prepared, ranks: Ranks = ALONE) -> Learner:
     """The Lightning module of a (planned) configuration."""
     schedule = cfg.schedule
     return Learner(
@@ -169,6 +190,7 @@ def build_learner(cfg: DictConfig, prepared: Prepared) -> Learner:
         measure_every=cfg.stability.every,
         patience=cfg.stability.patience,
         ignore=IGNORE if prepared.has_ignored else None,
+        ranks=ranks,
     )
 
 

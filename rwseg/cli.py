@@ -81,8 +81,8 @@ class Jobs:
     sweep: Sweep | None
     failed: list[str]
 
-    def __call__(self, cfg: DictConfig) -> None:
-        """Run one job, whose number and overrides Hydra knows."""
+    def __call__(self, cfg: DictConfig) -> str | None:
+        """Run one job, whose number and overrides Hydra knows; why it failed, if it did in a sweep."""
         setup = HydraConfig.get()
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
         overrides, choices = " ".join(setup.overrides.task), _named(setup.runtime.choices)
@@ -92,6 +92,7 @@ class Jobs:
         reason = _attempt(job, many=setup.mode == RunMode.MULTIRUN)
         if reason is not None:
             self.fail(setup.job.num, overrides, reason)
+        return reason
 
     def fail(self, number: int, overrides: str, reason: str) -> None:
         """Take note that a job of a sweep failed."""

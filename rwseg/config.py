@@ -102,11 +102,12 @@ class ModelConfig:
 
 @dataclass
 class TrainerConfig:
-    """Device, precision and the CPU threads of a run."""
+    """Kind and number of devices, precision, and the CPU threads of each process."""
 
     accelerator: str
     precision: str
     threads: int
+    devices: int = 1  # runs made before have none in their config.yaml
 
 
 @dataclass

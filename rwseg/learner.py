@@ -14,8 +14,10 @@ from torch.optim import Optimizer
 from rwseg.data.bank import Batch
 from rwseg.data.module import Volume
 from rwseg.losses import CombinedLoss, head_weights, supervised_loss, without_ignored
+from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
 from rwseg.monitor import epoch_means, measure
+from rwseg.ranks import ALONE, Ranks
 from rwseg.stability import CollapseWatch
 from rwseg.unet import UNet
 from rwseg.volumes import Row, case_rows, case_table, class_means, predict_labels
@@ -32,7 +34,8 @@ class Learner(pl.LightningModule):
     Logs per epoch `train/loss`, the means of `rwseg.monitor.measure` over every `measure_every`-th batch, and
     those of `rwseg.volumes.class_means`. Pixels labelled `ignore` do not train. `cases` holds the rows of the
     last validation, `cases_epoch` its epoch. Warns of a class that `patience` validations in a row found in
-    the reference and nowhere in the predictions.
+    the reference and nowhere in the predictions. With `ranks` several processes train it together: each its
+    share of a batch and of the volumes, and all of them log the same.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Learner(pl.LightningModule):
         measure_every: int,
         patience: int,
         ignore: int | None,
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.network = network
@@ -64,6 +68,7 @@ class Learner(pl.LightningModule):
         self.missed: MissedPolicy = missed
         self.measure_every = measure_every
         self.ignore = ignore
+        self.ranks = ranks
         self.measurements: list[dict[str, Tensor]] = []
         self.watch = CollapseWatch(self.classes[1:], patience)
         self.rows: list[Row] = []
@@ -86,10 +91,11 @@ class Learner(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm of all gradients, in 16-bit training of the unscaled ones.
+        """Clip the norm of the whole batch's gradients, in 16-bit training of the unscaled ones.
 
         Lightning leaves unscaling to a fused Adam, which does it after clipping; it refuses the two together.
         """
+        self.ranks.average_gradients(self.network.parameters())
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None:
             scaler.unscale_(optimizer)
@@ -108,17 +114,26 @@ class Learner(pl.LightningModule):
         loss = supervised_loss(
             self.loss, outputs, batch.labels, batch.region_map, weights=weights, ignore=self.ignore
         )
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
+        self.log("train/loss", self.ranks.mean(loss.detach()), on_step=False, on_epoch=True, batch_size=1)
         if batch_idx % self.measure_every == 0:
-            logits, labels = outputs[0].detach(), batch.labels
-            if self.ignore is not None:
-                logits, labels = without_ignored(logits, labels, self.ignore)
-            self.measurements.append(measure(self.loss, logits, labels, batch.region_map, self.classes))
+            self.measurements.append(self._measured(outputs[0].detach(), batch))
         if (
             batch_idx + 1 == self.trainer.num_training_batches
         ):  # later hooks come after the callbacks that read them
             self.log_dict(epoch_means(self.measurements), on_step=False, on_epoch=True, batch_size=1)
         return loss
+
+    def _measured(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What `measure` says of the whole batch."""
+        logits, labels = self.ranks.gathered(logits), self.ranks.gathered(batch.labels)
+        region_map = batch.region_map
+        if isinstance(region_map, RectifiedMap):
+            region_map = RectifiedMap(*(self.ranks.gathered(part) for part in region_map))
+        elif region_map is not None:
+            region_map = self.ranks.gathered(region_map)
+        if self.ignore is not None:
+            logits, labels = without_ignored(logits, labels, self.ignore)
+        return measure(self.loss, logits, labels, region_map, self.classes)
 
     def on_validation_epoch_start(self) -> None:
         """Forget the rows of the validation before."""
@@ -131,7 +146,7 @@ class Learner(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over cases."""
-        self.cases = case_table(self.rows)
+        self.cases = case_table(self.ranks.collected(self.rows))
         self.cases_epoch = self.current_epoch
         self.log_dict(class_means(self.cases))
         self._warn_of_lost_classes(self.cases)

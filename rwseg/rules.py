@@ -31,6 +31,7 @@ def train_rules(cfg: DictConfig) -> Iterator[str]:
     yield from _augment_rules(cfg)
     yield from _network_rules(cfg)
     yield from _loss_rules(cfg)
+    yield from _devices_rules(cfg)
 
 
 def _range_rules(cfg: DictConfig) -> Iterator[str]:
@@ -142,10 +143,24 @@ def _device_rules(cfg: DictConfig) -> Iterator[str]:
         "trainer.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     }
     yield from _outside(cfg, allowed)
-    if cfg.trainer.threads < 1:
-        yield f"trainer.threads: expected 1 or more, got {cfg.trainer.threads}"
+    for key in ("threads", "devices"):
+        if cfg.trainer[key] < 1:
+            yield f"trainer.{key}: expected 1 or more, got {cfg.trainer[key]}"
     if cfg.trainer.accelerator == "cpu" and cfg.trainer.precision == "16-mixed":
         yield "trainer: precision 16-mixed needs a GPU; use trainer.precision=32-true or bf16-mixed on a CPU"
+
+
+def _devices_rules(cfg: DictConfig) -> Iterator[str]:
+    devices, batch = cfg.trainer.devices, cfg.dataset.batch_size
+    if devices <= 1:
+        return
+    if batch is not None and batch % devices:  # null: checked again with the plan's
+        yield f"dataset.batch_size={batch}: expected a multiple of trainer.devices={devices}"
+    if cfg.model.norm == "batch":
+        yield (
+            f"trainer.devices={devices}: expected model.norm=instance, got batch, whose statistics are those "
+            "of a device's share of the batch"
+        )
 
 
 def _outside(cfg: DictConfig, allowed: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
@@ -209,6 +224,8 @@ def evaluate_rules(cfg: DictConfig) -> Iterator[str]:
         },
     )
     yield from _device_rules(cfg)
+    if cfg.trainer.devices > 1:
+        yield f"trainer.devices={cfg.trainer.devices}: expected 1, images are predicted on one device"
     folders = cfg.run_dir if isinstance(cfg.run_dir, ListConfig) else [cfg.run_dir]
     if not folders or not all(isinstance(folder, str) and folder for folder in folders):
         yield f"run_dir: expected a run directory or a list of them, got {cfg.run_dir}"

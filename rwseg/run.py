@@ -18,9 +18,11 @@ from rwseg.assembly import (
     build_learner,
     device_name,
     facts_of,
+    has_bf16,
     planned,
     precision,
     prepared_data,
+    training_device,
 )
 from rwseg.checkpoints import LAST, Checkpoints, load_checkpoint
 from rwseg.config import Choices
@@ -33,9 +35,10 @@ from rwseg.files import write_text
 from rwseg.inference import most_probable, predict_slices
 from rwseg.learner import Learner
 from rwseg.lease import Lease
+from rwseg.ranks import Ranks, joined, together
 from rwseg.record import left_alone, read_run, recorded
 from rwseg.rundata import save_data
-from rwseg.rundir import claimed, clear, config_digest, run_path, save_config
+from rwseg.rundir import claimed, clear, config_digest, load_config, run_path, save_config
 from rwseg.signals import Terminated
 from rwseg.tables import print_cases
 from rwseg.tracking.identity import Identity
@@ -97,12 +100,15 @@ def _train(
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # its advertisements and device lists
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     with tracked(cfg, Identity(folder, choices)) as tracker:
+        device = training_device(cfg)
+        if cfg.trainer.precision == "bf16-mixed" and not has_bf16(device):
+            log.warning("trainer.precision=bf16-mixed: emulated here, many times slower than 32-true")
+        ranks = Ranks(0, cfg.trainer.devices)
         with warnings.catch_warnings():
             _expect_warnings()
-            parts = _assemble(cfg, folder, prepared, digest, tracker, lease)
-            _fit(parts, last if resume else None)
-            if parts.learner.cases_epoch != cfg.schedule.epochs - 1:
-                parts.trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
+            parts = _assemble(cfg, folder, prepared, digest, tracker, lease, ranks)
+            with together(ranks, folder, device, resume):
+                _fit(parts, last if resume else None)
         lease.check()
         _finish(cfg, folder, parts)
         if tracker is not None:
@@ -110,8 +116,9 @@ def _train(
 
 
 def _fit(parts: _Parts, resume: Path | None) -> None:
-    """Train; `KeyboardInterrupt` after Ctrl-C, which Lightning answers by leaving with status 1.
+    """Train, and validate the last weights.
 
+    `KeyboardInterrupt` after Ctrl-C, which Lightning answers by leaving with status 1.
     Lightning notes SIGTERM too and leaves after the next batch: that is for a `Terminated` that got lost, as
     any exception does that rises while an object is deleted.
     """
@@ -121,12 +128,20 @@ def _fit(parts: _Parts, resume: Path | None) -> None:
         raise Terminated from left
     except SystemExit as left:
         raise KeyboardInterrupt from left
+    if parts.learner.cases_epoch != parts.learner.epochs - 1:
+        parts.trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
 
 
 def _assemble(
-    cfg: DictConfig, folder: Path, prepared: Prepared, digest: str, tracker: Tracker | None, lease: Lease
+    cfg: DictConfig,
+    folder: Path,
+    prepared: Prepared,
+    digest: str,
+    tracker: Tracker | None,
+    lease: Lease,
+    ranks: Ranks,
 ) -> _Parts:
-    learner, data = build_learner(cfg, prepared), build_data(cfg, prepared)
+    learner, data = build_learner(cfg, prepared, ranks), build_data(cfg, prepared, ranks)
     table = EpochTable(folder / "metrics" / "epochs.csv")
     # the first one: where the claim is lost, none of the others writes
     callbacks = [
@@ -136,14 +151,27 @@ def _assemble(
         Checkpoints(folder / "checkpoints", digest),
     ]
     mirrors = [] if tracker is None else [EpochMirror(table, tracker)]
-    return _Parts(learner, data, _trainer(cfg, [*callbacks, *mirrors]))
+    return _Parts(learner, data, _trainer(cfg, [*callbacks, *mirrors], ranks))
 
 
-def _trainer(cfg: DictConfig, callbacks: list[pl.Callback]) -> pl.Trainer:
+def train_rank(folder: Path, ranks: Ranks, store: Path, resume: bool) -> None:
+    """Be one of the processes that help to train the run in `folder`; nothing is written."""
+    cfg = load_config(folder)
+    torch.set_num_threads(cfg.trainer.threads)
+    prepared = prepared_data(cfg)
+    full = planned(cfg, prepared)
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    with joined(ranks, store, training_device(cfg)):
+        learner, data = build_learner(full, prepared, ranks), build_data(full, prepared, ranks)
+        parts = _Parts(learner, data, _trainer(full, [], ranks))
+        _fit(parts, folder / "checkpoints" / LAST if resume else None)
+
+
+def _trainer(cfg: DictConfig, callbacks: list[pl.Callback], ranks: Ranks) -> pl.Trainer:
     device = device_name(cfg.trainer.accelerator)
     return pl.Trainer(
         accelerator="cpu" if device == "cpu" else "gpu",
-        devices=1,
+        devices=1 if device == "cpu" else [ranks.rank],
         precision=precision(cfg.trainer.precision, device),  # type: ignore[arg-type]
         max_epochs=cfg.schedule.epochs,
         gradient_clip_val=cfg.schedule.clip_norm,
@@ -221,6 +249,7 @@ def _check_same_data(folder: Path, data: Prepared) -> None:
 
 
 def _expect_warnings() -> None:
-    """Lightning's own use of a PyTorch name that is on its way out, and its advice on clusters."""
+    """Lightning's use of a PyTorch name that is on its way out, and its advice where others train along."""
     warnings.filterwarnings("ignore", message=".*isinstance.treespec, LeafSpec.* is deprecated.*")
     warnings.filterwarnings("ignore", message="The `srun` command is available.*")
+    warnings.filterwarnings("ignore", message="It is recommended to use .*sync_dist=True.*")  # `Ranks` did

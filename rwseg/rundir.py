@@ -65,7 +65,10 @@ def comparable(cfg: DictConfig) -> Flat:
     """The settings that decide a run's result, flat, as JSON: {"schedule.epochs": "300", ...}."""
     flat = _flatten(OmegaConf.to_container(cfg, resolve=True), "")
     ignored = tuple(f"{name}." for name in NO_EFFECT)
-    return {key: text for key, text in flat if not f"{key}.".startswith(ignored)}
+    kept = {key: text for key, text in flat if not f"{key}.".startswith(ignored)}
+    if kept.get("trainer.devices") == "1":
+        del kept["trainer.devices"]  # which runs from before there were several do not name
+    return kept
 
 
 def config_digest(cfg: DictConfig) -> str:

@@ -41,9 +41,14 @@ NAILS = {"nails": result([row("screw", 30.0, 50.0, 40.0), row("nail", 10.0, 10.0
 
 
 def target(
-    what: str, least: float | None = None, most: float | None = None, benchmark: str = "nails"
+    what: str,
+    least: float | None = None,
+    most: float | None = None,
+    benchmark: str = "nails",
+    denominator: str | None = "nail",
+    needs: str | None = None,
 ) -> Target:
-    return Target(what, benchmark, "driving", "screw", "nail", least, most)
+    return Target(what, benchmark, "driving", "screw", denominator, least, most, needs)
 
 
 def test_the_page_is_made_of_the_files_alone(tmp_path: Path) -> None:
@@ -52,7 +57,9 @@ def test_the_page_is_made_of_the_files_alone(tmp_path: Path) -> None:
         target("faster", least=3),
         target("much faster", least=4),
         target("not slower", most=1),
-        target("on a GPU", least=3, benchmark="nails-cuda"),
+        target("on a GPU", least=3, benchmark="nails-cuda", needs="a GPU"),
+        target("with a magnet", least=3, denominator="magnet", needs="a magnet"),
+        target("in time", most=0.04, denominator=None),
     ]
     text = page(read(tmp_path), targets)
     # ratios of the rounds: 3, 5, 2; their median is not the ratio of the medians, 4
@@ -60,6 +67,8 @@ def test_the_page_is_made_of_the_files_alone(tmp_path: Path) -> None:
     assert "| much faster | at least 4 | 3 (2 to 5) | **no** |" in text
     assert "| not slower | at most 1 | 3 (2 to 5) | **no** |" in text
     assert "| on a GPU | at least 3 | not measured (needs a GPU) |  |" in text
+    assert "| with a magnet | at least 3 | not measured (needs a magnet) |  |" in text
+    assert "| in time | at most 0.04 s | 0.04 (0.03 to 0.05) | yes |" in text
     assert "`python -m benchmarks.nails`, commit abc1234; cpu Abacus, threads 2." in text
     assert "| screw | 40 |" in text
     assert "samples" not in text

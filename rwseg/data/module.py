@@ -18,6 +18,7 @@ from rwseg.data.distances import ensure_distances
 from rwseg.data.sampling import forced_samples, uniforms
 from rwseg.data.store import Entry, Prepared
 from rwseg.errors import DataError
+from rwseg.ranks import ALONE, Ranks
 
 
 class Volume(NamedTuple):
@@ -34,9 +35,10 @@ class SliceDataModule(pl.LightningDataModule):
     `map_name` and `rectified` come from the loss; `source` says whether its map is served (`cached`: made of
     the volume in mm; cut, warped and flipped like the image) or left to the loss (`online`: made of the
     augmented labels). `foreground` is the share of samples forced to show foreground. Sample numbers follow
-    from epoch and batch number, so a resumed run sees the batches that it would have seen. `data_seconds`
-    adds up the time that training waited for batches. Raises `DataError` for a split that is empty or holds
-    a case without a label.
+    from epoch and batch number, so a resumed run sees the batches that it would have seen. Each of `ranks`
+    is served its share of a batch and every so many-th volume. `data_seconds` adds up the time that training
+    waited for batches. Raises `DataError` for a split that is empty, holds a case without a label, or has
+    fewer volumes to validate on than there are processes.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class SliceDataModule(pl.LightningDataModule):
         source: Literal["cached", "online"],
         seed: int,
         validate_on: Literal["train", "val"] = "val",
+        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -66,6 +69,12 @@ class SliceDataModule(pl.LightningDataModule):
         self.seed = seed
         self.train_entries = _with_labels(prepared, "train")
         self.val_entries = _with_labels(prepared, validate_on)
+        self.ranks = ranks
+        if len(self.val_entries) < ranks.count:
+            raise DataError(
+                f"trainer.devices={ranks.count}: expected at most as many as volumes to validate on, got "
+                f"{len(self.val_entries)} of dataset '{prepared.name}'; give fewer devices"
+            )
         self.bank: SliceBank | None = None
         self.data_seconds = 0.0
 
@@ -78,8 +87,8 @@ class SliceDataModule(pl.LightningDataModule):
         return range(self.batches_per_epoch)
 
     def val_dataloader(self) -> Sequence[int]:
-        """Numbers of the validation volumes."""
-        return range(len(self.val_entries))
+        """Numbers of the validation volumes that are this process's."""
+        return range(self.ranks.rank, len(self.val_entries), self.ranks.count)
 
     def on_after_batch_transfer(self, batch: int, dataloader_idx: int) -> Batch | Volume:
         """Turn a batch number into the batch, or a volume number into the volume, on the training device."""
@@ -95,18 +104,19 @@ class SliceDataModule(pl.LightningDataModule):
         return made
 
     def training_batch(self, step: int, device: torch.device) -> Batch:
-        """The batch of training step `step` (counted over all epochs)."""
+        """This process's share of the batch of training step `step` (counted over all epochs)."""
         if self.bank is None:
             splines = self.augment.spatial is not None
             self.bank = SliceBank(
                 self.prepared, self.train_entries, self.map_name, self.rectified, device, splines
             )
-        first, patch = step * self.batch_size, self.patch_size
-        draws = uniforms(self.seed, first, self.batch_size)
+        share, patch = self.ranks.share(self.batch_size), self.patch_size
+        first, size = step * self.batch_size + share.start, share.stop - share.start
+        draws = uniforms(self.seed, first, size)
         loader = loader_size(self.augment.spatial, patch)
-        boxes = self.bank.sampler.boxes(draws, self.forced, patch, self.augment.flips, loader)
+        boxes = self.bank.sampler.boxes(draws, self.forced[share], patch, self.augment.flips, loader)
         count = draws_per_sample(len(self.prepared.channels))
-        draws = uniforms(self.seed, first, self.batch_size, count, STREAM)
+        draws = uniforms(self.seed, first, size, count, STREAM)
         return augmented_batch(self.bank, boxes, draws, self.augment, patch, self.masked)
 
     def volume(self, entry: Entry, device: torch.device) -> Volume:

@@ -1,0 +1,148 @@
+"""Several processes that train one run together, each on a device of its own (trainer.devices).
+
+Lightning's own DDP would start the command of the user again in every process, sweep and all, waits for the
+device in every step, and talks to the others from within a signal handler. Here each process takes its slice
+of the very batch that a single one would train on, and what leaves a step is averaged: the run is the same.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from rwseg.errors import RunError
+
+PATIENCE = timedelta(minutes=30)
+"""How long a process waits for the others within a step: validation and writing may keep one of them busy."""
+
+SECONDS_TO_END = 2.0
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Process `rank` of the `count` that train together; with one, nothing is exchanged."""
+
+    rank: int
+    count: int
+
+    def share(self, batch_size: int) -> slice:
+        """The samples of a batch that are this process's."""
+        each = batch_size // self.count
+        return slice(self.rank * each, (self.rank + 1) * each)
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Give all processes the mean of their gradients: the batch's, as losses are means over samples."""
+        if self.count == 1:
+            return
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = self.mean(torch.cat([gradient.reshape(-1) for gradient in gradients]))
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view(gradient.shape))
+
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of the processes' values, which must have one shape."""
+        if self.count == 1:
+            return value
+        total = value.detach().clone()
+        dist.all_reduce(total)
+        return total / self.count
+
+    def gathered(self, part: Tensor) -> Tensor:
+        """The parts of all processes, in their order, along the first axis; they must have one shape."""
+        if self.count == 1:
+            return part
+        parts = [torch.empty_like(part, memory_format=torch.contiguous_format) for _ in range(self.count)]
+        dist.all_gather(parts, part.detach().contiguous())
+        return torch.cat(parts)
+
+    def collected(self, rows: Sequence[Any]) -> list[Any]:
+        """The rows of all processes, which may have any number of them."""
+        if self.count == 1:
+            return list(rows)
+        parts: list[Any] = [None] * self.count
+        dist.all_gather_object(parts, list(rows))
+        return [row for part in parts for row in part]
+
+
+ALONE = Ranks(0, 1)
+
+
+@contextmanager
+def together(ranks: Ranks, folder: Path, device: torch.device, resume: bool) -> Iterator[None]:
+    """Be the first of `ranks`, and start the others, to train the run in `folder` by its config.yaml.
+
+    They write nothing there, and end with this process however it ends. Raises `RunError` naming one of them
+    that ended before its time.
+    """
+    if ranks.count == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="rwseg-") as meeting:
+        store = Path(meeting, "store")
+        children = [_start(Ranks(rank, ranks.count), folder, store, resume) for rank in range(1, ranks.count)]
+        with _ended(children), joined(ranks, store, device), _ended(children):  # before they miss this one
+            yield
+
+
+@contextmanager
+def _ended(children: "Sequence[subprocess.Popen[bytes]]") -> Iterator[None]:
+    """End the processes after the block; where that failed, say whether one of them is why."""
+    try:
+        yield
+    except Exception as error:
+        _raise_for_ended(children, error)
+        raise
+    finally:
+        for child in children:
+            child.kill()
+            child.communicate()
+
+
+@contextmanager
+def joined(ranks: Ranks, store: Path, device: torch.device) -> Iterator[None]:
+    """Meet the other processes by the file `store`, and leave them at the end."""
+    if device.type == "cuda":
+        torch.cuda.set_device(ranks.rank)
+    dist.init_process_group(
+        "nccl" if device.type == "cuda" else "gloo",
+        init_method=f"file://{store}",
+        rank=ranks.rank,
+        world_size=ranks.count,
+        timeout=PATIENCE,
+    )
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _start(ranks: Ranks, folder: Path, store: Path, resume: bool) -> "subprocess.Popen[bytes]":
+    words = [str(word) for word in (folder, ranks.rank, ranks.count, store, int(resume))]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    # The child reads one end of the pipe, and leaves when this process, however it ends, closes the other.
+    return subprocess.Popen(
+        [sys.executable, "-m", "rwseg.rank", *words], stdin=subprocess.PIPE, env=environment
+    )
+
+
+def _raise_for_ended(children: "Sequence[subprocess.Popen[bytes]]", error: Exception) -> None:
+    if isinstance(error, dist.DistError | RuntimeError):  # what an exchange that broke off raises
+        time.sleep(SECONDS_TO_END)  # it breaks off before the process is gone
+    for rank, child in enumerate(children, 1):
+        if status := child.poll():
+            raise RunError(
+                f"process {rank + 1} of {len(children) + 1} that trained this run together ended with status "
+                f"{status}; what it said stands above; give the same command again to go on"
+            ) from error

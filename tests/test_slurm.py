@@ -1,0 +1,160 @@
+"""hydra/launcher=slurm where there is no SLURM: what it refuses, how a job ends, and who notices.
+
+A whole sweep on a real one: tests/integration/slurm.
+"""
+
+import os
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from rwseg import cli, slurm
+from rwseg.config import CONF, Choices
+from rwseg.errors import ConfigError, RunError, RwsegError
+from rwseg.slurm import OnNode, Submission, launch
+from rwseg.sweep import plan_sweep
+
+SUBMISSION = Submission("jobs/%j", 1, {}, None, DictConfig({}))
+
+
+def jobs_of(task: object, folder: Path) -> cli.Jobs:
+    sweep = plan_sweep(cli.preflight("train", ["-m", f"output_root={folder}", "seed=0,1"]), ["train.py"])
+    return cli.Jobs(task, cli.SCHEMAS["train"], sweep, [])  # type: ignore[arg-type]
+
+
+def nothing(cfg: DictConfig, choices: Choices) -> None:
+    """Train nothing."""
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def test_its_settings_are_checked_with_the_others(tmp_path: Path) -> None:
+    words = ["-m", "hydra/launcher=slurm", f"output_root={tmp_path}", "seed=0,1"]
+    assert len(cli.preflight("train", [*words, "hydra.launcher.sbatch.partition=gpu"])) == 2
+    with pytest.raises(ConfigError, match="partitoin"):
+        cli.preflight("train", [*words, "hydra.launcher.sbatch.partitoin=gpu"])
+
+
+def test_without_slurm_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RwsegError, match="expected the program sbatch, found none; submit on a node"):
+        launch(jobs_of(nothing, tmp_path), [["seed=0"]], 0, SUBMISSION)
+
+
+def test_only_a_sweep_is_submitted(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="expected a sweep"):
+        launch(replace(jobs_of(nothing, tmp_path), sweep=None), [["seed=0"]], 0, SUBMISSION)
+
+
+def test_what_sbatch_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "sbatch", "echo 'sbatch: error: invalid partition specified: gpu' >&2; exit 1")
+    program(tmp_path, "squeue", "exit 0")
+    program(tmp_path, "srun", "exit 0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    submission = replace(SUBMISSION, folder=str(tmp_path / "%j"), sbatch={"timeout_min": 5})
+    with pytest.raises(RwsegError, match=r"could not be submitted: (.|\n)*invalid partition specified: gpu"):
+        launch(jobs_of(nothing, tmp_path), [["seed=0"], ["seed=1"]], 0, submission)
+
+
+def on_node(task: object, monkeypatch: pytest.MonkeyPatch) -> str | None:
+    cfg, choices = cli.compose("train", ["loss=rrw"])
+    setup = SimpleNamespace(
+        overrides=SimpleNamespace(task=["loss=rrw"]),
+        runtime=SimpleNamespace(choices=choices),
+        job=SimpleNamespace(num=0),
+        mode=cli.RunMode.MULTIRUN,
+    )
+    monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: setup))
+    return OnNode(cli.Jobs(task, cli.SCHEMAS["train"], None, []))(cfg)  # type: ignore[arg-type]
+
+
+def test_a_job_returns_why_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(cfg: DictConfig, choices: Choices) -> None:
+        raise RunError("the disk is full")
+
+    assert on_node(fails, monkeypatch) == "the disk is full"
+    assert on_node(nothing, monkeypatch) is None
+
+
+def test_sigterm_ends_a_job_in_order_although_submitit_would_ignore_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def is_told(cfg: DictConfig, choices: Choices) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(SystemExit) as left:
+            on_node(is_told, monkeypatch)
+        assert left.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@dataclass
+class Job:
+    """What is asked of submitit's jobs."""
+
+    job_id: str
+    folder: Path
+    returned: object
+
+    @property
+    def paths(self) -> SimpleNamespace:
+        return SimpleNamespace(result_pickle=self.folder / f"{self.job_id}.pkl", stderr="its.err")
+
+    def result(self) -> SimpleNamespace:
+        if isinstance(self.returned, Exception):
+            raise self.returned
+        return SimpleNamespace(return_value=self.returned)
+
+
+def test_every_end_of_a_job_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    # 7_3 is queued for five looks, then it is there no more; every other look the controller does not answer
+    program(
+        tmp_path,
+        "squeue",
+        f"echo x >> {tmp_path}/looks; n=$(wc -l < {tmp_path}/looks)\n"
+        'if [ $((n % 2)) = 0 ]; then echo "Socket timed out" >&2; exit 1; fi\n'
+        "if [ $n -lt 6 ]; then echo 7_3; fi",
+    )
+    jobs = {
+        number: Job(f"7_{number}", tmp_path, returned)
+        for number, returned in enumerate([None, "no such loss", ValueError("first\nlast"), None])
+    }
+    for number in (0, 1, 2):
+        jobs[number].paths.result_pickle.touch()
+    ended = dict(slurm._ended(jobs, "7"))
+    assert ended == {
+        0: None,
+        1: "no such loss",
+        2: "ValueError: last (see its.err)",
+        3: "it ended without a result; see its.err",
+    }
+    assert len((tmp_path / "looks").read_text().split()) >= 11  # missing at 7, 9 and 11
+
+
+def test_a_job_that_slurm_forgot_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    program(tmp_path, "squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert slurm._queued("7") == set()
+
+
+def test_the_preset_has_submitits_names() -> None:
+    assert (CONF / "hydra" / "launcher" / "slurm.yaml").is_file()
+    assert slurm._named({"timeout_min": 5, "partition": "gpu", "account": None}) == {
+        "timeout_min": 5,
+        "slurm_partition": "gpu",
+    }
