@@ -147,7 +147,8 @@ def _ended(jobs: Mapping[int, Any], array: str) -> Iterator[tuple[int, str | Non
                 yield number, _reason(job)
                 del left[number]
                 continue
-            missing[number] = 0 if queued is None or job.job_id in queued else missing[number] + 1
+            if queued is not None:
+                missing[number] = 0 if job.job_id in queued else missing[number] + 1
             if missing[number] > LOOKS_WITHOUT:
                 yield number, f"it ended without a result; see {job.paths.stderr}"
                 del left[number]
