@@ -45,12 +45,12 @@ class OnNode:
     jobs: Jobs
 
     def __call__(self, cfg: DictConfig) -> str | None:
-        """Train; SIGTERM, which submitit would ignore, ends the run in order before SLURM kills it."""
+        """Train, and return why that failed; SIGTERM, which submitit would ignore, ends the run in order."""
         try:
             with terminable():
                 return self.jobs(cfg)
-        except Terminated:
-            print("ended by SIGTERM; queued again, or by the same command, the run goes on", flush=True)
+        except (Terminated, KeyboardInterrupt):  # the second: submitit leaves when the job's time ends
+            print("interrupted; queued again, or by the same command, the run goes on", flush=True)
             sys.exit(TERMINATED)
 
 
