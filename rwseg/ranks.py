@@ -27,6 +27,9 @@ PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others within a step: validation and writing may keep one of them busy."""
 
 SECONDS_TO_END = 2.0
+SECONDS_BETWEEN_LOOKS = 0.05
+
+Child = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True)
@@ -91,30 +94,34 @@ def together(ranks: Ranks, folder: Path, device: torch.device, resume: bool) -> 
         return
     with tempfile.TemporaryDirectory(prefix="rwseg-") as meeting:
         store = Path(meeting, "store")
-        children = [_start(Ranks(rank, ranks.count), folder, store, resume) for rank in range(1, ranks.count)]
-        with _ended(children), joined(ranks, store, device), _ended(children):  # before they miss this one
-            yield
-
-
-@contextmanager
-def _ended(children: "Sequence[subprocess.Popen[bytes]]") -> Iterator[None]:
-    """End the processes after the block; where that failed, say whether one of them is why."""
-    try:
-        yield
-    except Exception as error:
-        _raise_for_ended(children, error)
-        raise
-    finally:
-        for child in children:
-            child.kill()
-            child.communicate()
+        others = [Ranks(rank, ranks.count) for rank in range(1, ranks.count)]
+        children = [_start(other, folder, store, resume) for other in others]
+        try:
+            while not all(_place(other, store).exists() for other in others):
+                _check(children)
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            with joined(ranks, store, device):
+                try:
+                    yield
+                except RuntimeError as error:  # such as of an exchange that broke off
+                    time.sleep(SECONDS_TO_END)  # it breaks off before the process is gone
+                    _check(children, error)
+                    raise
+                finally:
+                    _kill(children)  # before they miss this one
+        finally:
+            _kill(children)
 
 
 @contextmanager
 def joined(ranks: Ranks, store: Path, device: torch.device) -> Iterator[None]:
-    """Meet the other processes by the file `store`, and leave them at the end."""
+    """Meet the other processes by the file `store`, and leave them at the end.
+
+    The first one comes when the others are there: it could not see them fail while it waits for them.
+    """
     if device.type == "cuda":
         torch.cuda.set_device(ranks.rank)
+    _place(ranks, store).touch()
     dist.init_process_group(
         "nccl" if device.type == "cuda" else "gloo",
         init_method=f"file://{store}",
@@ -128,7 +135,12 @@ def joined(ranks: Ranks, store: Path, device: torch.device) -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def _start(ranks: Ranks, folder: Path, store: Path, resume: bool) -> "subprocess.Popen[bytes]":
+def _place(ranks: Ranks, store: Path) -> Path:
+    """Where a process says that it is ready."""
+    return store.with_name(f"ready{ranks.rank}")
+
+
+def _start(ranks: Ranks, folder: Path, store: Path, resume: bool) -> Child:
     words = [str(word) for word in (folder, ranks.rank, ranks.count, store, int(resume))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     # The child reads one end of the pipe, and leaves when this process, however it ends, closes the other.
@@ -137,12 +149,16 @@ def _start(ranks: Ranks, folder: Path, store: Path, resume: bool) -> "subprocess
     )
 
 
-def _raise_for_ended(children: "Sequence[subprocess.Popen[bytes]]", error: Exception) -> None:
-    if isinstance(error, dist.DistError | RuntimeError):  # what an exchange that broke off raises
-        time.sleep(SECONDS_TO_END)  # it breaks off before the process is gone
-    for rank, child in enumerate(children, 1):
-        if status := child.poll():
+def _check(children: Sequence[Child], error: RuntimeError | None = None) -> None:
+    for number, child in enumerate(children, 2):
+        if child.poll() is not None:
             raise RunError(
-                f"process {rank + 1} of {len(children) + 1} that trained this run together ended with status "
-                f"{status}; what it said stands above; give the same command again to go on"
+                f"process {number} of {len(children) + 1} that trained this run together ended with status "
+                f"{child.returncode}; what it said stands above; give the same command again to go on"
             ) from error
+
+
+def _kill(children: Sequence[Child]) -> None:
+    for child in children:
+        child.kill()
+        child.communicate()

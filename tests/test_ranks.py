@@ -15,9 +15,9 @@ import torch
 
 from rwseg.cli import compose
 from rwseg.config import CONF, EvaluateConfig, check
-from rwseg.errors import ConfigError, DataError
+from rwseg.errors import ConfigError, DataError, RunError
 from rwseg.evaluation import evaluate_run
-from rwseg.ranks import ALONE, Ranks
+from rwseg.ranks import ALONE, Ranks, together
 from rwseg.run import train_run
 
 TWO = ["trainer.devices=2", "dataset.batch_size=4", "augment=nnunet", "stability.every=2"]
@@ -170,6 +170,28 @@ def test_a_sweep_trains_each_run_on_two(tiny: list[str], tmp_path: Path) -> None
     assert process.returncode == 0, output
     records = [json.loads(path.read_text()) for path in (tmp_path / "outputs").rglob("run.json")]
     assert [record["status"] for record in records] == ["finished", "finished"]
+
+
+def test_a_process_that_cannot_begin_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with (
+        pytest.raises(RunError, match=r"process 2 of 2 .* ended with status 1"),
+        together(Ranks(0, 2), tmp_path, torch.device("cpu"), resume=False),
+    ):
+        raise AssertionError("nobody is there")
+    assert (
+        "expected a run directory that train.py wrote, found no config.yaml in it" in capfd.readouterr().err
+    )
+
+
+def test_an_error_of_ones_own_is_not_blamed_on_others(
+    tiny: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("rwseg.epochs.write_text", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        run([*tiny, *TWO])
 
 
 @pytest.mark.parametrize(
