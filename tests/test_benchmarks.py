@@ -76,7 +76,7 @@ def test_the_page_is_made_of_the_files_alone(tmp_path: Path) -> None:
 
 def test_a_page_of_nothing_says_so() -> None:
     text = page({}, TARGETS)
-    assert text.count("not measured") == len(TARGETS)
+    assert text.count("| not measured") == len(TARGETS)
 
 
 def test_the_committed_page_is_what_the_committed_files_give() -> None:

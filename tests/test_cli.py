@@ -132,7 +132,7 @@ def test_refused_by_the_preflight(arguments: str, message: str) -> None:
         ("run_dir=x dataset=acdc", "'dataset=acdc': expected a value for one of dataset.root"),
         ("run_dir=x loss=ce", "unknown key 'loss'"),
         ("run_dir=x split=tran", "did you mean 'train'?"),
-        ("run_dir=x trainer=gpuu", "'trainer=gpuu': expected one of auto, cpu, gpu; did you mean 'gpu'?"),
+        ("run_dir=x trainer=gpuu", "'trainer=gpuu': expected one of auto, cpu, ddp, gpu; did you mean 'gpu'?"),
     ],
 )
 def test_refused_by_the_preflight_of_an_evaluation(arguments: str, message: str) -> None:
@@ -269,7 +269,7 @@ def test_help_in_an_empty_folder(tmp_path: Path) -> None:
     shown = start("evaluate", "--help", folder=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("python evaluate.py run_dir=DIR")
-    assert "trainer: auto, cpu, gpu" in shown.stdout
+    assert "trainer: auto, cpu, ddp, gpu" in shown.stdout
     assert not list(tmp_path.iterdir())
 
 
