@@ -132,7 +132,10 @@ def test_refused_by_the_preflight(arguments: str, message: str) -> None:
         ("run_dir=x dataset=acdc", "'dataset=acdc': expected a value for one of dataset.root"),
         ("run_dir=x loss=ce", "unknown key 'loss'"),
         ("run_dir=x split=tran", "did you mean 'train'?"),
-        ("run_dir=x trainer=gpuu", "'trainer=gpuu': expected one of auto, cpu, ddp, gpu; did you mean 'gpu'?"),
+        (
+            "run_dir=x trainer=gpuu",
+            "'trainer=gpuu': expected one of auto, cpu, ddp, gpu; did you mean 'gpu'?",
+        ),
     ],
 )
 def test_refused_by_the_preflight_of_an_evaluation(arguments: str, message: str) -> None:
