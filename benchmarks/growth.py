@@ -8,6 +8,7 @@ linear.
 """
 
 import json
+import re
 import resource
 import shutil
 import statistics
@@ -61,7 +62,7 @@ def report(folder: Path, factor: int) -> Callable[[], object]:
         first = _train(folder, loss)
         for seed in range(1, RUNS * factor):
             _copy(first, seed)
-    return lambda: compare_runs([str(folder / "outputs"), "-o", str(folder / "report")])
+    return lambda: _compare([str(folder / "outputs"), "-o", str(folder / "report"), "--allow", "commit"])
 
 
 PARTS: Mapping[str, Part] = {
@@ -146,11 +147,16 @@ def _train(folder: Path, loss: str) -> Path:
     return train_run(check(cfg), choices)
 
 
+def _compare(arguments: Sequence[str]) -> None:
+    if compare_runs(arguments):
+        raise RuntimeError(f"no report of {arguments}")
+
+
 def _copy(run: Path, seed: int) -> None:
     """The same run under another seed."""
     other = shutil.copytree(run, run.with_name(f"seed{seed}"))
     path = other / "config.yaml"
-    path.write_text(path.read_text().replace("seed: 0", f"seed: {seed}", 1))
+    path.write_text(re.sub("^seed: 0$", f"seed: {seed}", path.read_text(), count=1, flags=re.MULTILINE))
 
 
 def _peak_mib() -> float:

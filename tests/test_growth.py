@@ -1,8 +1,10 @@
 """The table of benchmarks/growth.py, by hand: what it calls linear, and what not."""
 
+from pathlib import Path
+
 import pytest
 
-from benchmarks.growth import FACTORS, table
+from benchmarks.growth import FACTORS, _copy, table
 
 
 def samples(seconds: dict[int, float]) -> dict[int, list[dict[str, float]]]:
@@ -25,3 +27,11 @@ def test_a_quadratic_cost_is_far_from_it() -> None:
     rows = table("report", samples({factor: 1.0 * factor**2 for factor in FACTORS}))
     assert max(abs(row["of_line"] - 1) for row in rows) > 0.15
     assert rows[0]["runs"] == 6
+
+
+def test_copies_of_a_run_differ_in_their_seed_alone(tmp_path: Path) -> None:
+    run = tmp_path / "seed0"
+    run.mkdir()
+    (run / "config.yaml").write_text("dataset:\n  split_seed: 0\nseed: 0\n")
+    _copy(run, 3)
+    assert (tmp_path / "seed3" / "config.yaml").read_text() == "dataset:\n  split_seed: 0\nseed: 3\n"
