@@ -68,6 +68,9 @@ class Sweep(Protocol):
     def log(self, number: int) -> Path:
         """Where a job writes what it prints, if it runs in a process of its own."""
 
+    def devices(self, number: int) -> int:
+        """How many devices a job asks for."""
+
     def left(self) -> int:
         """How many jobs have not finished."""
 

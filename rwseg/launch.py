@@ -34,6 +34,12 @@ def launch(
     checked = _checked(settings)
     visible = visible_gpus(list_gpus(), os.environ.get("CUDA_VISIBLE_DEVICES"))
     slots = slots_of(visible, checked["jobs_per_gpu"], checked["jobs"])
+    most = max(map(task.sweep.devices, range(first, first + len(job_overrides))))
+    if visible and most > 1:
+        raise ConfigError(
+            f"trainer.devices={most}: expected 1 with hydra/launcher=gpu_queue, which gives each run a GPU; "
+            "leave the launcher out"
+        )
     kept = [text for text in hydra_overrides if not text.startswith(OWN)]
     jobs, names = [], {}
     for number, overrides in enumerate(job_overrides, first):

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +27,8 @@ from rwseg.errors import RunError
 PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others within a step: validation and writing may keep one of them busy."""
 
-SECONDS_TO_END = 2.0
+SECONDS_TO_END = 20.0
+SECONDS_TO_NOTICE = 60.0
 SECONDS_BETWEEN_LOOKS = 0.05
 
 Child = subprocess.Popen[bytes]
@@ -87,7 +89,7 @@ def together(ranks: Ranks, folder: Path, device: torch.device, resume: bool) -> 
     """Be the first of `ranks`, and start the others, to train the run in `folder` by its config.yaml.
 
     They write nothing there, and end with this process however it ends. Raises `RunError` naming one of them
-    that ended before its time.
+    that ended before its time; on GPUs, where nothing else would end the wait for it, leaves the process.
     """
     if ranks.count == 1:
         yield
@@ -96,20 +98,16 @@ def together(ranks: Ranks, folder: Path, device: torch.device, resume: bool) -> 
         store = Path(meeting, "store")
         others = [Ranks(rank, ranks.count) for rank in range(1, ranks.count)]
         children = [_start(other, folder, store, resume) for other in others]
+        left = threading.Event()
         try:
             while not all(_place(other, store).exists() for other in others):
                 _check(children)
                 time.sleep(SECONDS_BETWEEN_LOOKS)
-            with joined(ranks, store, device):
-                try:
-                    yield
-                except RuntimeError as error:  # such as of an exchange that broke off
-                    time.sleep(SECONDS_TO_END)  # it breaks off before the process is gone
-                    _check(children, error)
-                    raise
-                finally:
-                    _kill(children)  # before they miss this one
+            threading.Thread(target=_watch, args=(children, left), daemon=True).start()
+            with joined(ranks, store, device), _ended(children):
+                yield
         finally:
+            left.set()
             _kill(children)
 
 
@@ -131,8 +129,37 @@ def joined(ranks: Ranks, store: Path, device: torch.device) -> Iterator[None]:
     )
     try:
         yield
-    finally:
-        dist.destroy_process_group()
+    except BaseException:
+        if device.type == "cuda":
+            dist.distributed_c10d._abort_process_group()  # NCCL waits for the others before it destroys
+        else:
+            dist.destroy_process_group()
+        raise
+    dist.destroy_process_group()
+
+
+@contextmanager
+def _ended(children: Sequence[Child]) -> Iterator[None]:
+    """After a block that failed, end the others before they miss this process, and say if one is why."""
+    try:
+        yield
+    except RuntimeError as error:  # such as of an exchange that broke off, a moment before the other is gone
+        until = time.monotonic() + SECONDS_TO_END
+        while time.monotonic() < until and all(child.poll() is None for child in children):
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        _check(children, error)
+        raise
+    except BaseException:
+        _kill(children)
+        raise
+
+
+def _watch(children: Sequence[Child], left: threading.Event) -> None:
+    """Leave this process where it does not notice that another one is gone, as in a kernel of NCCL."""
+    while not left.wait(1):
+        if any(child.poll() for child in children) and not left.wait(SECONDS_TO_NOTICE):
+            print(_ended_early(children), file=sys.stderr, flush=True)
+            os._exit(2)
 
 
 def _place(ranks: Ranks, store: Path) -> Path:
@@ -144,18 +171,26 @@ def _start(ranks: Ranks, folder: Path, store: Path, resume: bool) -> Child:
     words = [str(word) for word in (folder, ranks.rank, ranks.count, store, int(resume))]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     # The child reads one end of the pipe, and leaves when this process, however it ends, closes the other.
-    return subprocess.Popen(
-        [sys.executable, "-m", "rwseg.rank", *words], stdin=subprocess.PIPE, env=environment
-    )
+    # -P: the modules of this process, and none of the current folder.
+    command = [sys.executable, "-P", "-m", "rwseg.rank", *words]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
 
 
 def _check(children: Sequence[Child], error: RuntimeError | None = None) -> None:
-    for number, child in enumerate(children, 2):
-        if child.poll() is not None:
-            raise RunError(
-                f"process {number} of {len(children) + 1} that trained this run together ended with status "
-                f"{child.returncode}; what it said stands above; give the same command again to go on"
-            ) from error
+    if any(child.poll() is not None for child in children):
+        message = _ended_early(children)
+        _kill(children)
+        raise RunError(message) from error
+
+
+def _ended_early(children: Sequence[Child]) -> str:
+    number, status = next(
+        (number, child.returncode) for number, child in enumerate(children, 2) if child.poll() is not None
+    )
+    return (
+        f"process {number} of {len(children) + 1} that trained this run together ended with status {status}; "
+        "what it said stands above; give the same command again to go on"
+    )
 
 
 def _kill(children: Sequence[Child]) -> None:

@@ -62,6 +62,7 @@ def train_run(cfg: DictConfig, choices: Choices) -> Path:
     )
     torch.set_num_threads(cfg.trainer.threads)
     device = device_name(cfg.trainer.accelerator)
+    training_device(cfg)  # fewer GPUs than asked for: said before anything is written
     folder = run_path(cfg, choices)
     if left_alone(folder, cfg):
         return folder

@@ -6,6 +6,8 @@ is called is hydra-submitit-launcher's.
 """
 
 import logging
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,8 +25,12 @@ from rwseg.signals import Terminated, terminable
 SECONDS_BETWEEN_LOOKS = 15.0
 """Between two questions to the queue, which all users of a cluster share."""
 
-LOOKS_WITHOUT = 2
-"""How often a job must be missing in the queue before it has ended: its result may be under way."""
+LOOKS_WITHOUT = 5
+"""How often a job must be missing in the queue before it has ended: file systems may show its result late."""
+
+
+REFUSALS = (RuntimeError, subprocess.SubprocessError, AssertionError, TypeError, NameError, ValueError)
+"""What submitit raises for settings of a wrong name, type or value, and for what sbatch says."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class OnNode:
 
     def __call__(self, cfg: DictConfig) -> str | None:
         """Train, and return why that failed; SIGTERM, which submitit would ignore, ends the run in order."""
+        if int(os.environ.get("SLURM_RESTART_COUNT", "0")):
+            cfg.force = False  # it has started over already
         try:
             with terminable():
                 return self.jobs(cfg)
@@ -60,7 +68,8 @@ def launch(task: Jobs, job_overrides: Sequence[Sequence[str]], first: int, submi
     `first` is the number of the first job. Whoever waits may be interrupted: the jobs go on without. Raises
     `RwsegError` where there is no SLURM, or it does not take the jobs.
     """
-    sweep = _checked(task)
+    numbers = range(first, first + len(job_overrides))
+    sweep = _checked(task, submission, numbers)
     names = {number: " ".join(overrides) for number, overrides in enumerate(job_overrides, first)}
     waiting = {}
     for number, overrides in enumerate(job_overrides, first):
@@ -77,7 +86,7 @@ def launch(task: Jobs, job_overrides: Sequence[Sequence[str]], first: int, submi
         f"what they print: {submission.folder.replace('%j', '<job>')}"
     )
     try:
-        for count, (number, reason) in enumerate(_ended(jobs, array), 1):
+        for count, (number, reason) in enumerate(_ended(jobs, array, sweep), 1):
             text = "done" if reason is None else "failed"
             _say(f"{text} ({count} of {len(jobs)}): {names[number]}{'' if reason is None else f': {reason}'}")
             if reason is not None:
@@ -87,15 +96,24 @@ def launch(task: Jobs, job_overrides: Sequence[Sequence[str]], first: int, submi
         raise
 
 
-def _checked(task: Jobs) -> Sweep:
+def _checked(task: Jobs, submission: Submission, numbers: range) -> Sweep:
     if task.sweep is None:
         raise ConfigError("hydra/launcher=slurm: expected a sweep of train.py; leave it out here")
-    for program in ("sbatch", "squeue"):
+    for program in ("sbatch", "squeue", "srun"):
         if shutil.which(program) is None:
             raise RwsegError(
                 f"hydra/launcher=slurm: expected the program {program}, found none; submit on a node of a "
                 "SLURM cluster, or take hydra/launcher=gpu_queue on this machine"
             )
+    for key in ("timeout_min", "signal_delay_s", "array_parallelism"):
+        if submission.sbatch.get(key) is None:
+            raise ConfigError(f"hydra.launcher.sbatch.{key}: expected a number, got null")
+    gpus, devices = submission.sbatch.get("gpus_per_node"), max(map(task.sweep.devices, numbers))
+    if gpus is not None and devices > gpus:
+        raise ConfigError(
+            f"trainer.devices={devices}: expected at most the GPUs of a job, got "
+            f"hydra.launcher.sbatch.gpus_per_node={gpus}; raise it"
+        )
     return task.sweep
 
 
@@ -113,15 +131,15 @@ def _submitted(task: Jobs, jobs: Mapping[int, list[str]], submission: Submission
     on_node = OnNode(replace(task, sweep=None, failed=[]))
     called = SlurmLauncher()
     called.setup(hydra_context=submission.hydra_context, task_function=on_node, config=submission.config)
-    executor = submitit.AutoExecutor(
-        folder=submission.folder, cluster="slurm", slurm_max_num_timeout=submission.max_num_timeout
-    )
     state = Singleton.get_state()
     words = [(overrides, "hydra.sweep.dir", number, str(number), state) for number, overrides in jobs.items()]
     try:
+        executor = submitit.AutoExecutor(
+            folder=submission.folder, cluster="slurm", slurm_max_num_timeout=submission.max_num_timeout
+        )
         executor.update_parameters(name="rwseg", nodes=1, tasks_per_node=1, **_named(submission.sbatch))
         submitted = executor.map_array(called, *zip(*words, strict=True))
-    except (submitit.core.utils.FailedJobError, subprocess.SubprocessError, NameError, ValueError) as error:
+    except REFUSALS as error:
         raise RwsegError(f"hydra/launcher=slurm: the jobs could not be submitted: {error}") from error
     return list(submitted)
 
@@ -133,7 +151,7 @@ def _named(sbatch: Mapping[str, Any]) -> dict[str, Any]:
     return {key if key in common else f"slurm_{key}": value for key, value in given.items()}
 
 
-def _ended(jobs: Mapping[int, Any], array: str) -> Iterator[tuple[int, str | None]]:
+def _ended(jobs: Mapping[int, Any], array: str, sweep: Sweep) -> Iterator[tuple[int, str | None]]:
     """The number of each job as it ends, with the reason if it failed.
 
     A job that was killed leaves no result, and not every cluster keeps account of past jobs: it has ended
@@ -150,7 +168,8 @@ def _ended(jobs: Mapping[int, Any], array: str) -> Iterator[tuple[int, str | Non
             if queued is not None:
                 missing[number] = 0 if job.job_id in queued else missing[number] + 1
             if missing[number] > LOOKS_WITHOUT:
-                yield number, f"it ended without a result; see {job.paths.stderr}"
+                finished = sweep.is_finished(number)
+                yield number, None if finished else f"it ended without a result; see {job.paths.stderr}"
                 del left[number]
         if left:
             time.sleep(SECONDS_BETWEEN_LOOKS)
@@ -161,7 +180,10 @@ def _reason(job: Any) -> str | None:
     try:
         reason: str | None = job.result().return_value
     except Exception as error:  # noqa: BLE001 -- whatever became of the job, the others' results are wanted
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[-1]} (see {job.paths.stderr})"
+        # submitit's text: the traceback of the job between two lines, and advice after it
+        trace = re.search(r"^-{9,}$\n(.*?)^-{9,}$", str(error), re.DOTALL | re.MULTILINE)
+        lines = (trace[1] if trace else str(error)).strip().splitlines() or [type(error).__name__]
+        return f"{lines[-1]} (see {job.paths.stderr})"
     return reason
 
 

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from rwseg.assembly import build_data, build_learner, device_name, planned, precision, prepared_data
 from rwseg.data.module import SliceDataModule
+from rwseg.errors import ConfigError
 from rwseg.learner import Learner
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.monitor import measure
@@ -40,6 +41,11 @@ def time_run(cfg: DictConfig, steps: int, seconds: float) -> StepTimes:
 
     At least `FEWEST_STEPS` are timed, and the prediction of the first validation volume.
     """
+    if cfg.trainer.devices > 1:
+        raise ConfigError(
+            f"trainer.devices={cfg.trainer.devices}: expected 1, for steps are timed on one device; several "
+            "share the hours of one"
+        )
     prepared = prepared_data(cfg)
     cfg = planned(cfg, prepared)
     data, learner = build_data(cfg, prepared), build_learner(cfg, prepared)

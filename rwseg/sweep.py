@@ -97,6 +97,10 @@ class PlannedSweep:
         root, run = self.roots[number], self.runs[number]
         return root / FOLDER / "logs" / run.relative_to(root).with_name(f"{run.name}.log")
 
+    def devices(self, number: int) -> int:
+        """How many devices a job asks for."""
+        return int(self.settings[number].trainer.devices)
+
     def left(self) -> int:
         """How many jobs have still to be done; the one that was begun last counts until it has finished."""
         done = [_seconds_if_finished(run) is not None for run in self.runs]

@@ -4,12 +4,14 @@ A whole sweep on a real one: tests/integration/slurm.
 """
 
 import os
+import re
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import submitit
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
@@ -19,7 +21,8 @@ from rwseg.errors import ConfigError, RunError, RwsegError
 from rwseg.slurm import OnNode, Submission, launch
 from rwseg.sweep import plan_sweep
 
-SUBMISSION = Submission("jobs/%j", 1, {}, None, DictConfig({}))
+SBATCH = {"timeout_min": 5, "signal_delay_s": 60, "array_parallelism": 2}
+SUBMISSION = Submission("jobs/%j", 1, SBATCH, None, DictConfig({}))
 
 
 def jobs_of(task: object, folder: Path) -> cli.Jobs:
@@ -60,13 +63,36 @@ def test_what_sbatch_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     program(tmp_path, "squeue", "exit 0")
     program(tmp_path, "srun", "exit 0")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    submission = replace(SUBMISSION, folder=str(tmp_path / "%j"), sbatch={"timeout_min": 5})
+    submission = replace(SUBMISSION, folder=str(tmp_path / "%j"))
     with pytest.raises(RwsegError, match=r"could not be submitted: (.|\n)*invalid partition specified: gpu"):
         launch(jobs_of(nothing, tmp_path), [["seed=0"], ["seed=1"]], 0, submission)
 
 
-def on_node(task: object, monkeypatch: pytest.MonkeyPatch) -> str | None:
-    cfg, choices = cli.compose("train", ["loss=rrw"])
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"timeout_min": None}, "hydra.launcher.sbatch.timeout_min: expected a number, got null"),
+        ({"timeout_min": "a day"}, "the jobs could not be submitted: "),
+        ({"setup": "module load cuda"}, "the jobs could not be submitted: "),
+        ({"gpus_per_node": 1}, "trainer.devices=2: expected at most the GPUs of a job, got "),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    setting: dict[str, object], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("sbatch", "squeue", "srun"):
+        program(tmp_path, name, "echo Submitted batch job 7")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    submission = replace(SUBMISSION, folder=str(tmp_path / "%j"), sbatch={**SBATCH, **setting})
+    words = ["-m", f"output_root={tmp_path}", "seed=0,1", "trainer=ddp"]
+    sweep = plan_sweep(cli.preflight("train", words), ["train.py"])
+    task = cli.Jobs(nothing, cli.SCHEMAS["train"], sweep, [])
+    with pytest.raises(RwsegError, match=re.escape(message)):
+        launch(task, [["seed=0"], ["seed=1"]], 0, submission)
+
+
+def on_node(task: object, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> str | None:
+    cfg, choices = cli.compose("train", ["loss=rrw", *overrides])
     setup = SimpleNamespace(
         overrides=SimpleNamespace(task=["loss=rrw"]),
         runtime=SimpleNamespace(choices=choices),
@@ -83,6 +109,16 @@ def test_a_job_returns_why_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert on_node(fails, monkeypatch) == "the disk is full"
     assert on_node(nothing, monkeypatch) is None
+
+
+@pytest.mark.parametrize(("restarts", "again"), [("0", True), ("2", False)])
+def test_a_job_that_is_queued_again_does_not_start_over_again(
+    restarts: str, again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setenv("SLURM_RESTART_COUNT", restarts)
+    on_node(lambda cfg, choices: seen.append(cfg.force), monkeypatch, "force=true")
+    assert seen == [again]
 
 
 def test_sigterm_ends_a_job_in_order_although_submitit_would_ignore_it(
@@ -119,6 +155,13 @@ class Job:
         return SimpleNamespace(return_value=self.returned)
 
 
+BROKEN = submitit.core.utils.FailedJobError(
+    "Job (task=0) failed during processing with trace:\n----------------------\nTraceback (most recent "
+    "call last):\n  File ...\nModuleNotFoundError: No module named 'rwseg'\n\n----------------------\nYou can check "
+    "full logs with 'job.stderr(0)' and 'job.stdout(0)'or at paths:\n  - its.err\n  - its.out"
+)
+
+
 def test_every_end_of_a_job_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
@@ -132,18 +175,20 @@ def test_every_end_of_a_job_is_noticed(tmp_path: Path, monkeypatch: pytest.Monke
     )
     jobs = {
         number: Job(f"7_{number}", tmp_path, returned)
-        for number, returned in enumerate([None, "no such loss", ValueError("first\nlast"), None])
+        for number, returned in enumerate([None, "no such loss", BROKEN, None, None])
     }
     for number in (0, 1, 2):
         jobs[number].paths.result_pickle.touch()
-    ended = dict(slurm._ended(jobs, "7"))
+    sweep = SimpleNamespace(is_finished=lambda number: number == 4)
+    ended = dict(slurm._ended(jobs, "7", sweep))  # type: ignore[arg-type]
     assert ended == {
         0: None,
         1: "no such loss",
-        2: "ValueError: last (see its.err)",
+        2: "ModuleNotFoundError: No module named 'rwseg' (see its.err)",
         3: "it ended without a result; see its.err",
+        4: None,  # its result is not to be seen yet, but its run is finished
     }
-    assert len((tmp_path / "looks").read_text().split()) >= 11  # missing at 7, 9 and 11
+    assert len((tmp_path / "looks").read_text().split()) == 17  # missing at 7, 9, ..., 17
 
 
 def test_a_job_that_slurm_forgot_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
