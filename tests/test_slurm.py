@@ -156,9 +156,10 @@ class Job:
 
 
 BROKEN = submitit.core.utils.FailedJobError(
-    "Job (task=0) failed during processing with trace:\n----------------------\nTraceback (most recent "
-    "call last):\n  File ...\nModuleNotFoundError: No module named 'rwseg'\n\n----------------------\nYou can check "
-    "full logs with 'job.stderr(0)' and 'job.stdout(0)'or at paths:\n  - its.err\n  - its.out"
+    "Job (task=0) failed during processing with trace:\n----------------------\n"
+    "Traceback (most recent call last):\n  File ...\nModuleNotFoundError: No module named 'rwseg'\n\n"
+    "----------------------\nYou can check full logs with 'job.stderr(0)' and 'job.stdout(0)'"
+    "or at paths:\n  - its.err\n  - its.out"
 )
 
 
