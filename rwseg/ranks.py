@@ -28,7 +28,11 @@ PATIENCE = timedelta(minutes=30)
 """How long a process waits for the others within a step: validation and writing may keep one of them busy."""
 
 SECONDS_TO_END = 20.0
+"""How long another process may take to be gone after an exchange with it broke off."""
+
 SECONDS_TO_NOTICE = 60.0
+"""How long this process may take to leave after another one is gone, before it is ended."""
+
 SECONDS_BETWEEN_LOOKS = 0.05
 
 Child = subprocess.Popen[bytes]

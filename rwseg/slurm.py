@@ -28,7 +28,6 @@ SECONDS_BETWEEN_LOOKS = 15.0
 LOOKS_WITHOUT = 5
 """How often a job must be missing in the queue before it has ended: file systems may show its result late."""
 
-
 REFUSALS = (RuntimeError, subprocess.SubprocessError, AssertionError, TypeError, NameError, ValueError)
 """What submitit raises for settings of a wrong name, type or value, and for what sbatch says."""
 
@@ -126,7 +125,7 @@ def _submitted(task: Jobs, jobs: Mapping[int, list[str]], submission: Submission
     except ImportError as error:
         raise RwsegError(
             "hydra/launcher=slurm: expected the packages of the extra 'slurm', found none; "
-            "pip install -c constraints.txt 'rwseg[slurm]'"
+            "pip install -c constraints.txt -e '.[slurm]'"
         ) from error
     on_node = OnNode(replace(task, sweep=None, failed=[]))
     called = SlurmLauncher()
