@@ -28,6 +28,8 @@ def learning_curves(epochs_csv: Path, path: Path) -> Path:
     left, right = figure.subplots(1, 2)
     epoch = table["epoch"] + 1
     left.plot(epoch, table["train/loss_gap"], color="#0072B2", marker="." if len(table) < 40 else None)
+    left.update_datalim([(1, 0)])  # so that the margin above a flat curve is one of the whole axis
+    left.autoscale_view()
     left.set(
         title="Training loss above a perfect prediction", xlabel="epoch", ylabel="loss gap", ylim=(0, None)
     )
@@ -43,7 +45,7 @@ def learning_curves(epochs_csv: Path, path: Path) -> Path:
         )
     if len(validated):
         right.plot(validated["epoch"] + 1, validated["val/dice"], color="black", linestyle="--", label="mean")
-        right.legend(loc="lower right")
+        right.legend(loc="best")
     right.set(title="Validation Dice on whole volumes", xlabel="epoch", ylabel="Dice", ylim=(0, 1))
     for axes in (left, right):
         axes.grid(alpha=0.3)
