@@ -23,9 +23,9 @@ from rwseg.data.store import Prepared
 from rwseg.errors import ConfigError
 from rwseg.learner import Learner
 from rwseg.losses import build_loss
-from rwseg.ranks import ALONE, Ranks
 from rwseg.rundata import RunData, run_data
 from rwseg.unet import UNet
+from rwseg.world import ALONE, World
 
 log = logging.getLogger(__name__)
 
@@ -126,15 +126,8 @@ def device_name(accelerator: str) -> str:
 
 
 def training_device(cfg: DictConfig) -> torch.device:
-    """The kind of device of a run; `ConfigError` where trainer.devices asks for more GPUs than there are."""
-    if device_name(cfg.trainer.accelerator) == "cpu":
-        return torch.device("cpu")
-    if cfg.trainer.devices > torch.cuda.device_count():
-        raise ConfigError(
-            f"trainer.devices={cfg.trainer.devices}: expected at most as many as there are CUDA devices, got "
-            f"{torch.cuda.device_count()}; give fewer"
-        )
-    return torch.device("cuda")
+    """The kind of device of a run; `ConfigError` where a GPU is asked for and there is none."""
+    return torch.device("cpu" if device_name(cfg.trainer.accelerator) == "cpu" else "cuda")
 
 
 def precision(asked: str, device: str) -> str:
@@ -149,7 +142,7 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def build_data(cfg: DictConfig, prepared: Prepared, ranks: Ranks = ALONE) -> SliceDataModule:
+def build_data(cfg: DictConfig, prepared: Prepared, world: World = ALONE) -> SliceDataModule:
     """The data module of a (planned) configuration, over a copy of the data where it asks for one."""
     loss = build_loss(cfg)
     if cfg.dataset.cache is not None:
@@ -169,11 +162,11 @@ def build_data(cfg: DictConfig, prepared: Prepared, ranks: Ranks = ALONE) -> Sli
         source=cfg.map.source,
         seed=cfg.seed,
         validate_on="train" if cfg.dataset.fold == "all" else "val",  # as nnU-Net, where nothing is left
-        ranks=ranks,
+        world=world,
     )
 
 
-def build_learner(cfg: DictConfig, prepared: Prepared, ranks: Ranks = ALONE) -> Learner:
+def build_learner(cfg: DictConfig, prepared: Prepared) -> Learner:
     """The Lightning module of a (planned) configuration."""
     schedule = cfg.schedule
     return Learner(
@@ -190,7 +183,6 @@ def build_learner(cfg: DictConfig, prepared: Prepared, ranks: Ranks = ALONE) -> 
         measure_every=cfg.stability.every,
         patience=cfg.stability.patience,
         ignore=IGNORE if prepared.has_ignored else None,
-        ranks=ranks,
     )
 
 

@@ -1,6 +1,5 @@
 """Checkpoints: `last.ckpt` after every epoch and `best.ckpt` by validation Dice, safe from crashes."""
 
-import shutil
 import zlib
 from pathlib import Path
 from pickle import UnpicklingError
@@ -9,51 +8,71 @@ from zipfile import BadZipFile, ZipFile
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+from pytorch_lightning.callbacks import ModelCheckpoint
 
 from rwseg.errors import RunError
 from rwseg.files import replacing
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"
+MONITOR = "val/dice"
 
 
-class Checkpoints(pl.Callback):
-    """Saves the whole training state after each epoch, under the digest of the configuration that made it."""
+def checkpoint_callbacks(folder: Path, config_digest: str, every: int) -> list[pl.Callback]:
+    """What keeps `last.ckpt` and `best.ckpt` in `folder`; `every` so many-th epoch is validated.
+
+    The best one is written first: killed between the two, the epoch runs again and gives the same best one.
+    """
+    common: dict[str, Any] = {
+        "dirpath": folder,
+        "save_on_train_epoch_end": True,  # validation, if the epoch had one, is done by then
+        "enable_version_counter": False,
+    }
+    best = ModelCheckpoint(filename="best", monitor=MONITOR, mode="max", every_n_epochs=every, **common)
+    return [ConfigMark(folder, config_digest), best, ModelCheckpoint(filename="last", **common)]
+
+
+class ConfigMark(pl.Callback):
+    """Marks checkpoints with the digest of their configuration, and lets a run directory be moved."""
 
     def __init__(self, folder: Path, config_digest: str) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()  # as `ModelCheckpoint` has it
         self.config_digest = config_digest
-        self.best = -1.0
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save; validation, if this epoch had one, is done by now."""
-        dice = float(trainer.callback_metrics.get("val/dice", -1.0))
-        improved = dice > self.best  # without validation in this epoch it is an earlier one's: no improvement
-        if improved:
-            self.best = dice
-        with replacing(self.folder / LAST) as temporary:
-            trainer.save_checkpoint(temporary, weights_only=False)  # optimiser and loops too
-            if improved:  # first: killed between the two, this epoch would run again and give the same best
-                with replacing(self.folder / BEST) as best:
-                    shutil.copyfile(temporary, best)
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Mark the checkpoint with its configuration."""
-        checkpoint["rwseg"] = {"config_digest": self.config_digest, "best": self.best}
+        """Add the mark."""
+        checkpoint["rwseg"] = {"config_digest": self.config_digest}
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Take the best Dice so far from the checkpoint."""
-        self.best = float(checkpoint["rwseg"]["best"])
+        """Point `ModelCheckpoint` to where the run lies now: it forgets its best score in another folder."""
+        for state in checkpoint["callbacks"].values():
+            if isinstance(state, dict) and "best_k_models" in state:
+                scores = {self._here(path): score for path, score in state["best_k_models"].items()}
+                state.update(dirpath=str(self.folder), best_k_models=scores)
+                for key in ("best_model_path", "kth_best_model_path"):
+                    state[key] = self._here(state[key])
 
-    @staticmethod
-    def validated(trainer: pl.Trainer) -> bool:
-        """Whether the epoch that ends now was validated: Lightning keeps the metrics of earlier epochs."""
-        interval = trainer.check_val_every_n_epoch or 1
-        return (trainer.current_epoch + 1) % interval == 0
+    def _here(self, path: str) -> str:
+        return str(self.folder / Path(path).name) if path else path
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint under a temporary name beside its own; Lightning's lies in another folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write `checkpoint` to `path`."""
+        with replacing(Path(path)) as temporary:
+            torch.save(checkpoint, temporary)
+
+
+def validated(trainer: pl.Trainer) -> bool:
+    """Whether the epoch that ends now was validated: Lightning keeps the metrics of earlier epochs."""
+    return (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
 
 
 def load_checkpoint(path: Path, config_digest: str) -> dict[str, Any]:

@@ -102,12 +102,44 @@ class ModelConfig:
 
 @dataclass
 class TrainerConfig:
-    """Kind and number of devices, precision, and the CPU threads of each process."""
+    """Kind of device, precision, the CPU threads of each process; all else as `pl.Trainer` has it.
+
+    The defaults are what runs have whose config.yaml is older than the setting.
+    """
 
     accelerator: str
     precision: str
     threads: int
-    devices: int = 1  # runs made before have none in their config.yaml
+    devices: Any = "auto"
+    num_nodes: Any = "auto"
+    strategy: Any = "auto"
+    sync_batchnorm: bool = True
+    fast_dev_run: Any = False
+    min_epochs: int | None = None
+    max_steps: int = -1
+    min_steps: int | None = None
+    max_time: Any = None
+    limit_train_batches: Any = None
+    limit_val_batches: Any = None
+    limit_test_batches: Any = None
+    limit_predict_batches: Any = None
+    overfit_batches: Any = 0.0
+    val_check_interval: Any = None
+    num_sanity_val_steps: int = 0
+    log_every_n_steps: int | None = None
+    enable_model_summary: bool = False
+    accumulate_grad_batches: int = 1
+    gradient_clip_algorithm: str | None = None
+    deterministic: Any = None
+    benchmark: bool | None = None
+    inference_mode: bool = True
+    profiler: Any = None
+    detect_anomaly: bool = False
+    barebones: bool = False
+    plugins: Any = None
+    reload_dataloaders_every_n_epochs: int = 0
+    enable_autolog_hparams: bool = True
+    model_registry: str | None = None
 
 
 @dataclass
@@ -129,7 +161,7 @@ class StabilityConfig:
 
 @dataclass
 class TrainConfig:
-    """Everything that `train.py` takes; `loss` and `logger` are checked against the file that was chosen."""
+    """Everything that `train.py` takes; loss, logger and callbacks are checked against the chosen files."""
 
     dataset: DatasetConfig
     loss: Any
@@ -147,6 +179,7 @@ class TrainConfig:
     workers: int | None
     force: bool
     logger: Any = field(default_factory=dict)
+    callbacks: Any = field(default_factory=dict)
 
 
 @dataclass

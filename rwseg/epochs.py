@@ -1,14 +1,19 @@
 """`metrics/epochs.csv`, one row per epoch, and the line that a person reads while training runs."""
 
 import math
+import signal
+import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
 from rich.progress import TaskID
 
-from rwseg.checkpoints import Checkpoints
+from rwseg.checkpoints import validated
 from rwseg.data.module import SliceDataModule
 from rwseg.files import write_text
 from rwseg.learner import Learner
@@ -34,15 +39,34 @@ class OnlyWriter(pl.Callback):
         self.lease.check()
 
 
+class OwnSignals(pl.Callback):
+    """Keeps our handler of SIGTERM: that of Lightning talks to the other processes from within the signal."""
+
+    def __init__(self) -> None:
+        self.handler = signal.getsignal(signal.SIGTERM)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put ours back; Lightning sets its own just before."""
+        if threading.current_thread() is threading.main_thread():  # no other may set handlers
+            signal.signal(signal.SIGTERM, self.handler)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """The same for a validation by itself."""
+        self.on_train_start(trainer, pl_module)
+
+
 class EpochTable(pl.Callback):
     """Adds a row per epoch to the CSV file; a resumed run first drops the rows that it will write again.
 
-    `seconds` is the whole epoch with validation, `train_seconds` the training steps, `data_seconds` the
-    part of those spent on building batches. A column that an epoch did not measure is empty.
+    `step` is that of the last training step, as loggers have it, `seconds` the whole epoch with validation,
+    `train_seconds` the training steps, `data_seconds` the part of those spent on building batches. A column
+    that an epoch did not measure is empty. `logger` takes in what other callbacks log, such as Lightning's
+    `LearningRateMonitor`: a column each.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.logger = TableLogger(path.parent)
         self.rows: list[dict[str, float]] = []
         self.started = 0.0
         self.train_seconds = 0.0
@@ -50,7 +74,7 @@ class EpochTable(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over the rows of the epochs that are done; only now does the trainer know its epoch."""
-        if self.path.is_file():
+        if self.path.is_file() and trainer.is_global_zero:
             earlier = pd.read_csv(self.path)
             done = earlier[earlier["epoch"] < trainer.current_epoch]
             self.rows = [
@@ -73,28 +97,65 @@ class EpochTable(pl.Callback):
         """Write the row."""
         assert isinstance(pl_module, Learner)
         seconds = time.perf_counter() - self.started
-        validated = Checkpoints.validated(trainer)
+        was_validated = validated(trainer)
         row = {
             "epoch": float(trainer.current_epoch),
+            "step": float(trainer.global_step - 1),
             "learning_rate": self.learning_rate,
             "alpha": pl_module.loss.alpha if pl_module.loss.mode == "gradual" else math.nan,
             "seconds": seconds,
-            "train_seconds": self.train_seconds if validated else seconds,
+            "train_seconds": self.train_seconds if was_validated else seconds,
             "data_seconds": _data(trainer).data_seconds,
         }
         for name, value in trainer.callback_metrics.items():
-            if name.startswith("train/") or validated:
+            if name.startswith("train/") or was_validated:
                 row[name] = float(value)
-        self.rows.append(row)
-        table = pd.DataFrame(self.rows).astype({"epoch": int})
-        write_text(self.path, table.to_csv(index=False))
+        self.rows.append({**self.logger.taken(), **row})
+        if trainer.is_global_zero:
+            table = pd.DataFrame(self.rows).astype({"epoch": int, "step": "Int64"})
+            write_text(self.path, table.to_csv(index=False))
+
+
+class TableLogger(Logger):
+    """Keeps the latest values that callbacks of other people log, for the row of their epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        self.values: dict[str, float] = {}
+
+    @property
+    def name(self) -> str:
+        """As trackers call it."""
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        """A run directory holds one table."""
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        """Where Lightning's profilers write."""
+        return str(self.folder)
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Keep them."""
+        self.values.update({key: float(value) for key, value in metrics.items() if key != "epoch"})
+
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """They stand in config.yaml."""
+
+    def taken(self) -> dict[str, float]:
+        """What was logged since the last call."""
+        values, self.values = self.values, {}
+        return values
 
 
 class TrainingProgress(pl.Callback):
     """A bar over the whole training with the time left on a terminal, and a line per epoch everywhere."""
 
-    def __init__(self, table: EpochTable) -> None:
-        self.table = table
+    def __init__(self) -> None:
         self.bar = bar()
         self.task: TaskID | None = None
         self.started = 0.0
@@ -104,7 +165,7 @@ class TrainingProgress(pl.Callback):
         """Show the bar where somebody watches."""
         self.started = time.monotonic()
         self.first_epoch = trainer.current_epoch
-        if on_terminal():
+        if on_terminal() and trainer.is_global_zero:
             batches = int(trainer.num_training_batches)
             total = batches * (trainer.max_epochs or 0)
             self.task = self.bar.add_task("training", total=total, completed=batches * trainer.current_epoch)
@@ -124,10 +185,12 @@ class TrainingProgress(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Say how the epoch went and how long the rest will take."""
+        if not trainer.is_global_zero:
+            return
         done, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         spent = time.monotonic() - self.started
         left = spent / (done - self.first_epoch) * (epochs - done)
-        row = self.table.rows[-1]
+        row = epoch_table(trainer).rows[-1]
         line = f"epoch {done}/{epochs}  loss {row['train/loss']:.4f}  gap {row['train/loss_gap']:.4f}"
         if "val/dice" in row and not math.isnan(row["val/dice"]):
             line += f"  val dice {row['val/dice']:.3f}"
@@ -142,6 +205,11 @@ class TrainingProgress(pl.Callback):
     ) -> None:
         """Leave the terminal as it was."""
         self.bar.stop()
+
+
+def epoch_table(trainer: pl.Trainer) -> EpochTable:
+    """The table that a trainer writes; only that of the first process writes one."""
+    return next(found for found in trainer.callbacks if isinstance(found, EpochTable))  # type: ignore[attr-defined]
 
 
 def _data(trainer: pl.Trainer) -> SliceDataModule:

@@ -172,6 +172,11 @@ def run_colours(count: int) -> list[str]:
     return [COLOURS[i % len(COLOURS)] for i in range(count)]
 
 
+def rgb(label: int) -> NDArray[np.float32]:
+    """The colour of a foreground class (1, 2, ...), `(3,)` from 0 to 255."""
+    return np.array([int(COLOURS[(label - 1) % len(COLOURS)][i : i + 2], 16) for i in (1, 3, 5)], np.float32)
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure atomically in the format of its suffix; returns `path`."""
     with replacing(path) as temporary, matplotlib.rc_context({"savefig.dpi": 110}):

@@ -1,26 +1,27 @@
 """The Lightning module: a network, a loss and the paper's optimisation."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
 from rwseg.data.bank import Batch
 from rwseg.data.module import Volume
-from rwseg.losses import CombinedLoss, head_weights, supervised_loss, without_ignored
+from rwseg.inference import most_probable, predict_slices, to_native
+from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss, without_ignored
 from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
 from rwseg.monitor import epoch_means, measure
-from rwseg.ranks import ALONE, Ranks
 from rwseg.stability import CollapseWatch
 from rwseg.unet import UNet
-from rwseg.volumes import Row, case_rows, case_table, class_means, predict_labels
+from rwseg.volumes import WINDOW_BATCH, Row, case_rows, case_table, class_means
 
 log = logging.getLogger(__name__)
 
@@ -31,10 +32,12 @@ class Learner(pl.LightningModule):
     Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch,
     and nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
 
-    Logs per epoch `train/loss`, the means of `rwseg.monitor.measure` over every `measure_every`-th batch, and
-    those of `rwseg.volumes.class_means`. Pixels labelled `ignore` do not train. `cases` holds the rows of the
-    last validation, `cases_epoch` its epoch. Warns of a class that `patience` validations in a row found in
-    the reference and nowhere in the predictions. With `ranks` several processes train it together: each its
+    Logs per epoch `train/loss`, the means of `rwseg.monitor.measure` over every `measure_every`-th batch,
+    those of `rwseg.volumes.class_means`, and `val/loss` and `val/loss_gap`: the full-resolution loss on some
+    slices of each validation volume, with the map of training. Loggers get these from the table of epochs,
+    which has each of them once. Pixels labelled `ignore` do not train. `cases` holds the rows of the last
+    validation, `cases_epoch` its epoch. Warns of a class that `patience` validations in a row found in
+    the reference and nowhere in the predictions. Where several processes train it together, each has its
     share of a batch and of the volumes, and all of them log the same.
     """
 
@@ -53,7 +56,6 @@ class Learner(pl.LightningModule):
         measure_every: int,
         patience: int,
         ignore: int | None,
-        ranks: Ranks = ALONE,
     ) -> None:
         super().__init__()
         self.network = network
@@ -68,10 +70,10 @@ class Learner(pl.LightningModule):
         self.missed: MissedPolicy = missed
         self.measure_every = measure_every
         self.ignore = ignore
-        self.ranks = ranks
         self.measurements: list[dict[str, Tensor]] = []
         self.watch = CollapseWatch(self.classes[1:], patience)
         self.rows: list[Row] = []
+        self.validation_losses: list[tuple[float, float]] = []
         self.cases: pd.DataFrame | None = None
         self.cases_epoch = -1
 
@@ -91,15 +93,16 @@ class Learner(pl.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip the norm of the whole batch's gradients, in 16-bit training of the unscaled ones.
+        """Clip the gradients of the whole batch, in 16-bit training the unscaled ones.
 
         Lightning leaves unscaling to a fused Adam, which does it after clipping; it refuses the two together.
         """
-        self.ranks.average_gradients(self.network.parameters())
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None:
             scaler.unscale_(optimizer)
-        if gradient_clip_val is not None:
+        if gradient_clip_val is not None and gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.network.parameters(), gradient_clip_val)
+        elif gradient_clip_val is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
     def on_train_epoch_start(self) -> None:
@@ -114,42 +117,78 @@ class Learner(pl.LightningModule):
         loss = supervised_loss(
             self.loss, outputs, batch.labels, batch.region_map, weights=weights, ignore=self.ignore
         )
-        self.log("train/loss", self.ranks.mean(loss.detach()), on_step=False, on_epoch=True, batch_size=1)
+        self._log({"train/loss": loss.detach()})
         if batch_idx % self.measure_every == 0:
             self.measurements.append(self._measured(outputs[0].detach(), batch))
         if (
             batch_idx + 1 == self.trainer.num_training_batches
         ):  # later hooks come after the callbacks that read them
-            self.log_dict(epoch_means(self.measurements), on_step=False, on_epoch=True, batch_size=1)
+            self._log(epoch_means(self.measurements))
         return loss
+
+    def _log(self, values: dict[str, Any]) -> None:
+        """Have means over an epoch in `trainer.callback_metrics`."""
+        several = self.trainer.world_size > 1
+        self.log_dict(values, on_step=False, on_epoch=True, logger=False, sync_dist=several, batch_size=1)
 
     def _measured(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """What `measure` says of the whole batch."""
-        logits, labels = self.ranks.gathered(logits), self.ranks.gathered(batch.labels)
-        region_map = batch.region_map
+        logits, labels, region_map = self._whole(logits), self._whole(batch.labels), batch.region_map
         if isinstance(region_map, RectifiedMap):
-            region_map = RectifiedMap(*(self.ranks.gathered(part) for part in region_map))
+            region_map = RectifiedMap(*(self._whole(part) for part in region_map))
         elif region_map is not None:
-            region_map = self.ranks.gathered(region_map)
+            region_map = self._whole(region_map)
         if self.ignore is not None:
             logits, labels = without_ignored(logits, labels, self.ignore)
         return measure(self.loss, logits, labels, region_map, self.classes)
 
+    def _whole(self, share: Tensor) -> Tensor:
+        """The shares `(B / processes, ...)` of all processes, in the order of the batch: `(B, ...)`."""
+        if self.trainer.world_size == 1:
+            return share
+        share = share.contiguous()
+        shares = [torch.empty_like(share) for _ in range(self.trainer.world_size)]
+        dist.all_gather(shares, share)
+        return torch.cat(shares)
+
     def on_validation_epoch_start(self) -> None:
         """Forget the rows of the validation before."""
-        self.rows = []
+        self.rows, self.validation_losses = [], []
 
     def validation_step(self, volume: Volume, batch_idx: int) -> None:
         """Predict a whole volume and measure it."""
-        prediction = predict_labels(self.network, volume.image, volume.entry, self.patch_size, self.flips)
-        self.rows += case_rows(prediction, volume.reference, volume.entry, self.classes, self.missed)
+        entry, kept = volume.entry, list[Tensor]()
+        slices = predict_slices(self.network, volume.image, self.patch_size, self.flips, WINDOW_BATCH)
+        slices = _keeping(slices, volume.target.slices, kept)
+        prediction = most_probable([to_native(slices, entry.native_shape, entry.crop)])
+        self.rows += case_rows(prediction, volume.reference, entry, self.classes, self.missed)
+        self.validation_losses.append(self._validation_loss(torch.stack(kept), volume))
+
+    def _validation_loss(self, probabilities: Tensor, volume: Volume) -> tuple[float, float]:
+        """The loss of `(B, K, H, W)`, and the part of it above that of a perfect prediction."""
+        logits = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()  # softmax gives them back
+        labels, region_map = volume.target.labels, volume.target.region_map
+        if self.ignore is not None:
+            logits, labels = without_ignored(logits, labels, self.ignore)
+        value = self.loss(logits, labels, region_map)
+        perfect = loss_at_perfect(self.loss, labels, logits.shape[1], region_map)
+        return float(value), float(value - perfect)
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over cases."""
-        self.cases = case_table(self.ranks.collected(self.rows))
+        self.cases = case_table(self._of_all(self.rows))
         self.cases_epoch = self.current_epoch
-        self.log_dict(class_means(self.cases))
+        loss, gap = torch.tensor(self._of_all(self.validation_losses), dtype=torch.float64).mean(0).float()
+        self._log({**class_means(self.cases), "val/loss": loss, "val/loss_gap": gap})
         self._warn_of_lost_classes(self.cases)
+
+    def _of_all(self, items: list[Any]) -> list[Any]:
+        """The items of all processes, which may have any number of them."""
+        if self.trainer.world_size == 1:
+            return items
+        parts: list[Any] = [None] * self.trainer.world_size
+        dist.all_gather_object(parts, items)
+        return [item for part in parts for item in part]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep the count of validations without a class."""
@@ -172,3 +211,11 @@ class Learner(pl.LightningModule):
                 self.watch.silent[name],
                 name,
             )
+
+
+def _keeping(slices: Iterator[Tensor], wanted: Sequence[int], kept: list[Tensor]) -> Iterator[Tensor]:
+    """Pass slices on, and put those whose numbers are `wanted` into `kept`."""
+    for number, scores in enumerate(slices):
+        if number in wanted:
+            kept.append(scores)
+        yield scores

@@ -13,8 +13,21 @@ from omegaconf.errors import OmegaConfBaseException
 from rwseg.config import CONF, Choices
 from rwseg.keys import suggestion
 
-UNTYPED = ("loss.", "logger.", "strategy.partner.")
+UNTYPED = ("loss.", "logger.", "callbacks.", "strategy.partner.")
 """Settings that the schema leaves to the chosen file: their types are those of the file's values."""
+
+OPEN = ("logger.", "callbacks.")
+"""What is below these may be added and removed: arguments and classes of Lightning that we do not list."""
+
+SET_ELSEWHERE = {
+    "trainer.max_epochs": "schedule.epochs",
+    "trainer.gradient_clip_val": "schedule.clip_norm",
+    "trainer.check_val_every_n_epoch": "evaluation.every",
+    "trainer.callbacks": "callbacks",
+    "trainer.logger": "logger",
+    "trainer.default_root_dir": "output_root",
+}
+"""Arguments of Lightning's Trainer that have a setting of their own."""
 
 
 @dataclass(frozen=True)
@@ -30,16 +43,24 @@ class Setting:
         return self.override.key_or_group
 
     @property
-    def option(self) -> str:
-        """The value as text."""
-        sweep = self.override.is_sweep_override()
-        return self.text.partition("=")[2] if sweep else str(self.override.value())
+    def options(self) -> list[str]:
+        """The value as text; several where a group takes a list."""
+        if self.override.is_sweep_override():
+            return [self.text.partition("=")[2]]
+        value = self.override.value()
+        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it adds or removes something where that is allowed."""
+        changes = self.override.is_add() or self.override.is_force_add() or self.override.is_delete()
+        return changes and self.key.startswith(OPEN)
 
 
 def form_faults(setting: Setting, defaults: Choices) -> Iterator[str]:
     """Removals, and groups that are added instead of chosen."""
     override, key = setting.override, setting.key
-    if override.is_delete():
+    if override.is_delete() and not setting.is_open:
         yield f"'{setting.text}': nothing can be removed, every setting is needed; give {key} another value"
     elif key in defaults and (override.is_add() or override.is_force_add() or override.package):
         yield f"'{setting.text}': a group is chosen as {key}=OPTION, without + and @"
@@ -48,14 +69,20 @@ def form_faults(setting: Setting, defaults: Choices) -> Iterator[str]:
 def option_faults(setting: Setting) -> Iterator[str]:
     """An option that its group does not have."""
     options = sorted(file.stem for file in (CONF / setting.key).glob("*.yaml"))
-    if setting.option not in options:
-        near = suggestion(setting.option, options)
-        yield f"'{setting.text}': expected one of {', '.join(options)}{near}"
+    for option in setting.options:
+        if option not in options:
+            near = suggestion(option, options)
+            yield f"'{setting.text}': expected one of {', '.join(options)}{near}"
 
 
 def key_faults(setting: Setting, known: list[str], choices: Choices) -> Iterator[str]:
     """A key that the chosen options do not have, or that is no setting but a group of them."""
     key = setting.key.replace("/", ".")
+    if setting.is_open:
+        return
+    if key in SET_ELSEWHERE:
+        yield f"'{setting.text}': Lightning's {key.partition('.')[2]} is set by {SET_ELSEWHERE[key]}=... here"
+        return
     parent = key.rpartition(".")[0]
     children = [name for name in known if name.rpartition(".")[0] == key]
     if key not in known:

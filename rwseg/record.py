@@ -48,7 +48,7 @@ def update_run(folder: Path, content: Mapping[str, Any]) -> None:
 
 def is_finished(folder: Path, cfg: DictConfig) -> bool:
     """Whether there is nothing to do; `RunError` where `folder` holds a run of another configuration."""
-    if cfg.force:
+    if cfg.force or cfg.trainer.fast_dev_run:
         return False
     check_same_config(folder, cfg)
     return read_run(folder).get("status") == "finished"
@@ -63,14 +63,21 @@ def left_alone(folder: Path, cfg: DictConfig) -> bool:
 
 
 @contextmanager
-def recorded(folder: Path, device: str, choices: Choices, data: Prepared, lease: Lease) -> Iterator[None]:
+def recorded(
+    folder: Path, device: str, choices: Choices, data: Prepared, lease: Lease, processes: int = 1
+) -> Iterator[None]:
     """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up.
 
     Where `lease`, the claim of the folder, is lost, nothing is written any more.
     """
     before = float(read_run(folder).get("seconds", 0.0))
     started = time.perf_counter()
-    facts = {"choices": choices, "data_digest": data.digest, "split_digest": data.split_digest()}
+    facts = {
+        "processes": processes,
+        "choices": choices,
+        "data_digest": data.digest,
+        "split_digest": data.split_digest(),
+    }
     update_run(folder, {"status": "running", "reason": None, **environment(device), **facts})
     status, reason = "interrupted", None
     try:

@@ -143,23 +143,27 @@ def _device_rules(cfg: DictConfig) -> Iterator[str]:
         "trainer.precision": ("auto", "32-true", "16-mixed", "bf16-mixed"),
     }
     yield from _outside(cfg, allowed)
-    for key in ("threads", "devices"):
-        if cfg.trainer[key] < 1:
-            yield f"trainer.{key}: expected 1 or more, got {cfg.trainer[key]}"
+    for key in ("threads", "devices", "num_nodes", "accumulate_grad_batches"):
+        value = cfg.trainer[key]
+        if not _is_count(value) and not (value == "auto" and key in ("devices", "num_nodes")):
+            yield f"trainer.{key}: expected 1 or more, got {value}"
     if cfg.trainer.accelerator == "cpu" and cfg.trainer.precision == "16-mixed":
         yield "trainer: precision 16-mixed needs a GPU; use trainer.precision=32-true or bf16-mixed on a CPU"
 
 
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
 def _devices_rules(cfg: DictConfig) -> Iterator[str]:
-    devices, batch = cfg.trainer.devices, cfg.dataset.batch_size
-    if devices <= 1:
-        return
-    if batch is not None and batch % devices:  # null: checked again with the plan's
-        yield f"dataset.batch_size={batch}: expected a multiple of trainer.devices={devices}"
-    if cfg.model.norm == "batch":
+    counts = [cfg.trainer[key] for key in ("devices", "num_nodes") if _is_count(cfg.trainer[key])]
+    processes, batch = prod(counts), cfg.dataset.batch_size
+    if batch is not None and batch % processes:  # null: checked again with the plan's
+        yield f"dataset.batch_size={batch}: expected a multiple of the {processes} processes of trainer"
+    if processes > 1 and cfg.model.norm == "batch" and not cfg.trainer.sync_batchnorm:
         yield (
-            f"trainer.devices={devices}: expected model.norm=instance, got batch, whose statistics are those "
-            "of a device's share of the batch"
+            "model.norm=batch: expected trainer.sync_batchnorm=true with several processes, got false, which "
+            "takes the statistics of a process's share of the batch"
         )
 
 
@@ -224,7 +228,7 @@ def evaluate_rules(cfg: DictConfig) -> Iterator[str]:
         },
     )
     yield from _device_rules(cfg)
-    if cfg.trainer.devices > 1:
+    if cfg.trainer.devices not in ("auto", 1):
         yield f"trainer.devices={cfg.trainer.devices}: expected 1, images are predicted on one device"
     folders = cfg.run_dir if isinstance(cfg.run_dir, ListConfig) else [cfg.run_dir]
     if not folders or not all(isinstance(folder, str) and folder for folder in folders):

@@ -7,6 +7,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from rwseg.cli import compose
-from rwseg.config import CONF, Choices, check, typed
+from rwseg.config import CONF, Choices, TrainerConfig, check, typed
 from rwseg.errors import ConfigError, RunError
 from rwseg.files import write_text
 from rwseg.lease import PATIENCE, Lease, Watch
@@ -37,8 +38,22 @@ NO_EFFECT = (
     "dataset.root",
     "dataset.cache",
     "stability",
+    "callbacks.progress",
+    "callbacks.overlays",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.sync_batchnorm",
+    "trainer.profiler",
+    "trainer.log_every_n_steps",
+    "trainer.enable_model_summary",
+    "trainer.enable_autolog_hparams",
+    "trainer.model_registry",
 )
-"""What does not change a run's result; the data itself stands in run.json by its hash."""
+"""What does not change a run's result, but for the order in which the processes of a world add numbers.
+
+The data itself stands in run.json by its hash.
+"""
 
 LONGEST_COMPONENT = 120
 
@@ -61,14 +76,19 @@ def run_path(cfg: DictConfig, choices: Choices) -> Path:
     return Path(cfg.output_root, *middle, *_component(_other_settings(cfg, chosen)), f"seed{cfg.seed}")
 
 
+@cache
+def _neutral() -> Flat:
+    """Settings that are as if they were not there: runs of before do not name what they could not set."""
+    defaults = {item.name: item.default for item in fields(TrainerConfig) if item.default is not MISSING}
+    return {"callbacks": "{}", **dict(_flatten({"trainer": defaults}, ""))}
+
+
 def comparable(cfg: DictConfig) -> Flat:
     """The settings that decide a run's result, flat, as JSON: {"schedule.epochs": "300", ...}."""
     flat = _flatten(OmegaConf.to_container(cfg, resolve=True), "")
     ignored = tuple(f"{name}." for name in NO_EFFECT)
     kept = {key: text for key, text in flat if not f"{key}.".startswith(ignored)}
-    if kept.get("trainer.devices") == "1":
-        del kept["trainer.devices"]  # which runs from before there were several do not name
-    return kept
+    return {key: text for key, text in kept.items() if _neutral().get(key) != text}
 
 
 def config_digest(cfg: DictConfig) -> str:

@@ -41,7 +41,7 @@ def time_run(cfg: DictConfig, steps: int, seconds: float) -> StepTimes:
 
     At least `FEWEST_STEPS` are timed, and the prediction of the first validation volume.
     """
-    if cfg.trainer.devices > 1:
+    if cfg.trainer.devices not in ("auto", 1):
         raise ConfigError(
             f"trainer.devices={cfg.trainer.devices}: expected 1, for steps are timed on one device; several "
             "share the hours of one"

@@ -12,13 +12,22 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from rwseg.checkpoints import BEST, LAST, Checkpoints, load_checkpoint
+from rwseg.checkpoints import (
+    BEST,
+    LAST,
+    AtomicCheckpointIO,
+    checkpoint_callbacks,
+    load_checkpoint,
+    validated,
+)
 from rwseg.errors import RunError
 
 DIGEST = "0123456789abcdef"
 
 # Lightning's own use of a PyTorch name that is on its way out
-lightning = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.* is deprecated")
+lightning = pytest.mark.filterwarnings(
+    "ignore:.*isinstance.treespec, LeafSpec.* is deprecated", "ignore:Checkpoint directory .* is not empty"
+)
 
 
 class Scripted(pl.LightningModule):
@@ -52,9 +61,9 @@ def train(
         max_epochs=len(dice) if epochs is None else epochs,
         check_val_every_n_epoch=every,
         num_sanity_val_steps=0,
-        callbacks=[*others, Checkpoints(folder, DIGEST)],
+        callbacks=[*others, *checkpoint_callbacks(folder, DIGEST, every)],
+        plugins=AtomicCheckpointIO(),
         logger=False,
-        enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -100,7 +109,7 @@ class Seen(pl.Callback):
         self.validated.append(trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if Checkpoints.validated(trainer):
+        if validated(trainer):
             self.said.append(trainer.current_epoch)
 
 
@@ -140,6 +149,15 @@ def test_a_failure_while_writing_leaves_the_last_checkpoint_of_the_epoch_before(
     (tmp_path / BEST).rmdir()
     train(tmp_path, [0.2, 0.8])
     assert (epoch(tmp_path / LAST), epoch(tmp_path / BEST)) == (1, 1)
+
+
+@lightning
+def test_a_run_directory_that_was_moved_knows_its_best_dice(tmp_path: Path) -> None:
+    train(tmp_path / "old", [0.8, 0.5], epochs=1)
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    train(tmp_path / "new", [0.8, 0.5])
+    assert (epoch(tmp_path / "new" / BEST), epoch(tmp_path / "new" / LAST)) == (0, 1)
+    assert not (tmp_path / "old").exists()
 
 
 @pytest.fixture

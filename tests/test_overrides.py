@@ -18,7 +18,7 @@ from rwseg.config import check
         "loss=focal loss.gamma=1,2.5 'dataset.root=a b' ++seed=3",
         "dataset=acdc dataset.plan=auto dataset.patch_size=null dataset.batch_size=4,5",
         "strategy=equal_ce strategy.partner._target_=rwseg.losses.DiceLoss output_root=${prepared_root}/x",
-        "logger=wandb logger.entity=us hydra.job.chdir=false augment.flips=true,false",
+        "logger=wandb logger.wandb.entity=us hydra.job.chdir=false augment.flips=true,false",
     ],
 )
 def test_the_jobs_of_a_sweep_are_those_that_hydra_composes(arguments: str) -> None:

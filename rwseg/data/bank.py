@@ -165,6 +165,27 @@ def _spline(image: NDArray[np.float32]) -> NDArray[np.float32]:
     return spline_filter1d(rows, order=3, axis=-1, mode="mirror").astype(np.float32)  # type: ignore[no-any-return]
 
 
+def region_map_of(
+    prepared: Prepared,
+    entry: Entry,
+    map_name: str | None,
+    rectified: bool,
+    slices: list[int],
+    device: torch.device,
+) -> Tensor | RectifiedMap | None:
+    """The cached map of some slices of a volume, as a batch; None for a map that is left to the loss."""
+    if map_name not in KIND_OF_MAP:
+        return None
+    shape = prepared.label(entry).shape
+    planes = _map_channels(prepared, entry, map_name, rectified).reshape(-1, *shape)[:, slices].to(device)
+    if len(planes) == 1:
+        known = torch.from_numpy(np.asarray(prepared.label(entry))[slices] != IGNORE).to(planes)
+        planes = torch.cat([planes, known[None]])
+    if rectified or map_name in RECTIFIED_MAP_NAMES:
+        return RectifiedMap(*planes)
+    return planes.movedim(0, 1).contiguous()
+
+
 def _map_channels(prepared: Prepared, entry: Entry, map_name: str, rectified: bool) -> Tensor:
     """The cached map of a volume, flat, 0 where nobody labelled.
 

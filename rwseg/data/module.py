@@ -13,12 +13,24 @@ from torch import Tensor
 from rwseg.data.augment import augmented_batch, loader_size
 from rwseg.data.augment_draws import STREAM, draws_per_sample
 from rwseg.data.augment_settings import AugmentConfig
-from rwseg.data.bank import Batch, SliceBank
+from rwseg.data.bank import Batch, SliceBank, region_map_of
 from rwseg.data.distances import ensure_distances
 from rwseg.data.sampling import forced_samples, uniforms
 from rwseg.data.store import Entry, Prepared
 from rwseg.errors import DataError
-from rwseg.ranks import ALONE, Ranks
+from rwseg.maps import RectifiedMap
+from rwseg.world import ALONE, World
+
+VALIDATION_SLICES = 4
+"""Slices of a volume on which the validation loss is computed: some losses take longer than a prediction."""
+
+
+class Target(NamedTuple):
+    """What the validation loss compares with: evenly spaced slices of the prepared grid, on the device."""
+
+    slices: list[int]
+    labels: Tensor  # (B, H, W) int64
+    region_map: Tensor | RectifiedMap | None  # (B, K, H, W), or two (B, H, W)
 
 
 class Volume(NamedTuple):
@@ -27,6 +39,7 @@ class Volume(NamedTuple):
     entry: Entry
     image: Tensor  # (C, Z, H, W) on the device
     reference: NDArray[np.uint8]  # (Z, H, W) native
+    target: Target
 
 
 class SliceDataModule(pl.LightningDataModule):
@@ -35,10 +48,10 @@ class SliceDataModule(pl.LightningDataModule):
     `map_name` and `rectified` come from the loss; `source` says whether its map is served (`cached`: made of
     the volume in mm; cut, warped and flipped like the image) or left to the loss (`online`: made of the
     augmented labels). `foreground` is the share of samples forced to show foreground. Sample numbers follow
-    from epoch and batch number, so a resumed run sees the batches that it would have seen. Each of `ranks`
-    is served its share of a batch and every so many-th volume. `data_seconds` adds up the time that training
-    waited for batches. Raises `DataError` for a split that is empty, holds a case without a label, or has
-    fewer volumes to validate on than there are processes.
+    from epoch and batch number, so a resumed run sees the batches that it would have seen. Each process of
+    `world` is served its share of a batch and every so many-th volume. `data_seconds` adds up the time that
+    training waited for batches. Raises `DataError` for a split that is empty, holds a case without a label,
+    or has fewer volumes to validate on than there are processes.
     """
 
     def __init__(
@@ -54,7 +67,7 @@ class SliceDataModule(pl.LightningDataModule):
         source: Literal["cached", "online"],
         seed: int,
         validate_on: Literal["train", "val"] = "val",
-        ranks: Ranks = ALONE,
+        world: World = ALONE,
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -69,11 +82,11 @@ class SliceDataModule(pl.LightningDataModule):
         self.seed = seed
         self.train_entries = _with_labels(prepared, "train")
         self.val_entries = _with_labels(prepared, validate_on)
-        self.ranks = ranks
-        if len(self.val_entries) < ranks.count:
+        self.world = world
+        if len(self.val_entries) < world.size:
             raise DataError(
-                f"trainer.devices={ranks.count}: expected at most as many as volumes to validate on, got "
-                f"{len(self.val_entries)} of dataset '{prepared.name}'; give fewer devices"
+                f"{world.size} processes train together: expected at most as many as volumes to validate on, "
+                f"got {len(self.val_entries)} of dataset '{prepared.name}'; start fewer processes"
             )
         self.bank: SliceBank | None = None
         self.data_seconds = 0.0
@@ -88,7 +101,7 @@ class SliceDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> Sequence[int]:
         """Numbers of the validation volumes that are this process's."""
-        return range(self.ranks.rank, len(self.val_entries), self.ranks.count)
+        return range(self.world.rank, len(self.val_entries), self.world.size)
 
     def on_after_batch_transfer(self, batch: int, dataloader_idx: int) -> Batch | Volume:
         """Turn a batch number into the batch, or a volume number into the volume, on the training device."""
@@ -110,7 +123,7 @@ class SliceDataModule(pl.LightningDataModule):
             self.bank = SliceBank(
                 self.prepared, self.train_entries, self.map_name, self.rectified, device, splines
             )
-        share, patch = self.ranks.share(self.batch_size), self.patch_size
+        share, patch = self.world.share(self.batch_size), self.patch_size
         first, size = step * self.batch_size + share.start, share.stop - share.start
         draws = uniforms(self.seed, first, size)
         loader = loader_size(self.augment.spatial, patch)
@@ -122,7 +135,13 @@ class SliceDataModule(pl.LightningDataModule):
     def volume(self, entry: Entry, device: torch.device) -> Volume:
         """A whole prepared volume."""
         image = torch.from_numpy(np.array(self.prepared.image(entry))).to(device)
-        return Volume(entry, image, np.asarray(self.prepared.reference(entry)))
+        return Volume(entry, image, np.asarray(self.prepared.reference(entry)), self._target(entry, device))
+
+    def _target(self, entry: Entry, device: torch.device) -> Target:
+        labels = np.asarray(self.prepared.label(entry))
+        slices = sorted({round(z) for z in np.linspace(0, len(labels) - 1, VALIDATION_SLICES)})
+        region_map = region_map_of(self.prepared, entry, self.map_name, self.rectified, slices, device)
+        return Target(slices, torch.from_numpy(labels[slices]).long().to(device), region_map)
 
 
 def augmented(augment: AugmentConfig) -> bool:

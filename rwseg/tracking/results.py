@@ -33,9 +33,9 @@ class Plane(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """The end of a run after `epochs` epochs; `cases` as in `cases.csv`, `seconds` those of all epochs."""
+    """The end of a run after `steps` steps; `cases` as in `cases.csv`, `seconds` those of all epochs."""
 
-    epochs: int
+    steps: int
     cases: pd.DataFrame
     classes: tuple[str, ...]
     overlays: tuple[Overlay, ...]
@@ -51,13 +51,13 @@ class Results:
 
 
 def results(
-    folder: Path, cases: pd.DataFrame, classes: Sequence[str], overlays: Sequence[Overlay]
+    folder: Path, steps: int, cases: pd.DataFrame, classes: Sequence[str], overlays: Sequence[Overlay]
 ) -> Results:
     """Gather the results of the run in `folder`, whose `epochs.csv` and `run.json` are written."""
     record = read_run(folder)
     epochs = pd.read_csv(folder / "metrics" / "epochs.csv")
     return Results(
-        epochs=len(epochs),
+        steps=steps,
         cases=cases,
         classes=tuple(classes),
         overlays=tuple(overlays),

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 import wandb
 from omegaconf import DictConfig, OmegaConf
-from wandb_files import config, exit_codes, history, offline_files, records, started
+from wandb_files import config, epoch_rows, exit_codes, history, offline_files, records, started
 
 from rwseg.cli import compose
 from rwseg.config import Choices, check
 from rwseg.errors import RunError
 from rwseg.run import train_run
 from rwseg.tracking.identity import Identity
-from rwseg.tracking.run import tracked
+from rwseg.tracking.loggers import tracked
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -31,17 +31,19 @@ def identity(folder: Path, choices: Choices) -> Identity:
     return Identity(folder, choices)
 
 
+START = (0, 0)
+"""Epoch and step of a training that begins."""
+
 RUNS = {"rrw": 0, "rw_boundary": 3}
 
 
 def test_runs_of_one_process_are_described_tracked_and_ended_each_for_itself(tmp_path: Path) -> None:
     for loss, seed in RUNS.items():
         cfg, choices = asked(f"loss={loss}", f"seed={seed}", "strategy=equal_dice")
-        with tracked(cfg, identity(tmp_path / loss, choices)) as tracker:
-            assert tracker is not None
+        with tracked(cfg, identity(tmp_path / loss, choices), START) as [tracker]:
             assert tracker.first_epoch == 0
-            tracker.log_epoch(0, {"epoch": 0, "val/dice": 0.5})
-            tracker.log_epoch(1, {"epoch": 1, "val/dice": 0.75 + seed})
+            tracker.logger.log_metrics({"epoch": 0, "val/dice": 0.5}, step=9)
+            tracker.logger.log_metrics({"epoch": 1, "val/dice": 0.75 + seed}, step=19)
         assert wandb.run is None
     ids = [(tmp_path / loss / "wandb_id.txt").read_text().strip() for loss in RUNS]
     assert ids[0] != ids[1]
@@ -60,13 +62,14 @@ def test_runs_of_one_process_are_described_tracked_and_ended_each_for_itself(tmp
         assert content["run_json"] == str(tmp_path / loss / "run.json")
         rows = history(found)
         assert [rows[step]["val/dice"] for step in (0, 1)] == [0.5, 0.75 + seed]
+        assert [rows[step]["trainer/global_step"] for step in (0, 1)] == [9, 19]
         assert exit_codes(found) == [0]
 
 
 @pytest.mark.parametrize("error", [ValueError("no good"), KeyboardInterrupt()])
 def test_a_failing_run_ends_with_status_1(tmp_path: Path, error: BaseException) -> None:
     cfg, choices = asked()
-    with pytest.raises(type(error)), tracked(cfg, identity(tmp_path / "run", choices)):
+    with pytest.raises(type(error)), tracked(cfg, identity(tmp_path / "run", choices), START):
         raise error
     assert wandb.run is None
     (path,) = offline_files(tmp_path / "run")
@@ -83,7 +86,7 @@ def test_a_training_that_fails_goes_on_in_the_same_run_with_each_epoch_once(
     (folder,) = (path.parent for path in tmp_path.rglob("wandb_id.txt"))
     (first,) = offline_files(folder)
     failed = records(first)
-    assert sorted(history(failed)) == [0]
+    assert sorted(epoch_rows(failed)) == [0]
     assert exit_codes(failed) == [1]
     make_older(first.parent)
     train_run(*asked(*tiny))
@@ -91,8 +94,8 @@ def test_a_training_that_fails_goes_on_in_the_same_run_with_each_epoch_once(
     found = records(second)
     assert started(found).run_id == started(failed).run_id
     assert exit_codes(found) == [0]
-    rows = history(found)
-    assert sorted(rows) == [0, 1, 2, 3]  # 3: the results
+    rows = epoch_rows(found)
+    assert sorted(rows) == [0, 1, 2]
     table = pd.read_csv(folder / "metrics" / "epochs.csv")
     np.testing.assert_allclose([rows[epoch]["train/loss"] for epoch in range(3)], table["train/loss"])
 
@@ -106,15 +109,13 @@ def make_older(start: Path) -> Path:
 def test_after_a_start_that_was_sent_it_is_left_open_what_w_and_b_lacks(tmp_path: Path, name: str) -> None:
     cfg, choices = asked()
     folder = tmp_path / "run"
-    with tracked(cfg, identity(folder, choices)) as tracker:
-        assert tracker is not None
+    with tracked(cfg, identity(folder, choices), START) as [tracker]:
         assert tracker.first_epoch == 0
     (path,) = offline_files(folder)
     sent = path.parent.rename(path.parent.with_name(f"{name}-{path.parent.name.rpartition('-')[2]}"))
     if name.startswith("offline"):
         (sent / f"{path.name}.synced").touch()  # what `wandb sync` leaves
-    with tracked(cfg, identity(folder, choices)) as tracker:
-        assert tracker is not None
+    with tracked(cfg, identity(folder, choices), START) as [tracker]:
         assert tracker.first_epoch is None
     assert sent.is_dir()
 
@@ -125,7 +126,7 @@ def test_without_an_account_it_is_said_what_to_do(tmp_path: Path, monkeypatch: p
     cfg, choices = asked()
     with (
         pytest.raises(RunError, match=r"logger=wandb: expected an account .*set WANDB_MODE=offline, or"),
-        tracked(cfg, identity(tmp_path / "run", choices)),
+        tracked(cfg, identity(tmp_path / "run", choices), START),
     ):
         pytest.fail("a run without an account")
     assert wandb.run is None
@@ -136,13 +137,13 @@ def test_a_damaged_id_is_refused(tmp_path: Path) -> None:
     (tmp_path / "wandb_id.txt").write_text("../other")
     with (
         pytest.raises(RunError, match=r"wandb_id.txt: expected the id of a W&B run, found '../other'"),
-        tracked(cfg, identity(tmp_path, choices)),
+        tracked(cfg, identity(tmp_path, choices), START),
     ):
         pytest.fail("a run under a damaged id")
 
 
 def test_csv_alone_needs_no_tracker_and_no_files(tmp_path: Path) -> None:
     cfg, choices = compose("train", [])
-    with tracked(check(cfg), Identity(tmp_path, choices)) as tracker:
-        assert tracker is None
+    with tracked(check(cfg), Identity(tmp_path, choices), START) as trackers:
+        assert trackers == []
     assert {path.name for path in tmp_path.iterdir()} <= {"home"}

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
-from wandb_files import config, exit_codes, history, offline_files, records, started, summary
+from wandb_files import config, epoch_rows, exit_codes, offline_files, records, results, started, summary
 
 from rwseg.config import CONF
 
@@ -76,8 +76,9 @@ def test_every_column_of_epochs_csv_is_there_by_epoch(
     sweep: dict[str, tuple[Path, list[Any], Path]], loss: str
 ) -> None:
     folder, found, _ = sweep[loss]
-    table, rows = pd.read_csv(folder / "metrics" / "epochs.csv"), history(found)
-    assert sorted(rows) == [*range(EPOCHS), EPOCHS]
+    table, rows = pd.read_csv(folder / "metrics" / "epochs.csv"), epoch_rows(found)
+    assert sorted(rows) == list(range(EPOCHS))
+    assert [row["trainer/global_step"] for row in rows.values()] == [3, 7]
     wanted = {
         "learning_rate",
         "alpha",
@@ -86,6 +87,8 @@ def test_every_column_of_epochs_csv_is_there_by_epoch(
         "train/loss_gap",
         "train/wrong_sign",
         "val/dice",
+        "val/loss",
+        "val/loss_gap",
     }
     wanted |= {f"train/{term}{what}" for term in ("main", "partner") for what in ("", "_gradient")}
     for name in list(CLASSES.values())[1:]:
@@ -93,7 +96,7 @@ def test_every_column_of_epochs_csv_is_there_by_epoch(
     assert wanted <= set(table.columns)
     for epoch in range(EPOCHS):
         measured = table.iloc[epoch].dropna()
-        own = {key: value for key, value in rows[epoch].items() if not key.startswith("_")}
+        own = {key: value for key, value in rows[epoch].items() if not key.startswith(("_", "trainer/"))}
         assert own.keys() == set(measured.index)
         np.testing.assert_allclose([own[key] for key in measured.index], measured)
 
@@ -101,7 +104,7 @@ def test_every_column_of_epochs_csv_is_there_by_epoch(
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_end_holds_cases_and_summary(sweep: dict[str, tuple[Path, list[Any], Path]], loss: str) -> None:
     folder, found, media = sweep[loss]
-    last, end = history(found)[EPOCHS], summary(found)
+    last, end = results(found), summary(found)
     cases = pd.read_csv(folder / "metrics" / "cases.csv")
     table = json.loads((media / last["cases"]["path"]).read_text())
     columns = table["columns"]
@@ -124,14 +127,15 @@ def test_the_end_holds_cases_and_summary(sweep: dict[str, tuple[Path, list[Any],
 def test_overlays_show_the_same_cases_in_both_runs(sweep: dict[str, tuple[Path, list[Any], Path]]) -> None:
     captions = {}
     for loss, (_, found, media) in sweep.items():
-        last = history(found)[EPOCHS]
+        last = results(found)
         overlays = [last[key] for key in sorted(last) if key.startswith("overlays/")]
         assert len(overlays) == 3
-        captions[loss] = [overlay["caption"] for overlay in overlays]
+        captions[loss] = [overlay["captions"] for overlay in overlays]
         for overlay in overlays:
-            image = imread(media / overlay["path"])
+            image = imread(media / overlay["filenames"][0])
             assert image.shape[:2] == (overlay["height"], overlay["width"])
-            masks = {name: imread(media / mask["path"]) for name, mask in overlay["masks"].items()}
+            [masks] = overlay["all_masks"]
+            masks = {name: imread(media / mask["path"]) for name, mask in masks.items()}
             assert masks.keys() == {"reference", "prediction"}
             assert all(mask.shape[:2] == image.shape[:2] for mask in masks.values())
             assert len(np.unique((masks["reference"] * 255).round())) == 4  # the slice shows every class

@@ -73,6 +73,21 @@ def history(found: list[Record]) -> dict[int, dict[str, Any]]:
     return {step: _items(row.item) for step, row in zip(steps, rows, strict=True)}
 
 
+def epoch_rows(found: list[Record]) -> dict[int, dict[str, Any]]:
+    """The rows of epochs.csv, by epoch; fails where an epoch stands there twice."""
+    rows = [row for row in history(found).values() if "train/loss" in row]
+    epochs = [int(row["epoch"]) for row in rows]
+    assert len(epochs) == len(set(epochs)), epochs
+    return dict(zip(epochs, rows, strict=True))
+
+
+def results(found: list[Record]) -> dict[str, Any]:
+    """What was logged after the last epoch."""
+    rows = [row for row in history(found).values() if "train/loss" not in row]
+    assert len({row["trainer/global_step"] for row in rows}) == 1
+    return {key: value for row in rows for key, value in row.items()}
+
+
 def summary(found: list[Record]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for record in found:

@@ -3,33 +3,35 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import pytorch_lightning as pl
+from pytorch_lightning.loggers.logger import DummyLogger
 
 from rwseg.epochs import EpochTable
-from rwseg.tracking.mirror import EpochMirror, Tracker, measured
-from rwseg.tracking.results import Overlay, Results, shown_plane
+from rwseg.tracking.callbacks import LogEpochs, measured
+from rwseg.tracking.loggers import Tracked
+from rwseg.tracking.pictures import painted
+from rwseg.tracking.results import Overlay, Plane, Results, shown_plane
 
 
-class Notebook:
-    """A tracker that keeps what it is told."""
+class Notebook(DummyLogger):
+    """A logger that keeps what it is told."""
 
-    def __init__(self, first_epoch: int | None) -> None:
-        self.first_epoch = first_epoch
+    def __init__(self) -> None:
+        super().__init__()
         self.epochs: list[int] = []
 
-    def log_epoch(self, epoch: int, row: Mapping[str, float]) -> None:
-        assert row["epoch"] == epoch
-        self.epochs.append(epoch)
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None, **_: Any) -> None:
+        assert step == 10 * metrics["epoch"] + 9
+        self.epochs.append(int(metrics["epoch"]))
 
-    def log_results(self, results: Results) -> None:
-        raise AssertionError("no results were given")
 
-    def close(self, success: bool) -> None:
-        raise AssertionError("the mirror ends no tracker")
+def row(epoch: int) -> dict[str, float]:
+    return {"epoch": float(epoch), "step": 10.0 * epoch + 9}
 
 
 @pytest.mark.parametrize(
@@ -45,22 +47,23 @@ class Notebook:
 @pytest.mark.filterwarnings("ignore:The `srun` command is available")
 def test_a_resumed_training_sends_what_the_tracker_lacks(known: int | None, expected: list[int]) -> None:
     table = EpochTable(Path("unused.csv"))
-    table.rows = [{"epoch": float(epoch)} for epoch in range(3)]
-    notebook: Tracker = Notebook(known)
-    mirror, module = EpochMirror(table, notebook), pl.LightningModule()
+    table.rows = [row(epoch) for epoch in range(3)]
+    notebook, other = Notebook(), Notebook()
+    mirror = LogEpochs(table, [Tracked(notebook, known), Tracked(other, 5)])
+    module = pl.LightningModule()
     trainer = pl.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu", max_epochs=5)
     trainer.fit_loop.epoch_progress.current.completed = 3
     mirror.on_train_start(trainer, module)
     for epoch in (3, 4):
-        table.rows.append({"epoch": float(epoch)})
+        table.rows.append(row(epoch))
         mirror.on_train_epoch_end(trainer, module)
-    assert isinstance(notebook, Notebook)
-    assert notebook.epochs == expected
+    assert (notebook.epochs, other.epochs) == (expected, [])
 
 
 def test_what_was_not_measured_is_left_out_but_a_diverged_loss_is_not() -> None:
-    row = {"epoch": 1.0, "alpha": math.nan, "val/dice": math.nan, "train/loss": math.nan, "seconds": 0.5}
-    found = measured(row)
+    found = measured(
+        {"epoch": 1.0, "alpha": math.nan, "val/dice": math.nan, "train/loss": math.nan, "seconds": 0.5}
+    )
     assert found.keys() == {"epoch", "train/loss", "seconds"}
     assert math.isnan(found["train/loss"])
 
@@ -79,6 +82,22 @@ def test_the_shown_plane_is_the_fullest_and_grey_values_fill_the_range() -> None
         Overlay("flat", np.ones((2, 4, 4), np.float32), reference[:2, :4, :4], reference[:2, :4, :4])
     )
     assert (flat.image == 0).all()
+
+
+def test_a_painted_plane_shows_outlines_of_the_reference_and_areas_of_the_prediction() -> None:
+    empty = np.zeros((6, 9), np.uint8)
+    reference, prediction = empty.copy(), empty.copy()
+    reference[1:5, 1:5] = 1
+    prediction[1:5, 5:9] = 2
+    picture = painted(Plane("", empty + 100, reference, prediction))
+    assert picture.shape == (6, 9, 3)
+    colour = picture[1, 1]
+    assert (picture[[1, 4, 1, 4, 2], [1, 1, 4, 4, 1]] == colour).all()
+    assert (picture[2:4, 2:4] == 100).all(), "the image shows through the reference"
+    tint = picture[1:5, 5:9].reshape(-1, 3)
+    assert (tint == tint[0]).all()
+    assert (tint[0] != 100).any()
+    assert (picture[0] == 100).all()
 
 
 def test_final_metrics_are_those_of_the_cases() -> None:
