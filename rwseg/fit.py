@@ -149,7 +149,6 @@ def _trainer(
         num_nodes=world.num_nodes,
         precision=precision(asked["precision"], device),
         benchmark=device != "cpu" if asked["benchmark"] is None else asked["benchmark"],
-        log_every_n_steps=asked["log_every_n_steps"] or min(50, cfg.schedule.batches_per_epoch),
         plugins=[cluster_environment(), AtomicCheckpointIO(), *(asked["plugins"] or [])],
     )
     return pl.Trainer(
@@ -170,6 +169,7 @@ def _expect_warnings() -> None:
     for message in (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",
         "The `srun` command is available.*",
+        "The number of training batches .* is smaller than the logging interval",
         "Checkpoint directory .* exists and is not empty",
         "Experiment logs directory .* exists and is not empty",
     ):
