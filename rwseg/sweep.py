@@ -98,8 +98,9 @@ class PlannedSweep:
         return root / FOLDER / "logs" / run.relative_to(root).with_name(f"{run.name}.log")
 
     def devices(self, number: int) -> int:
-        """How many devices a job asks for."""
-        return int(self.settings[number].trainer.devices)
+        """How many devices a job asks for; 1 where it leaves that open."""
+        asked = str(self.settings[number].trainer.devices)
+        return int(asked) if asked.isdecimal() else 1
 
     def left(self) -> int:
         """How many jobs have still to be done; the one that was begun last counts until it has finished."""

@@ -1,4 +1,4 @@
-"""Hydra's launcher `gpu_queue`. Hydra imports this at every start, so nothing else is imported up here."""
+"""Hydra's launcher `ray`. Hydra imports this at every start, so nothing else is imported up here."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,17 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig
 
 
-class GpuQueue(Launcher):
-    """One process per run, several at a time; conf/hydra/launcher/gpu_queue.yaml has the settings."""
+class RayLauncher(Launcher):
+    """One process per run, as many at a time as there is room for; settings: conf/hydra/launcher/ray.yaml."""
 
-    def __init__(self, jobs_per_gpu: Any, jobs: Any, free_gib: Any, stagger: Any) -> None:
-        self.settings = {"jobs_per_gpu": jobs_per_gpu, "jobs": jobs, "free_gib": free_gib, "stagger": stagger}
+    def __init__(self, address: Any, num_cpus: Any, num_gpus: Any, max_retries: Any, local: Any) -> None:
+        self.settings = {
+            "address": address,
+            "num_cpus": num_cpus,
+            "num_gpus": num_gpus,
+            "max_retries": max_retries,
+            "local": dict(local),
+        }
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: DictConfig) -> None:
         """Keep what `launch` needs."""
@@ -23,7 +29,7 @@ class GpuQueue(Launcher):
         """Run all jobs; what failed is in the command's summary, so that none counts as failed here."""
         from rwseg.cli import fail
         from rwseg.errors import RwsegError
-        from rwseg.launch import launch
+        from rwseg.ray_sweep import launch
 
         try:
             launch(self.task, job_overrides, initial_job_idx, self.hydra_overrides, self.settings)
