@@ -26,16 +26,21 @@ def write_outcome(cfg: DictConfig, folder: Path, learner: Learner, data: SliceDa
     cases = learner.cases
     assert cases is not None
     write_text(folder / "metrics" / "cases.csv", cases.to_csv(index=False))
-    figures = [
-        learning_curves(folder / "metrics" / "epochs.csv", folder / "figures" / "curves.png"),
-        _draw_cases(learner, data, cases, folder / "figures" / "cases.png"),
-    ]
+    figures = draw_figures(folder, learner, data, cases)
     count = len(cases["case"].unique())
     print_cases(
         cases, cfg.evaluation.missed, title=f"{cfg.dataset.name}, {count} validation cases, last epoch"
     )
     for path in [folder / "metrics" / "cases.csv", *figures]:
         log.info("wrote %s", path)
+
+
+def draw_figures(folder: Path, learner: Learner, data: SliceDataModule, cases: pd.DataFrame) -> list[Path]:
+    """Draw the learning curves, and the worst, the median and the best case."""
+    return [
+        learning_curves(folder / "metrics" / "epochs.csv", folder / "figures" / "curves.png"),
+        _draw_cases(learner, data, cases, folder / "figures" / "cases.png"),
+    ]
 
 
 def log_outcome(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rwseg.data.phantom import write_phantom
+from rwseg.outcome import draw_figures
 
 collect_ignore_glob = ["*/conftest.py"]
 """They hold no doctests, and Python tells modules of one name in two folders apart only by chance."""
@@ -34,6 +35,7 @@ def acdc_root() -> Path:
 
 TINY = [
     "trainer=cpu",
+    "workers=1",  # more would take longer to start than these data to prepare
     "model.features=4",
     "schedule.epochs=3",
     "schedule.batches_per_epoch=4",
@@ -44,6 +46,12 @@ TINY = [
 """Overrides of a run that takes a second or two on the phantom."""
 
 
+@pytest.fixture
+def with_figures(tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of `tiny` draws its figures."""
+    monkeypatch.setattr("rwseg.outcome.draw_figures", draw_figures)
+
+
 @pytest.fixture(scope="session")
 def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder of prepared data for all runs that do not test the preparation itself."""
@@ -51,8 +59,14 @@ def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def tiny(phantom_root: Path, prepared_root: Path, tmp_path: Path) -> list[str]:
-    """Overrides of `TINY` with the run's own folder in `tmp_path`."""
+def tiny(
+    phantom_root: Path, prepared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> list[str]:
+    """Overrides of `TINY` with the run's own folder in `tmp_path`.
+
+    Runs in this process draw no figures, which would take half their time: `with_figures` looks at them.
+    """
+    monkeypatch.setattr("rwseg.outcome.draw_figures", lambda *_: [])
     return [
         *TINY,
         f"dataset.root={phantom_root}",
