@@ -1,9 +1,11 @@
 """A command that ends with the process that started it, however that ends, and why a command failed.
 
 Between the two stands this file as a program. It reads a pipe that the process which started it holds: when
-that is closed, by the process or because it is gone, the command is asked to stop.
+that is closed, by the process or because it is gone, the command is asked to stop. Linux asks it when this
+program itself is killed: Ray does that to all that a worker started, when the worker ends.
 """
 
+import ctypes
 import os
 import re
 import resource
@@ -14,7 +16,11 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+"""Of prctl(2): the signal that a process gets when its parent ends."""
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 60.0
@@ -83,7 +89,13 @@ def _main(command: Sequence[str]) -> None:
     """Run `command` until it ends or the standard input does, and end as it did."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)  # not SIG_IGN, which the command would inherit
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    libc = ctypes.CDLL(None)
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=partial(libc.prctl, PR_SET_PDEATHSIG, signal.SIGTERM) if hasattr(libc, "prctl") else None,
+    )
     threading.Thread(target=_stop_at_end_of_input, args=(child,), daemon=True).start()
     status = child.wait()
     if status >= 0:

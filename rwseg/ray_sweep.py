@@ -3,7 +3,9 @@
 import logging
 import os
 import signal
+import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +76,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         "address": (lambda value: value is None or isinstance(value, str), "null, auto or host:port"),
         "num_cpus": (lambda value: _is_number(value) and value > 0, "a number above 0"),
         "num_gpus": (
-            lambda value: value is None or _is_number(value) and (0 <= value < 1 or _is_count(value, 1)),
+            lambda value: value is None or (_is_number(value) and (0 <= value < 1 or _is_count(value, 1))),
             "null, a part of one GPU such as 0.5, or a whole number",
         ),
         "max_retries": (lambda value: _is_count(value, 0), "a whole number of 0 or more"),
@@ -105,26 +107,33 @@ def _cluster(settings: Mapping[str, Any]) -> Iterator[Any]:
             "pip install -c constraints.txt -e '.[ray]'"
         ) from error
     address = settings["address"]
-    own = {**settings["local"], "object_store_memory": OBJECT_STORE_BYTES, "include_dashboard": False}
+    local: dict[str, Any] = {
+        **settings["local"],
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+    }
+    code = {"env_vars": {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}}
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     terminate = signal.getsignal(signal.SIGTERM)
     try:
         try:
-            ray.init(
-                address=address or "local",
-                logging_level=logging.ERROR,
-                log_to_driver=False,
-                **({} if address else own),
-            )
+            _knock(address)
+            ray.init(address=address or "local", runtime_env=code, **quiet, **({} if address else local))
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"a Ray cluster at hydra.launcher.address={address}" if address else "to start Ray here"
-            raise RwsegError(
-                f"hydra/launcher=ray: expected {where}, got: {error}"
-                + ("; start one with ray start (docs/cluster.md)" if address else "")
-            ) from error
+            advice = "; start one with ray start (docs/cluster.md)" if address else ""
+            raise RwsegError(f"hydra/launcher=ray: expected {where}, got: {error}{advice}") from error
         signal.signal(signal.SIGTERM, terminate)  # Ray has set its own, which would just leave
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Raise `OSError` where nobody listens at `host:port`; Ray would try for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=20).close()
 
 
 def _jobs(
@@ -220,15 +229,18 @@ def _run(ray: Any, jobs: Sequence[Job], max_retries: int, voice: _Voice) -> None
             limits = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_retries": max_retries}
             waiting[remote.options(**limits).remote(job, environment, news)] = job.number
         while waiting:
-            done, _ = ray.wait(list(waiting), num_returns=1, timeout=POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # not in Ray, which is no good place for a signal to come
+            done, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
             for start in ray.get(news.taken.remote()):
                 voice.started(start)
             for reference in done:
                 voice.ended(waiting.pop(reference), _end(ray, reference))
-    except BaseException:
+    except BaseException as error:
         for reference in waiting:
             ray.cancel(reference)
         ray.wait(list(waiting), num_returns=len(waiting), timeout=GRACE_SECONDS + 10)
+        if isinstance(error, SystemError) and error.__cause__ is not None:
+            raise error.__cause__ from None  # what Ray makes of `Terminated`
         raise
 
 

@@ -6,7 +6,7 @@ A whole sweep on a real one: tests/integration/slurm.
 import os
 import re
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,11 +18,23 @@ from omegaconf import DictConfig
 from rwseg import cli, slurm
 from rwseg.config import CONF, Choices
 from rwseg.errors import ConfigError, RunError, RwsegError
-from rwseg.slurm import OnNode, Submission, launch
+from rwseg.slurm import OnNode, launch
 from rwseg.sweep import plan_sweep
 
-SBATCH = {"timeout_min": 5, "signal_delay_s": 60, "array_parallelism": 2}
-SUBMISSION = Submission("jobs/%j", 1, SBATCH, None, DictConfig({}))
+SETTINGS = {
+    "submitit_folder": "jobs/%j",
+    "max_num_timeout": 1,
+    "timeout_min": 5,
+    "signal_delay_s": 60,
+    "array_parallelism": 2,
+    "nodes": 2,
+    "tasks_per_node": 4,
+    "account": None,
+}
+
+
+def submit(jobs: cli.Jobs, **settings: object) -> None:
+    launch(jobs, [["seed=0"], ["seed=1"]], 0, {**SETTINGS, **settings}, None, DictConfig({}))
 
 
 def jobs_of(task: object, folder: Path) -> cli.Jobs:
@@ -42,53 +54,63 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_its_settings_are_checked_with_the_others(tmp_path: Path) -> None:
     words = ["-m", "hydra/launcher=slurm", f"output_root={tmp_path}", "seed=0,1"]
-    assert len(cli.preflight("train", [*words, "hydra.launcher.sbatch.partition=gpu"])) == 2
+    assert len(cli.preflight("train", [*words, "hydra.launcher.partition=gpu"])) == 2
     with pytest.raises(ConfigError, match="partitoin"):
-        cli.preflight("train", [*words, "hydra.launcher.sbatch.partitoin=gpu"])
+        cli.preflight("train", [*words, "hydra.launcher.partitoin=gpu"])
 
 
 def test_without_slurm_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RwsegError, match="expected the program sbatch, found none; submit on a node"):
-        launch(jobs_of(nothing, tmp_path), [["seed=0"]], 0, SUBMISSION)
+        submit(jobs_of(nothing, tmp_path))
 
 
 def test_only_a_sweep_is_submitted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="expected a sweep"):
-        launch(replace(jobs_of(nothing, tmp_path), sweep=None), [["seed=0"]], 0, SUBMISSION)
+        submit(replace(jobs_of(nothing, tmp_path), sweep=None))
 
 
 def test_what_sbatch_refuses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program(tmp_path, "sbatch", "echo 'sbatch: error: invalid partition specified: gpu' >&2; exit 1")
-    program(tmp_path, "squeue", "exit 0")
     program(tmp_path, "srun", "exit 0")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    submission = replace(SUBMISSION, folder=str(tmp_path / "%j"))
     with pytest.raises(RwsegError, match=r"could not be submitted: (.|\n)*invalid partition specified: gpu"):
-        launch(jobs_of(nothing, tmp_path), [["seed=0"], ["seed=1"]], 0, submission)
+        submit(jobs_of(nothing, tmp_path), submitit_folder=str(tmp_path / "%j"))
 
 
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"timeout_min": None}, "hydra.launcher.sbatch.timeout_min: expected a number, got null"),
         ({"timeout_min": "a day"}, "the jobs could not be submitted: "),
         ({"setup": "module load cuda"}, "the jobs could not be submitted: "),
-        ({"gpus_per_node": 1}, "trainer.devices=2: expected at most the GPUs of a job, got "),
+        ({"partitoin": "gpu"}, "the jobs could not be submitted: "),
+        ({"tasks_per_node": 1}, "trainer.devices=2: expected the tasks of a node, got "),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
     setting: dict[str, object], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("sbatch", "squeue", "srun"):
+    for name in ("sbatch", "srun"):
         program(tmp_path, name, "echo Submitted batch job 7")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    submission = replace(SUBMISSION, folder=str(tmp_path / "%j"), sbatch={**SBATCH, **setting})
     words = ["-m", f"output_root={tmp_path}", "seed=0,1", "trainer=ddp"]
     sweep = plan_sweep(cli.preflight("train", words), ["train.py"])
     task = cli.Jobs(nothing, cli.SCHEMAS["train"], sweep, [])
+    settings = {"tasks_per_node": 2, **setting, "submitit_folder": str(tmp_path / "%j")}
     with pytest.raises(RwsegError, match=re.escape(message)):
-        launch(task, [["seed=0"], ["seed=1"]], 0, submission)
+        submit(task, **settings)
+
+
+def test_nodes_and_tasks_are_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "sbatch", f'cp "$1" {tmp_path}/script; echo "sbatch: error: enough" >&2; exit 1')
+    program(tmp_path, "srun", "exit 0")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    with pytest.raises(RwsegError, match="enough"):
+        submit(jobs_of(nothing, tmp_path), submitit_folder=str(tmp_path / "%j"), partition="gpu")
+    script = (tmp_path / "script").read_text()
+    for line in ("--nodes=2", "--ntasks-per-node=4", "--partition=gpu", "--array=0-1%2", "--time=5"):
+        assert f"#SBATCH {line}\n" in script
+    assert "account" not in script
 
 
 def on_node(task: object, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> str | None:
@@ -139,15 +161,21 @@ def test_sigterm_ends_a_job_in_order_although_submitit_would_ignore_it(
 
 @dataclass
 class Job:
-    """What is asked of submitit's jobs."""
+    """What is asked of submitit's jobs; `after` looks it has ended."""
 
     job_id: str
-    folder: Path
     returned: object
+    after: int = 1
+    state: str = "OUT_OF_MEMORY"
+    paths: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(stderr="its.err"))
 
-    @property
-    def paths(self) -> SimpleNamespace:
-        return SimpleNamespace(result_pickle=self.folder / f"{self.job_id}.pkl", stderr="its.err")
+    def task(self, number: int) -> "Job":
+        assert number == 0  # the others' results do not count
+        return self
+
+    def done(self) -> bool:
+        self.after -= 1
+        return self.after <= 0
 
     def result(self) -> SimpleNamespace:
         if isinstance(self.returned, Exception):
@@ -161,46 +189,36 @@ BROKEN = submitit.core.utils.FailedJobError(
     "----------------------\nYou can check full logs with 'job.stderr(0)' and 'job.stdout(0)'"
     "or at paths:\n  - its.err\n  - its.out"
 )
+LOST = submitit.core.utils.UncompletedJobError("Job 7_3 (task: 0) with path ... has not produced any output")
 
 
-def test_every_end_of_a_job_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_end_of_a_job_is_told_and_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slurm, "SECONDS_BETWEEN_LOOKS", 0)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    # 7_3 is queued for five looks, then it is there no more; every other look the controller does not answer
-    program(
-        tmp_path,
-        "squeue",
-        f"echo x >> {tmp_path}/looks; n=$(wc -l < {tmp_path}/looks)\n"
-        'if [ $((n % 2)) = 0 ]; then echo "Socket timed out" >&2; exit 1; fi\n'
-        "if [ $n -lt 6 ]; then echo 7_3; fi",
-    )
-    jobs = {
-        number: Job(f"7_{number}", tmp_path, returned)
-        for number, returned in enumerate([None, "no such loss", BROKEN, None, None])
-    }
-    for number in (0, 1, 2):
-        jobs[number].paths.result_pickle.touch()
-    sweep = SimpleNamespace(is_finished=lambda number: number == 4)
-    ended = dict(slurm._ended(jobs, "7", sweep))  # type: ignore[arg-type]
-    assert ended == {
+    returned = [None, "no such loss", BROKEN, LOST, LOST]
+    jobs = {number: Job(f"7_{number}", value, 6 - number) for number, value in enumerate(returned)}
+    sweep = SimpleNamespace(is_finished=lambda number: number in (0, 4))
+    ended = list(slurm._ended(jobs, sweep))  # type: ignore[arg-type]
+    assert [number for number, _ in ended] == [4, 3, 2, 1, 0]  # in the order of their ends
+    assert dict(ended) == {
         0: None,
         1: "no such loss",
-        2: "ModuleNotFoundError: No module named 'rwseg' (see its.err)",
-        3: "it ended without a result; see its.err",
-        4: None,  # its result is not to be seen yet, but its run is finished
+        2: "ModuleNotFoundError: No module named 'rwseg'; see its.err",
+        3: "it ended without a result (OUT_OF_MEMORY); see its.err",
+        4: None,  # its result is not to be seen, but its run is finished
     }
-    assert len((tmp_path / "looks").read_text().split()) == 17  # missing at 7, 9, ..., 17
 
 
-def test_a_job_that_slurm_forgot_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    program(tmp_path, "squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
-    assert slurm._queued("7") == set()
+@pytest.mark.parametrize(
+    ("script", "keeps"), [("exit 0", True), ("echo disabled >&2; exit 1", False), (None, False)]
+)
+def test_whether_there_is_an_account(
+    script: str | None, keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if script:
+        program(tmp_path, "sacct", script)
+    assert slurm._keeps_account() is keeps
 
 
-def test_the_preset_has_submitits_names() -> None:
+def test_the_preset_is_there() -> None:
     assert (CONF / "hydra" / "launcher" / "slurm.yaml").is_file()
-    assert slurm._named({"timeout_min": 5, "partition": "gpu", "account": None}) == {
-        "timeout_min": 5,
-        "slurm_partition": "gpu",
-    }

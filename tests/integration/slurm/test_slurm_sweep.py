@@ -29,11 +29,11 @@ TRAIN = str(CONF.parent / "train.py")
 SEEDS = 4
 SLURM = [
     "hydra/launcher=slurm",
-    "hydra.launcher.sbatch.timeout_min=2",
-    "hydra.launcher.sbatch.signal_delay_s=20",
-    "hydra.launcher.sbatch.cpus_per_task=1",
-    "hydra.launcher.sbatch.gpus_per_node=null",
-    "hydra.launcher.sbatch.mem_gb=null",
+    "hydra.launcher.timeout_min=2",
+    "hydra.launcher.signal_delay_s=20",
+    "hydra.launcher.cpus_per_task=1",
+    "hydra.launcher.gpus_per_node=null",
+    "hydra.launcher.mem_gb=null",
 ]
 SECONDS_A_RUN = 60
 """Alone. Two at a time, and with its start, it takes longer than a job has until it is told to end."""
@@ -41,7 +41,7 @@ SECONDS_A_RUN = 60
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with running(tmp_path_factory.mktemp("slurm") / "files", cpus=2) as environment:
+    with running(tmp_path_factory.mktemp("slurm") / "files", cpus=1) as environment:
         yield {**environment, "OMP_NUM_THREADS": "1"}
 
 
