@@ -1,10 +1,10 @@
-"""Runs per hour side by side (hydra/launcher=gpu_queue) and one after another, at the size of acdc_small.
+"""Runs per hour side by side (hydra/launcher=ray) and one after another, at the size of acdc_small.
 
 python -m benchmarks.packed [--rounds 3] [--slots 2] [--device cuda] [--json FILE] [override ...]
 
 On a CPU each slot is a thread; with --device cuda so many runs share each GPU. A round is a sweep of `--runs`
-short runs either way, start of the processes included: the shorter the runs, the more that counts against the
-queue.
+short runs either way, start of Ray and of the processes included: the shorter the runs, the more that counts
+against Ray.
 """
 
 import os
@@ -42,24 +42,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         common = settings(folder, asked.device, asked.overrides)
-        queue = [
-            "hydra/launcher=gpu_queue",
-            "hydra.launcher.stagger=0",
-            f"hydra.launcher.jobs={asked.slots}",
-            f"hydra.launcher.jobs_per_gpu={asked.slots}",
-        ]
+        side_by_side = ["hydra/launcher=ray", *room(asked.device, asked.slots)]
         works = {
             "one after another": partial(
                 sweep, folder, [*common, f"output_root={folder / 'one'}"], asked.runs
             ),
             f"{asked.slots} at a time": partial(
-                sweep, folder, [*common, f"output_root={folder / 'queue'}", *queue], asked.runs
+                sweep, folder, [*common, f"output_root={folder / 'ray'}", *side_by_side], asked.runs
             ),
         }
         rows = paired(works, "one after another", asked.rounds)
     for row in rows:
         row["runs_per_hour"] = 3.6e6 * asked.runs / row["ms"]
     report({f"sweep of {asked.runs} runs": rows}, asked.threads, asked.json)
+
+
+def room(device: str, slots: int) -> list[str]:
+    """Ray's settings for so many runs at a time."""
+    if device == "cuda":  # Ray counts parts of a GPU in ten-thousandths
+        return [f"hydra.launcher.num_gpus={10_000 // slots / 10_000}"]
+    return ["hydra.launcher.num_gpus=0", f"hydra.launcher.local.num_cpus={slots}"]
 
 
 def settings(folder: Path, device: str, overrides: Sequence[str]) -> list[str]:

@@ -10,7 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 NODES = ("node1", "node2")
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo")
+PROGRAMS = (
+    *("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo"),
+    *("slurmdbd", "sacct", "mariadbd", "mariadb-install-db", "mariadb"),
+)
 
 CONFIGURATION = """\
 ClusterName=rwseg
@@ -31,12 +34,33 @@ ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=127.0.0.1
+AccountingStoragePort={dbd_port}
+AccountingStoragePass={folder}/munge.socket
+JobAcctGatherType=jobacct_gather/none
 MailProg=/bin/true
 ReturnToService=2
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port1} CPUs={cpus} State=UNKNOWN
 NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={port2} CPUs={cpus} State=UNKNOWN
 PartitionName=main Nodes=node[1-2] Default=YES MaxTime=60 State=UP
+"""
+
+ACCOUNT = """\
+DbdHost=localhost
+DbdAddr=127.0.0.1
+DbdPort={dbd_port}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=127.0.0.1
+StoragePort={sql_port}
+StorageUser=slurm
+StoragePass=slurm
+StorageLoc=slurm
+LogFile={folder}/slurmdbd.log
+PidFile={folder}/slurmdbd.pid
 """
 
 
@@ -53,8 +77,11 @@ def running(folder: Path, cpus: int) -> Iterator[dict[str, str]]:
         (folder / name).mkdir(parents=True)
     host = socket.gethostname().partition(".")[0]
     configuration = folder / "slurm.conf"
-    ports = {name: free_port() for name in ("ctld_port", "port1", "port2")}
+    ports = {name: free_port() for name in ("ctld_port", "port1", "port2", "dbd_port", "sql_port")}
     configuration.write_text(CONFIGURATION.format(host=host, folder=folder, cpus=cpus, **ports))
+    account = folder / "slurmdbd.conf"
+    account.write_text(ACCOUNT.format(folder=folder, **ports))
+    account.chmod(0o600)  # slurmdbd insists
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
@@ -71,10 +98,12 @@ def running(folder: Path, cpus: int) -> Iterator[dict[str, str]]:
             f"--seed-file={folder}/munge.seed",
             *munge,
         ],
+        ["slurmdbd", "-D"],
         ["slurmctld", "-D", "-f", str(configuration)],
         *(["slurmd", "-D", "-N", node, "-f", str(configuration)] for node in NODES),
     ]
     with ExitStack() as stack:
+        database(folder, ports["sql_port"], environment, stack)
         for command in daemons:
             stack.enter_context(daemon(command, environment, folder))
         wait_for_node(environment, folder)
@@ -87,7 +116,7 @@ def daemon(command: Sequence[str], environment: dict[str, str], folder: Path) ->
     with told.open("ab") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:
-            time.sleep(1)
+            time.sleep(3 if command[0] == "slurmdbd" else 1)  # it makes its tables first
             if process.poll() is not None:
                 raise RuntimeError(f"{command[0]} ended: {told.read_text()}")
             yield
@@ -98,6 +127,26 @@ def daemon(command: Sequence[str], environment: dict[str, str], folder: Path) ->
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def database(folder: Path, port: int, environment: dict[str, str], stack: ExitStack) -> None:
+    """The database that slurmdbd writes its account to."""
+    place = ["--no-defaults", f"--datadir={folder}/sql", "--user=root"]
+    made = ["mariadb-install-db", *place, "--auth-root-authentication-method=normal"]
+    subprocess.run(made, check=True, capture_output=True)
+    socket_of = f"--socket={folder}/sql.socket"
+    served = ["mariadbd", *place, socket_of, f"--port={port}", "--bind-address=127.0.0.1"]
+    stack.enter_context(daemon(served, environment, folder))
+    words = "create user slurm@'%' identified by 'slurm'; grant all on slurm.* to slurm@'%'"
+    until = time.monotonic() + 60
+    while subprocess.run(
+        ["mariadb", "--no-defaults", socket_of, "-e", words], capture_output=True
+    ).returncode:
+        if time.monotonic() > until:
+            raise RuntimeError(
+                f"the database does not answer: {(folder / 'mariadbd.out').read_text()[-2000:]}"
+            )
+        time.sleep(0.5)
 
 
 def wait_for_node(environment: dict[str, str], folder: Path) -> None:

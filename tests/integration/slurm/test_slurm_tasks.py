@@ -89,6 +89,31 @@ def test_each_task_runs_the_job_and_the_first_ones_result_counts(
     assert "train.py: 1 of the sweep's jobs failed:\nseed=1: no data of patient 7\n" in output
 
 
+LOST = """
+import os
+from rwseg.cli import main
+from rwseg.sweep import plan_sweep
+
+def task(cfg, choices):
+    if cfg.seed == 0:
+        os.kill(os.getpid(), 9)
+
+main(task, "train", plan_sweep)
+"""
+
+
+def test_a_job_that_is_killed_is_told_by_slurms_account(tmp_path: Path, cluster: dict[str, str]) -> None:
+    (tmp_path / "train.py").write_text(LOST)
+    since = time.monotonic()
+    output = ended(sweep("train.py", tmp_path, cluster, "seed=0,1"), 2)
+    print(f"after {time.monotonic() - since:.0f} s")
+    assert "nothing is heard here" not in output
+    assert re.search(
+        r"^failed \(\d of 2\): seed=0: it ended without a result \(FAILED\); see ", output, re.MULTILINE
+    )
+    assert re.search(r"^done \(\d of 2\): seed=1$", output, re.MULTILINE)
+
+
 def process_of(task: int) -> int | None:
     """The process of a task that trains; both "nodes" are this machine."""
     for environ in Path("/proc").glob("[0-9]*/environ"):
