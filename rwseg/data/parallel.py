@@ -1,17 +1,20 @@
 """The same work on every case, in this process or in several, with progress and all faults together."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from multiprocessing import get_context, parent_process
-from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, pthread_sigmask
+from multiprocessing import resource_tracker
+from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, SIGTERM, pthread_sigmask
 from threading import Thread
 from types import TracebackType
 from typing import Self, TypeVar
 
-import torch
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky import get_reusable_executor
 
 from rwseg.errors import DataError
 from rwseg.progress import track
@@ -20,6 +23,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 MOST_FAULTS = 20
+SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class Workers:
@@ -30,7 +34,7 @@ class Workers:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._pool: ProcessPoolExecutor | None = None
+        self._started = False
 
     def each(self, work: Callable[[T], R], items: Sequence[T], description: str) -> tuple[list[R], list[str]]:
         """Results of `work` in the order of `items`, and the messages of the `DataError`s that it raised.
@@ -40,13 +44,14 @@ class Workers:
         """
         results: list[R] = []
         faults: list[str] = []
-        outcomes = self._map(partial(_guarded, work), items)
         try:
-            for _, outcome in zip(track(items, description), outcomes, strict=True):
-                if isinstance(outcome, DataError):
-                    faults.append(str(outcome))
-                else:
-                    results.append(outcome)
+            with _joblib_silent(), ExitStack() as stack:
+                outcomes = self._map(partial(_guarded, work), items, stack)
+                for _, outcome in zip(track(items, description), outcomes, strict=True):
+                    if isinstance(outcome, DataError):
+                        faults.append(str(outcome))
+                    else:
+                        results.append(outcome)
         except BrokenProcessPool as error:
             raise DataError(
                 f"{description}: one of {self.number} processes died, most likely for want of memory; "
@@ -60,22 +65,20 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        if self._started:  # else joblib would keep them, and their memory, for minutes
+            get_reusable_executor(reuse=True).shutdown(kill_workers=error is not None)
+            self._started = False
 
-    def _map(self, work: Callable[[T], R | DataError], items: Sequence[T]) -> Iterable[R | DataError]:
+    def _map(self, work: Callable[[T], R], items: Sequence[T], stack: ExitStack) -> Iterable[R]:
+        """Results one by one; where `stack` ends before the last one, the processes that make them end."""
         if min(self.number, len(items)) <= 1:
             return map(work, items)
-        if self._pool is None:
-            # Not forked: a child of a process with threads (PyTorch's) may hang on a lock that nobody opens.
-            self._pool = ProcessPoolExecutor(self.number, get_context("spawn"), initializer=_start)
-        # Processes start in here and inherit the mask. Ctrl-C reaches the whole group: only we answer it.
-        mask = pthread_sigmask(SIG_BLOCK, {SIGINT})
-        try:
-            return self._pool.map(work, items)
-        finally:
-            pthread_sigmask(SIG_SETMASK, mask)
+        self._started = True
+        with parallel_config("loky", inner_max_num_threads=1, initializer=_follow, initargs=(os.getpid(),)):
+            # One item at a time, and none as a file in joblib's temporary folder.
+            pool = Parallel(self.number, return_as="generator", batch_size=1, max_nbytes=None)
+        with _deaf_children():
+            return stack.enter_context(closing(pool(delayed(work)(item) for item in items)))
 
 
 def raise_faults(what: str, faults: Sequence[str], number: int) -> None:
@@ -88,17 +91,34 @@ def raise_faults(what: str, faults: Sequence[str], number: int) -> None:
     raise DataError("\n".join([f"{what}: {len(faults)} faults in {number} cases:", *shown]))
 
 
-def _start() -> None:
-    torch.set_num_threads(1)
-    Thread(target=_end_with_parent, daemon=True).start()
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Have processes that start in the block inherit a mask: Ctrl-C reaches the whole group, we answer it."""
+    resource_tracker.ensure_running()  # it starts with them otherwise, and takes the mask away (Python 3.11)
+    mask = pthread_sigmask(SIG_BLOCK, {SIGINT, SIGTERM})
+    try:
+        yield
+    finally:
+        pthread_sigmask(SIG_SETMASK, mask)
 
 
-def _end_with_parent() -> None:
-    """A parent that is killed cannot end its processes; they would wait for ever, and go on writing."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+@contextmanager
+def _joblib_silent() -> Iterator[None]:
+    """No warnings of joblib: of work that an error or Ctrl-C ends it says that it could have been used."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"joblib\.")
+        yield
+
+
+def _follow(parent: int) -> None:
+    """Have this process end with its parent, which cannot end it when killed: it would go on writing."""
+
+    def end_with_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        os._exit(1)
+
+    Thread(target=end_with_parent, daemon=True).start()
 
 
 def _guarded(work: Callable[[T], R], item: T) -> R | DataError:

@@ -3,8 +3,10 @@ import signal
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
+import torch
 
 from rwseg.data.parallel import MOST_FAULTS, Workers, raise_faults
 from rwseg.errors import DataError
@@ -14,6 +16,10 @@ def double(number: int) -> tuple[int, int]:
     if number % 5 == 3:
         raise DataError(f"{number} is faulty")
     return 2 * number, os.getpid()
+
+
+def threads(_: int) -> int:
+    return torch.get_num_threads()
 
 
 def fail(number: int) -> int:
@@ -40,6 +46,12 @@ def test_results_come_in_order_and_faults_together(number: int) -> None:
     assert {process for _, process in again} <= processes, "the processes stay for the next work"
 
 
+def test_a_process_has_one_thread_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with Workers(2) as workers:
+        assert workers.each(threads, [0, 1], "counting") == ([1, 1], [])
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_any_other_error_is_raised_as_it_is(number: int) -> None:
     with Workers(number) as workers, pytest.raises(OSError, match="No space left") as caught:
@@ -55,35 +67,52 @@ def test_a_process_that_dies_is_told() -> None:
 KILLED = """
 import time
 from functools import partial
+from pathlib import Path
 from rwseg.data.parallel import Workers
+from rwseg.signals import Terminated, terminable
 
-with Workers(2) as workers:
-    workers.each(partial(print, flush=True), ["up", "up"], "starting")
-    workers.each(time.sleep, [60, 60], "sleeping")
+try:
+    with terminable(), Workers(2) as workers:
+        workers.each(partial(print, flush=True), ["up", "up"], "starting")
+        workers.each(time.sleep, [60, 60], "sleeping")
+except Terminated:
+    raise SystemExit(143)
 """
 
 
-def test_processes_end_with_a_parent_that_is_killed() -> None:
+def start(seconds: int, folder: Path) -> subprocess.Popen[str]:
+    """A session of its own whose processes are at work, with what joblib stores going to `folder`."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", KILLED.replace("60", str(seconds))],
+        env={**os.environ, "JOBLIB_TEMP_FOLDER": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert parent.stdout is not None
+    assert [parent.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
+    return parent
+
+
+def test_processes_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     """Its output ends only when nobody can write there any more."""
-    command = [sys.executable, "-c", KILLED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as parent:
-        assert parent.stdout is not None
-        assert [parent.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
+    with start(60, tmp_path) as parent:
         parent.kill()
         assert parent.communicate(timeout=30)[0] == ""
+    assert not list(tmp_path.iterdir())
 
 
-def test_ctrl_c_is_heard_by_the_parent_alone() -> None:
-    """A terminal sends it to the whole group: the others would each print a traceback."""
-    command = [sys.executable, "-c", KILLED.replace("60", "3")]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as parent:
-        assert parent.stdout is not None
-        assert [parent.stdout.readline() for _ in range(2)] == ["up\n", "up\n"]
-        os.killpg(parent.pid, signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_is_heard_by_the_parent_alone(number: signal.Signals, tmp_path: Path) -> None:
+    """A terminal or a scheduler sends it to the whole group: the others would each print a traceback."""
+    with start(50, tmp_path) as parent:
+        os.killpg(parent.pid, number)
         told = parent.communicate(timeout=30)[1]
-    assert parent.returncode == -signal.SIGINT
-    assert told.count("Traceback") == 1, told
+    assert parent.returncode in (-number, 128 + number)
+    assert "warn" not in told.lower()
+    assert told.count("Traceback") == (number == signal.SIGINT), told
+    assert not list(tmp_path.iterdir())
 
 
 def test_no_work_is_no_result() -> None:
