@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 NODES = ("node1", "node2")
@@ -106,6 +106,8 @@ def running(folder: Path, cpus: int) -> Iterator[dict[str, str]]:
         database(folder, ports["sql_port"], environment, stack)
         for command in daemons:
             stack.enter_context(daemon(command, environment, folder))
+            if command[0] == "slurmdbd":  # which makes its tables first; slurmctld does not wait for it
+                wait_for_port(ports["dbd_port"])
         wait_for_node(environment, folder)
         yield environment
 
@@ -116,7 +118,7 @@ def daemon(command: Sequence[str], environment: dict[str, str], folder: Path) ->
     with told.open("ab") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:
-            time.sleep(3 if command[0] == "slurmdbd" else 1)  # it makes its tables first
+            time.sleep(1)
             if process.poll() is not None:
                 raise RuntimeError(f"{command[0]} ended: {told.read_text()}")
             yield
@@ -137,7 +139,7 @@ def database(folder: Path, port: int, environment: dict[str, str], stack: ExitSt
     socket_of = f"--socket={folder}/sql.socket"
     served = ["mariadbd", *place, socket_of, f"--port={port}", "--bind-address=127.0.0.1"]
     stack.enter_context(daemon(served, environment, folder))
-    words = "create user slurm@'%' identified by 'slurm'; grant all on slurm.* to slurm@'%'"
+    words = "create user slurm@localhost identified by 'slurm'; grant all on slurm.* to slurm@localhost"
     until = time.monotonic() + 60
     while subprocess.run(
         ["mariadb", "--no-defaults", socket_of, "-e", words], capture_output=True
@@ -161,6 +163,17 @@ def wait_for_node(environment: dict[str, str], folder: Path) -> None:
             logs = "\n".join(path.read_text()[-3000:] for path in folder.glob("slurm*.log"))
             raise RuntimeError(f"the nodes take no jobs: {told.stdout}{told.stderr}\n{logs}")
         time.sleep(1)
+
+
+def wait_for_port(port: int) -> None:
+    until = time.monotonic() + 120
+    while True:
+        with suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        if time.monotonic() > until:
+            raise RuntimeError(f"nobody listens at port {port}")
+        time.sleep(0.5)
 
 
 def free_port() -> int:
