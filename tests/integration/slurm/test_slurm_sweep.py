@@ -115,7 +115,7 @@ def test_a_sweep_that_meets_with_everything_equals_one_left_alone(
     tell(f"$ kill -9 {pid}   # the process of {array}_1")
     output = ended(submitted, 2, 1500)
     assert f"submitted {SEEDS} of {SEEDS} runs as SLURM job {array}" in output
-    assert re.search(r"failed \(\d of 4\): .*seed=1: it ended without a result; see ", output)
+    assert re.search(r"failed \(\d of 4\): .*seed=1: it ended without a result \(\w+\); see ", output)
     assert "1 of the sweep's jobs failed" in output
     for index in range(SEEDS):
         told = ask(["scontrol", "show", "job", f"{array}_{index}"], cluster)
