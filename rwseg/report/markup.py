@@ -1,15 +1,24 @@
-"""Tables of text as Markdown and LaTeX."""
+"""Tables as Markdown and LaTeX."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
+
+import pandas as pd
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a cell, in bold where it is the best of its column."""
+    """A part of a cell, in bold where it is the best of its column.
+
+    `value` is the number that `text` shows and that the page sorts by, None where it shows none; on the page
+    `href` leads to the cases behind it.
+    """
 
     text: str
     bold: bool = False
+    value: float | None = None
+    href: str = ""
 
 
 Cell = tuple[Piece, ...]
@@ -30,9 +39,14 @@ class TextTable:
     left: tuple[str, ...] = ()
 
 
-def cell(text: str, bold: bool = False) -> Cell:
+def cell(text: str, value: float | None = None) -> Cell:
     """A cell of one part."""
-    return (Piece(text, bold),)
+    return (piece(text, value),)
+
+
+def piece(text: str, value: float | None, bold: bool = False) -> Piece:
+    """A part of a cell; NaN is no value."""
+    return Piece(text, bold, None if value is None or isnan(value) else value)
 
 
 def markdown(table: TextTable) -> str:
@@ -58,17 +72,17 @@ def latex(table: TextTable) -> str:
         first = rf"\caption{{{_latex_text(table.caption)}}}\label{{tab:{table.name}}}"
         over = rf"Table~\ref{{tab:{table.name}}}, continued" if start else first
         lines += [r"\begin{table}[htbp]", r"\centering", over, r"\par\medskip", r"\sbox0{%"]
-        lines += [*_tabular(table, start), "}%"]
+        lines += [_tabular(table, start) + "}%"]
         lines += [r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi", r"\end{table}"]
     return "\n".join(lines) + "\n"
 
 
-def _tabular(table: TextTable, start: int) -> list[str]:
+def _tabular(table: TextTable, start: int) -> str:
     alignment = "".join("l" if left else "r" for left in _flush_left(table))
-    head = _latex_row([cell(name) for name in table.columns])
-    rows = [_latex_row(row) for row in table.rows[start : start + LONG]]
-    begin, end = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule"], [r"\bottomrule", r"\end{tabular}"]
-    return [*begin, head, r"\midrule", *rows, *end]
+    head = [_latex_text(name) for name in table.columns]
+    rows = [[_latex_cell(one) for one in row] for row in table.rows[start : start + LONG]]
+    styler = pd.DataFrame(rows, columns=head).style.hide(axis="index")
+    return str(styler.to_latex(column_format=alignment, hrules=True))
 
 
 def _flush_left(table: TextTable) -> list[bool]:
@@ -84,10 +98,6 @@ def _markdown_text(text: str) -> str:
     for sign in "\\*|<`":
         text = text.replace(sign, f"\\{sign}")
     return text
-
-
-def _latex_row(cells: Sequence[Cell]) -> str:
-    return " & ".join(_latex_cell(one) for one in cells) + r" \\"
 
 
 def _latex_cell(pieces: Sequence[Piece]) -> str:

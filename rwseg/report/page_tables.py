@@ -4,8 +4,8 @@ from rwseg.progress import duration
 from rwseg.report import tables as text
 from rwseg.report.classes import class_label, shown_classes
 from rwseg.report.comparison import Comparison, Run, folders_below
-from rwseg.report.markup import Piece
-from rwseg.report.page_cells import Cell, Column, Table, from_text, link_numbers, transposed
+from rwseg.report.markup import Piece, cell
+from rwseg.report.page_cells import Column, Table, from_text, link_numbers, transposed
 
 METHOD = Column("method", numeric=False)
 FIRST = {"dice": "descending", "hausdorff_mm": "ascending", "hausdorff95_mm": "ascending"}
@@ -35,9 +35,9 @@ def results(comparison: Comparison, distance: str, name: str) -> Table:
     classes, metrics = shown_classes(comparison), ("dice", distance)
     rows = []
     for i, (method, *numbers, missed, runs) in enumerate(table.rows):
-        cells = tuple(_cell(piece) for pieces in numbers for piece in pieces)
+        cells = (piece for pieces in numbers for piece in pieces)
         hrefs = (cases_link(i, k) for k in range(len(classes)) for _ in metrics)
-        rows.append((_cell(*method), *link_numbers(cells, hrefs), _cell(*missed), _cell(*runs)))
+        rows.append((*method, *link_numbers(cells, hrefs), *missed, *runs))
     columns = (
         METHOD,
         *(Column(text.NAMES[m], class_label(c), best=FIRST[m]) for c in classes for m in metrics),
@@ -63,10 +63,10 @@ def per_run(comparison: Comparison) -> Table:
         Column("folder", numeric=False),
     )
 
-    def row_of(method: str, run: Run) -> tuple[Cell, ...]:
-        numbers = (text.number(values[method, run.seed, c, m], text.DIGITS[m]) for c, m in asked)
-        texts = (method, str(run.seed), *numbers, duration(run.seconds), below[str(run.folder)])
-        return tuple(Cell(one) for one in texts)
+    def row_of(method: str, run: Run) -> tuple[Piece, ...]:
+        numbers = [text.decimal(values[method, run.seed, c, m], text.DIGITS[m]) for c, m in asked]
+        seed, time = cell(str(run.seed), run.seed), cell(duration(run.seconds), run.seconds)
+        return (Piece(method), *seed, *(one for (one,) in numbers), *time, Piece(below[str(run.folder)]))
 
     return Table("runs", "Means over the cases of every run.", columns, tuple(row_of(*pair) for pair in runs))
 
@@ -74,7 +74,3 @@ def per_run(comparison: Comparison) -> Table:
 def cases_link(method: int | str, class_place: int | str) -> str:
     """Where `page.js` shows the cases of a method and a class, by their places or `all`."""
     return f"#cases-{method}-{class_place}"
-
-
-def _cell(piece: Piece) -> Cell:
-    return Cell(piece.text, piece.bold)

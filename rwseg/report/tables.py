@@ -9,7 +9,7 @@ import pandas as pd
 from rwseg.progress import duration
 from rwseg.report.comparison import Comparison
 from rwseg.report.guard import count_of
-from rwseg.report.markup import Cell, Piece, TextTable, cell
+from rwseg.report.markup import Cell, TextTable, cell, piece
 from rwseg.report.samples import MEAN
 from rwseg.tables import POLICY
 
@@ -55,10 +55,11 @@ def results(comparison: Comparison, distance: str, name: str) -> TextTable:
                 key = (method.name, class_name, metric)
                 star = tests[key]["stars"] if key in tests else ""
                 text = f"{mean_std(summary[key], metric)}{star}"
-                pieces.append(Piece(text, method.name in best[(class_name, metric)]))
+                bold = method.name in best[(class_name, metric)]
+                pieces.append(piece(text, summary[key]["mean"], bold))
             cells.append(tuple(pieces))
         total = summary[(method.name, MEAN, "dice")]
-        rows.append((*cells, cell(str(int(total["missed"]))), cell(str(int(total["runs"])))))
+        rows.append((*cells, _count(total["missed"]), _count(total["runs"])))
     caption = (
         f"Dice, {NAMES[distance]} as mean ± std over {count_of(_cases(comparison), 'case')}, each averaged "
         f"over the runs of its method; best in bold.{_star_text(comparison)} Missed: number of structures "
@@ -72,7 +73,7 @@ def differences(comparison: Comparison) -> TextTable:
     tests = comparison.tests
     clustered = bool((tests["subjects"] < tests["pairs"]).any())
     shown = [name for name in _DIFFERENCES if clustered or name not in _BY_SUBJECT]
-    rows = [tuple(cell(_DIFFERENCES[name](row)) for name in shown) for row in tests.to_dict("records")]
+    rows = [tuple(_DIFFERENCES[name](row) for name in shown) for row in tests.to_dict("records")]
     by_subject = (
         "p by subject, as the interval: with the cases of a subject taken together; " if clustered else ""
     )
@@ -85,18 +86,20 @@ def differences(comparison: Comparison) -> TextTable:
     return TextTable("tests", caption, tuple(shown), tuple(rows), left=("class", "metric"))
 
 
-_DIFFERENCES: Mapping[str, Callable[[Row], str]] = {
-    "method": lambda row: row["method"],
-    "class": lambda row: row["class_name"],
-    "metric": lambda row: NAMES[row["metric"]],
-    "difference": lambda row: f"{signed(row['difference'], DIGITS[row['metric']])}{row['stars']}",
-    "95 % interval": lambda row: _interval(row, DIGITS[row["metric"]]),
-    "cases": lambda row: str(row["pairs"]),
-    "subjects": lambda row: str(row["subjects"]),
-    "p": lambda row: p_text(row["p"]),
-    "p by subject": lambda row: p_text(row["p_subjects"]),
-    "Holm p": lambda row: p_text(row["p_holm"]),
-    "p over runs": lambda row: p_text(row["p_runs"]),
+_DIFFERENCES: Mapping[str, Callable[[Row], Cell]] = {
+    "method": lambda row: cell(row["method"]),
+    "class": lambda row: cell(row["class_name"]),
+    "metric": lambda row: cell(NAMES[row["metric"]]),
+    "difference": lambda row: cell(
+        f"{signed(row['difference'], DIGITS[row['metric']])}{row['stars']}", row["difference"]
+    ),
+    "95 % interval": lambda row: cell(_interval(row, DIGITS[row["metric"]]), row["low"]),
+    "cases": lambda row: _count(row["pairs"]),
+    "subjects": lambda row: _count(row["subjects"]),
+    "p": lambda row: _p(row["p"]),
+    "p by subject": lambda row: _p(row["p_subjects"]),
+    "Holm p": lambda row: _p(row["p_holm"]),
+    "p over runs": lambda row: _p(row["p_runs"]),
 }
 _BY_SUBJECT = ("subjects", "p by subject")
 
@@ -114,8 +117,8 @@ def phases(comparison: Comparison) -> TextTable:
     for method in comparison.methods:
         cells = [cell(method.name)]
         for key in columns:
-            values = (means.get((method.name, *key, phase), float("nan")) for phase in order)
-            cells.append(cell("/".join(number(value, DIGITS[key[1]]) for value in values)))
+            values = [means.get((method.name, *key, phase), float("nan")) for phase in order]
+            cells.append(cell("/".join(number(value, DIGITS[key[1]]) for value in values), values[0]))
         rows.append(tuple(cells))
     headings = tuple(f"{name} {NAMES[metric]}" for name, metric in columns)
     caption = f"Mean over the cases of each phase ({'/'.join(order)}), each averaged over runs."
@@ -126,17 +129,17 @@ def convergence(comparison: Comparison) -> TextTable:
     """Failed runs with interval and test, epoch of convergence, oscillation."""
     rows = []
     for row in comparison.convergence.to_dict("records"):
-        texts = (
-            row["method"],
-            mean_std(row, "dice", "dice"),
-            f"{row['failed']} of {row['runs']}",
-            f"[{row['low']:.2f}, {row['high']:.2f}]",
-            p_text(row["p"]),
-            p_text(row["p_holm"]),
-            number(row["epoch"], 1),
-            number(row["oscillation"], 4),
+        cells = (
+            cell(row["method"]),
+            cell(mean_std(row, "dice", "dice"), row["dice"]),
+            cell(f"{row['failed']} of {row['runs']}", row["failed"]),
+            cell(f"[{row['low']:.2f}, {row['high']:.2f}]", row["low"]),
+            _p(row["p"]),
+            _p(row["p_holm"]),
+            decimal(row["epoch"], 1),
+            decimal(row["oscillation"], 4),
         )
-        rows.append(tuple(cell(text) for text in texts))
+        rows.append(cells)
     caption = (
         "Final Dice: mean ± std (n - 1) over the runs of a method. "
         f"Failed: runs with a final mean Dice below {comparison.threshold:.3f}, with the exact 95 % "
@@ -152,15 +155,12 @@ def convergence(comparison: Comparison) -> TextTable:
 def cost(comparison: Comparison) -> TextTable:
     """Time and device."""
     rows = [
-        tuple(
-            cell(text)
-            for text in (
-                row["method"],
-                str(row["runs"]),
-                duration(row["seconds"]),
-                number(row["seconds_per_epoch"], 1),
-                row["device"],
-            )
+        (
+            cell(row["method"]),
+            _count(row["runs"]),
+            cell(duration(row["seconds"]), row["seconds"]),
+            decimal(row["seconds_per_epoch"], 1),
+            cell(row["device"]),
         )
         for row in comparison.cost.to_dict("records")
     ]
@@ -185,6 +185,11 @@ def mean_std(row: Row, metric: str, mean: str = "mean") -> str:
     return f"{row[mean]:.{digits}f}" if alone else f"{row[mean]:.{digits}f} ± {row['std']:.{digits}f}"
 
 
+def decimal(value: float, digits: int) -> Cell:
+    """A cell with `number`."""
+    return cell(number(value, digits), value)
+
+
 def number(value: float, digits: int) -> str:
     """With `digits` decimals, or a dash where there is no value."""
     return NOTHING if isnan(value) else f"{value:.{digits}f}"
@@ -195,7 +200,7 @@ def signed(value: float, digits: int) -> str:
     if isnan(value):
         return NOTHING
     text = f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-    return text[1:] if float(f"{value:.{digits}f}") == 0 else text
+    return text[1:] if round(float(value), digits) == 0 else text
 
 
 def p_text(value: float) -> str:
@@ -207,6 +212,14 @@ def p_text(value: float) -> str:
     return f"{value:.4f}" if 0.0495 <= value < 0.05 else f"{value:.3f}"
 
 
+def _p(value: float) -> Cell:
+    return cell(p_text(value), value)
+
+
+def _count(value: int) -> Cell:
+    return cell(str(int(value)), value)
+
+
 def _keyed(table: pd.DataFrame) -> dict[tuple[str, str, str], Row]:
     return {(row["method"], row["class_name"], row["metric"]): row for row in table.to_dict("records")}
 
@@ -216,13 +229,13 @@ def _cases(comparison: Comparison) -> int:
 
 
 def _best(comparison: Comparison, class_name: str, metric: str) -> set[str]:
-    """The methods whose mean, as printed, is the best; none where all print the same."""
+    """The methods whose mean, rounded as it is printed, is the best; none where all are the same."""
     table = comparison.summary.query("class_name == @class_name and metric == @metric").dropna(
         subset=["mean"]
     )
-    printed = {row["method"]: float(number(row["mean"], DIGITS[metric])) for row in table.to_dict("records")}
-    best = (max if metric == "dice" else min)(printed.values(), default=None)
-    chosen = {method for method, value in printed.items() if value == best}
+    rounded = {row["method"]: round(row["mean"], DIGITS[metric]) for row in table.to_dict("records")}
+    best = (max if metric == "dice" else min)(rounded.values(), default=None)
+    chosen = {method for method, value in rounded.items() if value == best}
     return chosen if len(chosen) < len(comparison.methods) else set()
 
 

@@ -13,11 +13,12 @@ import pytest
 import study
 
 from rwseg.errors import RunError
+from rwseg.progress import duration
 from rwseg.report.comparison import Comparison
 from rwseg.report.gallery import LARGEST_PICTURE, MOST_BYTES, gallery
 from rwseg.report.page import write_page
-from rwseg.report.page_cells import sort_value
 from rwseg.report.page_svg import inline_svg
+from rwseg.report.tables import NOTHING
 from rwseg.report.verdict import verdict
 
 VOID = {"meta", "link", "img", "br", "input", "hr"}
@@ -220,23 +221,39 @@ def test_gallery_is_empty_without_pictures_and_refuses_what_is_none(tmp_path: Pa
         gallery(comparison)
 
 
-@pytest.mark.parametrize(
-    ("shown", "value"),
-    [
-        ("0.904 ± 0.090*", 0.904),
-        ("\N{MINUS SIGN}0.012*", -0.012),
-        ("[\N{MINUS SIGN}0.02, 0.04]", -0.02),
-        ("+3", 3.0),
-        ("2 of 5", 2.0),
-        ("5e-05", 5e-5),
-        ("11:04", 664.0),
-        ("1:06:40", 4000.0),
-        ("0.85/0.89", 0.85),
-        ("\N{EN DASH}", None),
-    ],
-)
-def test_columns_sort_by_the_number_that_is_shown(shown: str, value: float | None) -> None:
-    assert sort_value(shown) == value
+NUMBER = re.compile(r"[+\N{MINUS SIGN}-]?\d+(\.\d+)?(e-?\d+)?")
+CELL = re.compile(r'<t[dh][^>]* class="number" data-value="([^"]*)">(.*?)</t[dh]>')
+SHAPES = {
+    "0.904 ± 0.090*": r"[\d.]+ ± [\d.]+\*",
+    "-0.012*": r"\N{MINUS SIGN}[\d.]+\*",
+    "[-0.02, 0.04]": r"\[\N{MINUS SIGN}[\d.]+, [^]]+\]",
+    "2 of 5": r"\d+ of \d+",
+    "5e-05": r"\de-\d\d|0\.0\d+",
+    "11:04": r"\d+:\d\d",
+    "0.85/0.89": r"[\d.]+/[\d.]+",
+    "dash": NOTHING,
+}
+
+
+def test_columns_sort_by_the_number_that_is_shown(text: str) -> None:
+    """Each cell carries it in full: what is printed is that number, rounded."""
+    cells = [(value, re.sub("<[^>]+>", "", shown)) for value, shown in CELL.findall(text)]
+    unseen = {name for name, shape in SHAPES.items() if not any(re.fullmatch(shape, s) for _, s in cells)}
+    assert not unseen
+    for value, shown in cells:
+        if NOTHING in shown[0]:
+            assert value == ""
+        elif re.fullmatch(r"(\d+:)?\d+:\d\d", shown):
+            assert duration(float(value)) == shown
+        else:
+            found = NUMBER.search(shown)
+            assert found is not None, shown
+            first = found[0].replace("\N{MINUS SIGN}", "-")
+            if "e" in first:
+                assert f"{float(value):.1g}" == first
+            else:
+                step = 10.0 ** -len(first.partition(".")[2])
+                assert float(value) == pytest.approx(float(first), abs=0.5001 * step), shown
 
 
 def test_verdict_names_the_best_the_sure_and_the_failed(three: Comparison) -> None:
