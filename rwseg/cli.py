@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -165,6 +166,9 @@ def preflight(config_name: str, arguments: list[str]) -> list[Checked]:
     parsed = get_args_parser().parse_args(arguments)
     if parsed.help or parsed.hydra_help or parsed.info or parsed.shell_completion:
         return []
+    if parsed.multirun and "TORCHELASTIC_RUN_ID" in os.environ:
+        advice = "give hydra/launcher=ray trainer.devices=N without torchrun: it starts one per run"
+        raise ConfigError(f"-m: expected one run under torchrun, got a sweep; {advice}")
     jobs = _parse(parsed.overrides, sweep=parsed.multirun)
     schema = None if parsed.cfg else SCHEMAS[config_name]  # --cfg shows a configuration as it is
     faults, checked = [], []

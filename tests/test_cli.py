@@ -123,6 +123,12 @@ def test_refused_by_the_preflight(arguments: str, message: str) -> None:
         cli.preflight("train", arguments.split())
 
 
+def test_a_sweep_under_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    with pytest.raises(ConfigError, match=r"-m: expected one run under torchrun, .* hydra/launcher=ray"):
+        cli.preflight("train", ["-m", "seed=0,1"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
