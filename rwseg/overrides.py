@@ -97,9 +97,9 @@ def key_faults(setting: Setting, known: list[str], choices: Choices) -> Iterator
 
 def kind_faults(setting: Setting, base: DictConfig, cfg: DictConfig) -> Iterator[str]:
     """A value of another type than the chosen file gives it in `base`, where no schema says the type."""
-    if not setting.key.startswith(UNTYPED):
-        return
     given, own = OmegaConf.select(cfg, setting.key), OmegaConf.select(base, setting.key)
+    if not setting.key.startswith(UNTYPED) or (given is None and setting.key.startswith(OPEN)):
+        return
     if own is not None and _kind(given) != _kind(own):
         yield f"{setting.key}: expected {_kind(own)} such as {own}, got {given!r}"
 
