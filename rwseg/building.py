@@ -4,13 +4,12 @@ import errno
 import glob
 import logging
 import os
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from rwseg.errors import DataError
-from rwseg.lease import PATIENCE, Lease, Watch
+from rwseg.lease import LEASE_DURATION, Lease
 
 log = logging.getLogger(__name__)
 
@@ -20,35 +19,43 @@ _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
 def build_once(
-    folder: Path, make: Callable[[Path], None], setting: str = "prepared_root", patience: float = PATIENCE
+    folder: Path,
+    make: Callable[[Path], None],
+    setting: str = "prepared_root",
+    lease_duration: float = LEASE_DURATION,
 ) -> None:
     """Have `make` fill a private folder that then becomes `folder`, unless that is there.
 
-    Of several processes, on whatever machines, one makes it and the others wait; where it is killed, or gives
-    no sign of life for `patience` seconds, another one begins anew. Two that make it at once after all do no
-    harm: the first result stays. What `make` raises is raised here, and what it wrote removed. Raises
+    Of several processes, on whatever machines, one makes it and the others wait; where it is killed, or shows
+    no heartbeat for `lease_duration` seconds, another one begins anew. Two that make it at once after all do
+    no harm: the first result stays. What `make` raises is raised here, and what it wrote removed. Raises
     `DataError` where the disk is full or the place cannot be written; `setting` is what names another one.
     """
-    watch, told = Watch(folder.with_name(f".{folder.name}.claim"), patience), False
+    lease, told = Lease(folder.with_name(f".{folder.name}.lock"), lease_duration), False
     try:
         while not folder.is_dir():
-            lease = watch.take()
-            if lease is not None:
+            if lease.take():
                 with lease:
-                    if watch.is_gone:  # it cannot come back to what it left
-                        _remove(folder, f"{lease.number - 1}-*")
-                    _build(folder, make, lease)
-            else:
-                if not told:
-                    log.info("another process is making %s; waiting for it (%s)", folder, watch)
+                    _build_anew(folder, make, lease)
+                continue
+            if not told:
+                log.info("another process is making %s; waiting for it (%s)", folder, lease)
                 told = True
-                watch.wait()
+            lease.wait()
     except OSError as error:
         raise _cannot_build(folder, setting, error) from error
 
 
+def _build_anew(folder: Path, make: Callable[[Path], None], lease: Lease) -> None:
+    if folder.is_dir():  # made since it was last looked for
+        return
+    if lease.follows_the_dead and lease.holder:  # it cannot come back to what it left
+        _remove(folder, str(lease.holder.token))
+    _build(folder, make, lease)
+
+
 def _build(folder: Path, make: Callable[[Path], None], lease: Lease) -> None:
-    temporary = folder.with_name(f".building-{folder.name}-{lease.number}-{secrets.token_hex(4)}")
+    temporary = folder.with_name(f".building-{folder.name}-{lease.token}")
     try:
         temporary.mkdir()
         make(temporary)

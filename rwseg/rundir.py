@@ -21,12 +21,12 @@ from rwseg.cli import compose
 from rwseg.config import CONF, Choices, TrainerConfig, check, typed
 from rwseg.errors import ConfigError, RunError
 from rwseg.files import write_text
-from rwseg.lease import PATIENCE, Lease, Watch
+from rwseg.lease import LEASE_DURATION, Lease
 
 log = logging.getLogger(__name__)
 
-CLAIM = ".claim"
-"""Folder of a run directory that says who writes it: `rwseg.lease`."""
+LOCK = ".lock"
+"""File of a run directory that says who writes it: `rwseg.lease`."""
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
 NO_EFFECT = (
@@ -98,15 +98,16 @@ def config_digest(cfg: DictConfig) -> str:
 
 
 @contextmanager
-def claimed(folder: Path, patience: float = PATIENCE) -> Iterator[Lease]:
+def claimed(folder: Path, lease_duration: float = LEASE_DURATION) -> Iterator[Lease]:
     """Be the only process that writes `folder`; the lease says whether that still holds.
 
-    `RunError` names host and process of another one that does. One of another machine that gives no sign of
-    life is watched for up to `patience` seconds before the claim is taken over. A claim that was lost in the
-    block raises `ClaimLostError` at its end.
+    `RunError` names host and process of another one that does. One of another machine is watched for up to
+    `lease_duration` seconds, and its lease taken over where it shows no heartbeat. A lease that was lost in
+    the block raises `ClaimLostError` at its end.
     """
+    lease = Lease(folder / LOCK, lease_duration)
     try:
-        lease = _take(folder, Watch(folder / CLAIM, patience))
+        _take(folder, lease)
     except OSError as error:
         raise RunError(
             f"{folder}: expected a folder that can be written, got: {error}; give another output_root"
@@ -116,27 +117,26 @@ def claimed(folder: Path, patience: float = PATIENCE) -> Iterator[Lease]:
         lease.check()
 
 
-def _take(folder: Path, watch: Watch) -> Lease:
+def _take(folder: Path, lease: Lease) -> None:
     told = False
-    while (lease := watch.take()) is None:
-        if watch.is_alive:
-            raise RunError(f"{folder}: another process is writing this run: {watch}; wait for it or stop it")
+    while not lease.take():
+        if lease.is_alive:
+            raise RunError(f"{folder}: another process is writing this run: {lease}; wait for it or stop it")
         if not told:
             log.info(
-                "%s is claimed by %s; watching for up to %.0f s whether it lives",
+                "%s is claimed by %s; watching for up to %.0f s whether it shows a heartbeat",
                 folder,
-                watch,
-                watch.patience,
+                lease,
+                lease.duration,
             )
             told = True
-        watch.wait()
-    return lease
+        lease.wait()
 
 
 def clear(folder: Path) -> None:
-    """Remove everything in a claimed run directory but its claim."""
+    """Remove everything in a claimed run directory but its lock file, and those of contenders beside it."""
     for path in folder.iterdir():
-        if path.name == CLAIM:
+        if path.name.startswith(LOCK):
             continue
         if path.is_dir():
             shutil.rmtree(path)

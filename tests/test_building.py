@@ -1,20 +1,19 @@
 """Folders that are made once: whole or not at all, by one of many processes, whichever of them dies."""
 
-import json
+import os
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from lock_files import NO_PROCESS, write_lock
 
 from rwseg.building import build_once
 from rwseg.errors import DataError
-from rwseg.lease import Watch
-from rwseg.process import this_process
+from rwseg.lease import Lease
 
 SHORT = 0.4
-"""Seconds of patience: a holder beats every 50 ms."""
+"""Seconds of a lease."""
 
 
 def names(folder: Path) -> list[str]:
@@ -29,13 +28,6 @@ def fail_to_make(folder: Path) -> None:
     raise AssertionError(f"{folder} was made twice")
 
 
-def pretend(place: Path, number: int, **changes: object) -> None:
-    """A claim of this process, changed."""
-    place.mkdir(parents=True)
-    process = vars(replace(this_process(), **changes))  # type: ignore[arg-type]
-    (place / f"{number:04d}").write_text(json.dumps({"token": "abc", "process": process}))
-
-
 def test_a_folder_appears_whole_and_only_once(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "folder"
 
@@ -46,8 +38,7 @@ def test_a_folder_appears_whole_and_only_once(tmp_path: Path) -> None:
     build_once(folder, make)
     build_once(folder, fail_to_make)
     assert (folder / "content").read_text() == "1"
-    assert names(folder.parent) == [".folder.claim", "folder"]
-    assert names(folder.parent / ".folder.claim") == ["0001.free"]
+    assert names(folder.parent) == ["folder"]
 
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, FileNotFoundError])
@@ -62,16 +53,16 @@ def test_a_failed_folder_is_removed_and_can_be_built_again(
 
     with pytest.raises(failure, match="in the middle"):
         build_once(folder, fail)
-    assert names(tmp_path) == [".folder.claim"]
+    assert names(tmp_path) == []
     build_once(folder, lambda place: write("whole", place))
     assert names(folder) == ["content"]
-    assert names(tmp_path / ".folder.claim") == ["0002.free"]
+    assert names(tmp_path) == ["folder"]
 
 
 def test_what_a_process_of_this_machine_left_is_removed_before_anew_is_made(tmp_path: Path) -> None:
-    pretend(tmp_path / ".folder.claim", 7, pid=2**22 + 1)  # beyond the highest number of a process
-    left = tmp_path / ".building-folder-7-0a1b"
-    other = tmp_path / ".building-folder[x]-7-0a1b"
+    write_lock(tmp_path / ".folder.lock", 120.0, pid=NO_PROCESS)
+    left = tmp_path / ".building-folder-0a1b"
+    other = tmp_path / ".building-folder[x]-0a1b"
     for place in (left, other):
         (place / "image").mkdir(parents=True)
 
@@ -83,12 +74,12 @@ def test_what_a_process_of_this_machine_left_is_removed_before_anew_is_made(tmp_
     assert other.is_dir(), "that belongs to another folder"
 
 
-def test_a_maker_of_another_machine_that_gives_no_sign_of_life_is_replaced_and_does_no_harm(
+def test_a_maker_of_another_machine_that_shows_no_heartbeat_is_replaced_and_does_no_harm(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "folder"
-    pretend(tmp_path / ".folder.claim", 1, host="elsewhere")
-    left = tmp_path / ".building-folder-1-0a1b"
+    write_lock(tmp_path / ".folder.lock", SHORT, host="elsewhere")
+    left = tmp_path / ".building-folder-0a1b"
     left.mkdir()
 
     def make(place: Path) -> None:
@@ -97,19 +88,19 @@ def test_a_maker_of_another_machine_that_gives_no_sign_of_life_is_replaced_and_d
 
     started = time.monotonic()
     with caplog.at_level("INFO"):
-        build_once(folder, make, patience=SHORT)
+        build_once(folder, make, lease_duration=SHORT)
     assert time.monotonic() - started >= SHORT
     assert "waiting for it (host elsewhere, process" in caplog.text
-    assert names(tmp_path) == [".folder.claim", "folder"]
+    assert names(tmp_path) == ["folder"]
 
 
 def test_a_maker_that_was_overtaken_takes_the_other_ones_result(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder, claim = tmp_path / "folder", tmp_path / ".folder.claim"
+    folder, lock = tmp_path / "folder", tmp_path / ".folder.lock"
 
     def slow(place: Path) -> None:  # it stood still, and wakes after another one has finished
-        (claim / "0001").rename(claim / "0001.free")
+        lock.unlink()
         build_once(folder, lambda other: write("other", other))
         assert not place.exists()
         write("own", place)
@@ -117,7 +108,7 @@ def test_a_maker_that_was_overtaken_takes_the_other_ones_result(
     build_once(folder, slow)
     assert (folder / "content").read_text() == "other"
     assert "another process took over" in caplog.text
-    assert names(tmp_path) == [".folder.claim", "folder"]
+    assert names(tmp_path) == ["folder"]
 
 
 def test_two_results_at_once_are_one(tmp_path: Path) -> None:
@@ -130,7 +121,7 @@ def test_two_results_at_once_are_one(tmp_path: Path) -> None:
 
     build_once(folder, make)
     assert (folder / "content").read_text() == "early"
-    assert names(tmp_path) == [".folder.claim", "folder"]
+    assert names(tmp_path) == ["folder"]
 
 
 def test_a_second_builder_waits_says_so_and_finds_the_folder(
@@ -154,6 +145,20 @@ def test_a_second_builder_waits_says_so_and_finds_the_folder(
     assert f"another process is making {folder}; waiting for it (host" in caplog.text
 
 
+def test_a_folder_that_was_finished_while_the_lease_was_taken_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, take = tmp_path / "folder", Lease.take
+
+    def late(lease: Lease) -> bool:
+        folder.mkdir(exist_ok=True)
+        return take(lease)
+
+    monkeypatch.setattr(Lease, "take", late)
+    build_once(folder, fail_to_make)
+    assert names(tmp_path) == ["folder"]
+
+
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
@@ -164,11 +169,11 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str) -> 
     assert names(tmp_path) == ["file"]
 
 
-def test_a_claim_of_a_maker_is_one_of_this_process(tmp_path: Path) -> None:
+def test_the_lease_of_a_maker_is_one_of_this_process(tmp_path: Path) -> None:
     def make(place: Path) -> None:
-        watch = Watch(tmp_path / ".folder.claim")
-        assert watch.take() is None
-        assert str(watch) == str(this_process())
-        assert watch.is_alive
+        lease = Lease(tmp_path / ".folder.lock")
+        assert not lease.take()
+        assert str(lease).endswith(f", process {os.getpid()}")
+        assert lease.is_alive
 
     build_once(tmp_path / "folder", make)

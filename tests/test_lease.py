@@ -1,212 +1,330 @@
 """Leases: one holder at a time, taken over only where the holder is gone, whatever clocks and files say."""
 
-import json
 import os
-import shutil
+import signal
+import subprocess
+import sys
 import threading
 import time
-from dataclasses import asdict, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
+from filelock import _soft
+from lock_files import NO_PROCESS, write_lock
 
-from rwseg.errors import ClaimLostError
-from rwseg.lease import Lease, Watch, look
-from rwseg.process import this_process
+from rwseg.errors import ClaimLostError, RunError
+from rwseg.lease import Lease, holder_lives
 
 SHORT = 0.4
-"""Seconds of patience: a holder beats every 50 ms."""
+"""Seconds of a lease where nobody has to keep it."""
 
-ELSEWHERE = replace(this_process(), host="elsewhere", machine="another")
+KEPT = 1.0
+"""Seconds of a lease with a heartbeat: one every 125 ms, so that a busy machine is in time."""
+
+HOLD = """
+import sys
+from pathlib import Path
+from rwseg.errors import ClaimLostError
+from rwseg.lease import Lease
+lease = Lease(Path(sys.argv[1]), float(sys.argv[2]))
+assert lease.take()
+print("holds", flush=True)
+sys.stdin.readline()
+try:
+    lease.check()
+    print("writes", flush=True)
+except ClaimLostError:
+    print("told", flush=True)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".lock"
+
+
+@pytest.fixture
+def no_exchange(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file system refuses to exchange two files in one step, as NFS, SMB, Lustre and Ceph do."""
+    exchange = _soft.exchange_names
+
+    def refuse(source: str, target: str) -> bool:
+        return target != str(path) and exchange(source, target)
+
+    monkeypatch.setattr(_soft, "exchange_names", refuse)
 
 
 def names(place: Path) -> list[str]:
     return sorted(path.name for path in place.iterdir())
 
 
-def take(place: Path, patience: float = SHORT) -> Lease:
-    lease = Watch(place, patience).take()
-    assert lease is not None
+def take(path: Path, duration: float = KEPT) -> Lease:
+    lease = Lease(path, duration)
+    assert lease.take()
     return lease
 
 
-def write_claim(place: Path, number: int = 1, process: object = ELSEWHERE, token: str = "abc") -> None:
-    place.mkdir(exist_ok=True)
-    content = {"token": token, "process": asdict(process)}  # type: ignore[call-overload]
-    (place / f"{number:04d}").write_text(json.dumps(content))
+def seconds_until_taken(path: Path, duration: float = SHORT) -> float:
+    lease, started = Lease(path, duration), time.monotonic()
+    while not lease.take():
+        lease.wait()
+    seconds = time.monotonic() - started
+    with lease:
+        lease.check()
+    return seconds
 
 
-def seconds_until_taken(place: Path, patience: float = SHORT) -> float:
-    watch, started = Watch(place, patience), time.monotonic()
-    while watch.take() is None:
-        watch.wait()
-    return time.monotonic() - started
+@contextmanager
+def holding_process(path: Path, duration: float) -> Iterator["subprocess.Popen[str]"]:
+    line = [sys.executable, "-c", HOLD, str(path), str(duration)]
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "holds\n"
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
-def test_one_holder_at_a_time_and_numbers_that_only_grow(tmp_path: Path) -> None:
-    place = tmp_path / "not" / "there" / ".claim"
-    assert look(place).free
-    for number in (1, 2, 3):
-        with take(place) as lease:
-            assert (lease.number, names(place)) == (number, [f"000{number}", f"000{number}-{lease.token}"])
-            assert look(place).holder == this_process()
-            assert Watch(place).take() is None
+def test_one_holder_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "not" / "there" / ".lock"
+    for _ in range(3):
+        assert holder_lives(path) is False
+        with take(path) as lease:
+            other = Lease(path, KEPT)
+            assert not other.take()
+            assert other.is_alive
+            assert (other.holder and other.holder.token, str(other).split()[-1]) == (
+                lease.token,
+                str(os.getpid()),
+            )
             lease.check()
-        assert names(place) == [f"000{number}.free"]
-        assert look(place).free
+        assert names(path.parent) == []
 
 
-def test_a_holder_that_gives_signs_of_life_keeps_its_claim(tmp_path: Path) -> None:
-    with take(tmp_path / ".claim") as lease:
-        watch, end = Watch(lease.place, SHORT), time.monotonic() + 4 * SHORT
-        counts = set()
+def test_a_holder_that_shows_a_heartbeat_keeps_its_lease(path: Path) -> None:
+    with take(path) as lease:
+        watcher, end, seen = Lease(path, KEPT), time.monotonic() + 2.5 * KEPT, set()
         while time.monotonic() < end:
-            assert watch.take() is None
-            assert watch.claim is not None
-            counts.add(watch.claim.count)
-            watch.wait()
-        assert len(counts) > 8
-        assert all(len(count) == 12 for count in counts)
+            assert not watcher.take()
+            seen.add(path.stat().st_mtime_ns)
+            watcher.wait()
+        assert len(seen) > 4
         lease.check()
 
 
-def test_a_claim_of_another_machine_is_taken_over_after_the_patience_and_not_before(tmp_path: Path) -> None:
-    write_claim(tmp_path)
-    (tmp_path / "0001-abc").write_bytes(b"000000000041")
-    assert SHORT <= seconds_until_taken(tmp_path) < 4 * SHORT
-    assert names(tmp_path)[0] == "0002", "what the lost one left is removed"
+def test_a_lease_of_another_machine_is_taken_over_after_its_duration_and_not_before(path: Path) -> None:
+    write_lock(path, SHORT, host="elsewhere")
+    assert SHORT <= seconds_until_taken(path) < 5 * SHORT
+    assert names(path.parent) == []
 
 
-def test_one_sign_of_life_starts_the_patience_anew_and_shows_that_the_holder_lives(tmp_path: Path) -> None:
-    write_claim(tmp_path)
-    (tmp_path / "0001-abc").write_bytes(b"000000000041")
-    watch = Watch(tmp_path, SHORT)
-    assert watch.take() is None
-    assert not watch.is_alive
-    time.sleep(0.75 * SHORT)
-    (tmp_path / "0001-abc").write_bytes(b"000000000042")
-    assert watch.take() is None
-    assert watch.is_alive
-    time.sleep(0.75 * SHORT)
-    assert watch.take() is None
-    time.sleep(0.5 * SHORT)
-    assert watch.take() is not None
+def test_one_heartbeat_starts_the_duration_anew_and_shows_that_the_holder_lives(path: Path) -> None:
+    write_lock(path, KEPT, host="elsewhere")
+    lease = Lease(path, KEPT)
+    assert not lease.take()
+    assert not lease.is_alive
+    time.sleep(0.6 * KEPT)
+    os.utime(path)
+    assert not lease.take()
+    assert lease.is_alive
+    time.sleep(0.6 * KEPT)
+    assert not lease.take(), "1.2 durations after it was seen first"
+    time.sleep(0.6 * KEPT)
+    assert lease.take()
 
 
 @pytest.mark.parametrize("years", [-40, 40])
 def test_clocks_that_differ_change_nothing(tmp_path: Path, years: int) -> None:
-    """Neither does an old file lose its holder the claim, nor does one of the future keep a dead one's."""
+    """Neither does an old file lose its holder the lease, nor does one of the future keep a dead one's."""
     then = time.time() + years * 365 * 24 * 3600
-
-    def date() -> None:
-        for path in lease.place.iterdir():
-            os.utime(path, (then, then))
-        os.utime(lease.place, (then, then))
-
-    with take(tmp_path / ".claim") as lease:
-        watch, end = Watch(lease.place, SHORT), time.monotonic() + 2 * SHORT
+    path, dead = tmp_path / ".lock", tmp_path / ".dead"
+    with take(path) as lease:
+        watcher, end = Lease(path, KEPT), time.monotonic() + 2 * KEPT
         while time.monotonic() < end:
-            date()
-            assert watch.take() is None
-            watch.wait()
-    dead = tmp_path / "dead"
-    write_claim(dead)
-    (dead / "0001-abc").write_bytes(b"000000000041")
-    for path in dead.iterdir():
-        os.utime(path, (then, then))
-    assert SHORT <= seconds_until_taken(dead) < 4 * SHORT
+            os.utime(path, (then, then))
+            assert not watcher.take()
+            watcher.wait()
+        lease.check()
+    write_lock(dead, SHORT, host="elsewhere")
+    os.utime(dead, (then, then))
+    assert SHORT <= seconds_until_taken(dead) < 5 * SHORT
 
 
-@pytest.mark.parametrize(
-    "process",
-    [replace(this_process(), pid=2**22 + 1), replace(this_process(), started="1")],
-    ids=["no such process", "the number was given to another process"],
-)
-def test_a_process_that_is_gone_from_this_machine_loses_its_claim_at_once(
-    tmp_path: Path, process: object
+GONE = [{"pid": NO_PROCESS}, {"start": 1}]
+GONE_IDS = ["no such process", "the number was given to another process"]
+
+
+@pytest.mark.parametrize("changes", GONE, ids=GONE_IDS)
+def test_a_process_that_is_gone_from_this_machine_loses_its_lease_at_once(
+    path: Path, changes: dict[str, object]
 ) -> None:
-    if this_process().machine is None:
-        pytest.skip("this system does not tell a boot from another")
-    write_claim(tmp_path, process=process)
-    assert Watch(tmp_path).take() is not None
+    write_lock(path, 120.0, **changes)
+    assert holder_lives(path) is False
+    with take(path, 120.0) as lease:
+        assert lease.holder is not None
+        assert lease.holder.token == "0a1b"
+        assert lease.follows_the_dead == ("pid" in changes)
 
 
 @pytest.mark.parametrize(
-    "process",
+    "changes",
     [
-        replace(this_process(), pid=2**22 + 1, machine="another boot or container"),
-        replace(this_process(), pid=2**22 + 1, machine=None),
-        replace(this_process(), pid=2**22 + 1, host="elsewhere"),
-        replace(this_process(), started=None),
+        {"pid": NO_PROCESS, "host": "another-machine"},
+        {"pid": NO_PROCESS, "host": "this-machine?pidns-f0000000"},
+        {"start": None},
     ],
+    ids=["another machine", "another container", "no start in the file"],
 )
-def test_where_nothing_can_tell_a_process_is_not_taken_for_gone(tmp_path: Path, process: object) -> None:
-    write_claim(tmp_path, process=process)
-    assert Watch(tmp_path).take() is None
+def test_where_nothing_can_tell_a_process_is_not_taken_for_gone(
+    path: Path, changes: dict[str, object]
+) -> None:
+    write_lock(path, 120.0, **changes)
+    content, status = path.read_bytes(), path.stat()
+    assert holder_lives(path) is (True if "start" in changes else None)
+    assert not Lease(path).take()
+    after = path.stat()
+    assert (path.read_bytes(), after.st_ino, after.st_mtime_ns) == (
+        content,
+        status.st_ino,
+        status.st_mtime_ns,
+    )
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"token": "a"}', '{"token": 1, "process": {"x": 1}}'])
-def test_a_claim_that_nobody_finished_is_waited_for(tmp_path: Path, content: str) -> None:
-    (tmp_path / "0004").write_text(content)
-    assert seconds_until_taken(tmp_path) >= SHORT
-    assert look(tmp_path).number == 5
+@pytest.mark.parametrize("error", [FileNotFoundError, OSError])
+def test_without_a_place_for_temporary_files_nobody_is_taken_for_gone(
+    path: Path, error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise error("no usable temporary directory")
+
+    monkeypatch.setattr("rwseg.lease.TemporaryDirectory", fail)
+    with take(path) as lease:
+        assert holder_lives(path) is None
+        assert not Lease(path, KEPT).take()
+        lease.check()
 
 
-def test_a_holder_that_was_overtaken_says_so_and_touches_nothing(tmp_path: Path) -> None:
-    with take(tmp_path / ".claim") as lease:
-        write_claim(lease.place, number=2)
-        assert lease.is_lost
-        with pytest.raises(ClaimLostError, match=f"{tmp_path}: expected to be its only writer"):
+@pytest.mark.parametrize("content", ["", "{", "filelock/2\n", "filelock/2\npid=1\nhost=a\nmode=lea"])
+def test_a_lock_file_that_nobody_finished_is_waited_for(path: Path, content: str) -> None:
+    path.write_text(content)
+    assert holder_lives(path) is None
+    lease = Lease(path, SHORT)
+    assert not lease.take()
+    assert (str(lease), lease.is_alive) == ("an unknown process", False)
+    assert SHORT <= seconds_until_taken(path) < 5 * SHORT
+
+
+def test_a_process_that_is_killed_loses_its_lease_at_once_even_before_its_parent_has_asked(
+    path: Path,
+) -> None:
+    with holding_process(path, 120.0) as process:
+        waiting = Lease(path)
+        assert not waiting.take()
+        assert waiting.is_alive
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert holder_lives(path) is False
+        assert seconds_until_taken(path, 120.0) < 5
+
+
+def test_a_process_that_was_stopped_for_longer_than_the_lease_is_told_before_it_writes(path: Path) -> None:
+    with holding_process(path, KEPT) as process:
+        process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+        lease, started = Lease(path, KEPT), time.monotonic()
+        while not lease.take():
+            lease.wait()
+        assert KEPT <= time.monotonic() - started < 5 * KEPT
+        assert not lease.follows_the_dead
+        with lease:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()  # it finds the line the moment it goes on, before any heartbeat
+            process.send_signal(signal.SIGCONT)
+            assert process.communicate(timeout=20)[0] == "told\n"
             lease.check()
-        (lease.place / "0002").unlink()
-        assert lease.is_lost, "lost is lost"
-        write_claim(lease.place, number=2)
-    assert names(lease.place) == ["0001", "0002"]
 
 
-@pytest.mark.parametrize("how", ["removed", "another one's", "given back"])
-def test_a_claim_that_was_deleted_is_lost(tmp_path: Path, how: str) -> None:
-    with take(tmp_path / ".claim") as lease:
-        shutil.rmtree(lease.place)
-        if how != "removed":
-            write_claim(lease.place)
-        if how == "given back":
-            (lease.place / "0001").rename(lease.place / "0001.free")
+def test_a_holder_that_was_overtaken_says_so_and_touches_nothing(path: Path) -> None:
+    with take(path, 120.0) as lease:  # no heartbeat in the meantime
+        path.unlink()
+        write_lock(path, 120.0, host="elsewhere")
+        content = path.read_bytes()
+        with pytest.raises(ClaimLostError, match=f"{path.parent}: expected to be its only writer"):
+            lease.check()
+        answers: list[bool] = []
+        thread = threading.Thread(target=lambda: answers.append(lease.is_lost))
+        thread.start()
+        thread.join()
+        assert answers == [True], "any thread may ask"
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("content", [None, "", "another one's\n"])
+def test_a_lock_file_that_was_deleted_is_lost_and_lost_is_lost(path: Path, content: str | None) -> None:
+    with take(path, 120.0) as lease:
+        own = path.read_bytes()
+        path.unlink()
+        if content is not None:
+            path.write_text(content)
         assert lease.is_lost
-    assert not lease.place.exists() or names(lease.place) in (["0001"], ["0001.free"])
+        path.write_bytes(own)
+        assert lease.is_lost
+    assert path.exists(), "another file with the same content"
 
 
-def test_signs_of_life_end_with_the_lease_and_when_it_is_lost(tmp_path: Path) -> None:
+def test_a_contender_that_holds_the_file_in_its_hands_for_a_moment_costs_nobody_a_lease(path: Path) -> None:
+    with take(path, 120.0) as lease:
+        aside = path.rename(path.with_name(".lock.break"))
+        threading.Timer(0.02, aside.rename, (path,)).start()
+        lease.check()
+
+
+def test_heartbeats_end_with_the_lease_and_when_it_is_lost(path: Path) -> None:
     before = threading.active_count()
-    with take(tmp_path / ".claim") as lease:
+    with take(path) as lease:
         assert threading.active_count() == before + 1
-        write_claim(lease.place, number=2)
-        time.sleep(SHORT)
-        assert threading.active_count() == before
-    with take(tmp_path / "other"):
+        path.unlink()
+        end = time.monotonic() + 20
+        while threading.active_count() > before:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert lease.is_lost
+    with take(path):
         pass
     assert threading.active_count() == before
 
 
-def test_a_number_that_was_used_and_cleared_away_is_not_taken_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_lease_duration_is_refused_and_the_file_named(path: Path) -> None:
+    with take(path), pytest.raises(RunError, match=r"\.lock: expected the lease duration.*1\.0s.*process \d"):
+        Lease(path).take()
+
+
+@pytest.mark.usefixtures("no_exchange")
+def test_where_files_cannot_be_exchanged_a_lease_of_another_machine_is_taken_over_too(path: Path) -> None:
+    write_lock(path, SHORT, host="elsewhere")
+    assert SHORT <= seconds_until_taken(path) < 5 * SHORT
+
+
+@pytest.mark.usefixtures("no_exchange")
+@pytest.mark.parametrize("changes", GONE, ids=GONE_IDS)
+def test_where_files_cannot_be_exchanged_a_process_that_is_gone_loses_its_lease_too(
+    path: Path, changes: dict[str, object]
 ) -> None:
-    """A client of a network file system may see a list of files that is a minute old."""
-    listdir = os.listdir
-    for _ in range(2):
-        with take(tmp_path):
-            pass
-    answers: list[list[str]] = [[]]  # the list before anybody came
-    monkeypatch.setattr(os, "listdir", lambda place: answers.pop() if answers else listdir(place))
-    assert Watch(tmp_path).take() is None
-    assert names(tmp_path) == ["0002.free"]
+    write_lock(path, 120.0, **changes)
+    assert seconds_until_taken(path, 120.0) < 5
 
 
-def _hold(place: Path, inside: Path, rounds: int) -> None:
+def _hold(path: Path, inside: Path, rounds: int, start: Barrier, duration: float) -> None:
+    start.wait(60)
     for _ in range(rounds):
-        watch = Watch(place, 60.0)
-        while (lease := watch.take()) is None:
+        lease = Lease(path, duration)
+        while not lease.take():
             time.sleep(0.001)
         with lease:
             os.close(os.open(inside, os.O_CREAT | os.O_EXCL))  # fails where another one is inside
@@ -214,14 +332,21 @@ def _hold(place: Path, inside: Path, rounds: int) -> None:
             inside.unlink()
 
 
-def test_many_processes_are_inside_one_after_another(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("many", "rounds", "duration", "left"), [(4, 6, 60.0, None), (8, 1, 2.0, "elsewhere")]
+)
+def test_many_processes_are_inside_one_after_another(
+    path: Path, many: int, rounds: int, duration: float, left: str | None
+) -> None:
+    if left is not None:
+        write_lock(path, duration, host=left)
     context = get_context("forkserver")
-    processes = [
-        context.Process(target=_hold, args=(tmp_path / ".claim", tmp_path / "inside", 6)) for _ in range(4)
-    ]
+    start = context.Barrier(many)
+    arguments = (path, path.with_name("inside"), rounds, start, duration)
+    processes = [context.Process(target=_hold, args=arguments) for _ in range(many)]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
-    assert [process.exitcode for process in processes] == [0] * 4
-    assert names(tmp_path / ".claim") == ["0024.free"]
+    assert [process.exitcode for process in processes] == [0] * many
+    assert names(path.parent) == []

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lock_files import write_lock
 
 from rwseg.config import CONF
 from rwseg.data.recipe import Recipe
 from rwseg.data.store import Entry, Prepared
 from rwseg.errors import ClaimLostError, RunError
-from rwseg.lease import Lease, Watch
+from rwseg.lease import Lease
 from rwseg.record import environment, read_run, recorded, update_run
 from rwseg.signals import Terminated
 
@@ -50,8 +51,8 @@ def data(tmp_path: Path) -> Prepared:
 
 @pytest.fixture
 def lease(tmp_path: Path) -> Iterator[Lease]:
-    lease = Watch(tmp_path / ".claim").take()
-    assert lease is not None
+    lease = Lease(tmp_path / ".lock")
+    assert lease.take()
     with lease:
         yield lease
 
@@ -103,8 +104,8 @@ def test_a_run_that_another_process_took_over_is_left_to_it(
     def lose() -> None:
         with recorded(tmp_path, "cpu", CHOICES, data, lease):
             lease.check()
-            claim = tmp_path / ".claim" / "0001"
-            claim.rename(claim.with_name("0002"))
+            (tmp_path / ".lock").unlink()
+            write_lock(tmp_path / ".lock", 120.0, host="elsewhere")
             (tmp_path / "run.json").write_text("another process wrote this")
             lease.check()
 

@@ -54,7 +54,7 @@ def test_faulty_data_leave_no_run_directory(tiny: list[str], damaged_root: Path,
     with pytest.raises(DataError, match=r"patient002_frame01\.nii\.gz: expected a complete gzip file"):
         run([*tiny, f"dataset.root={damaged_root}", f"prepared_root={tmp_path / 'prepared'}"])
     assert not (tmp_path / "outputs").exists()
-    assert [path.suffix for path in (tmp_path / "prepared").iterdir()] == [".claim"]
+    assert not list((tmp_path / "prepared").iterdir())
 
 
 def test_a_plan_that_settings_do_not_fit_leaves_no_run_directory(tiny: list[str], tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_ctrl_c_ends_a_training_in_a_line_and_it_can_go_on(tiny: list[str], tmp_
 def test_a_directory_that_another_process_writes_is_refused(tiny: list[str], tmp_path: Path) -> None:
     process = start([*tiny, "schedule.batches_per_epoch=5000"], tmp_path)
     try:
-        while not list((tmp_path / "outputs").rglob(".claim/0001-*")):
+        while not list((tmp_path / "outputs").rglob("run.json")):
             assert process.poll() is None, process.communicate()[0]
             time.sleep(0.05)
         with pytest.raises(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from lock_files import write_lock
 
 from rwseg.cli import compose
 from rwseg.config import CONF, check
@@ -91,7 +92,7 @@ def test_a_sweep_that_is_ended_while_it_prepares_leaves_nothing_half_made(
     output = terminate(arguments, tmp_path, lambda: bool(list(prepared.glob(".building-*"))))
     assert "terminated; 3 of the sweep's runs are left; give the same command again to go on" in output
     assert not list(prepared.glob(".building-*"))
-    assert [path.name for path in prepared.rglob("000*")] == ["0001.free"]
+    assert not list(prepared.rglob("*.lock"))
     assert not list((tmp_path / "outputs").rglob("run.json"))
 
 
@@ -104,9 +105,10 @@ def test_a_training_whose_claim_was_taken_over_stops_and_writes_nothing_more(
     def forward(self: UNet, image: torch.Tensor) -> list[torch.Tensor]:
         left["calls"] -= 1
         if left["calls"] == 0:  # another machine took it over while this one stood still
-            [claim] = tmp_path.rglob(".claim/0001")
-            claim.with_name("0002").write_text("{}")
-            before.update(content(claim.parents[1]))
+            [lock] = tmp_path.rglob(".lock")
+            lock.unlink()
+            write_lock(lock, 120.0, host="elsewhere")
+            before.update(content(lock.parent))
         return plain(self, image)
 
     monkeypatch.setattr(UNet, "forward", forward)

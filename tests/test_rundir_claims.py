@@ -1,25 +1,23 @@
 """Run directories have one writer at a time, and it is told who that is."""
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from lock_files import NO_PROCESS, write_lock
 
 from rwseg.cli import compose
 from rwseg.config import check
 from rwseg.errors import ClaimLostError, RunError
-from rwseg.lease import look
-from rwseg.process import this_process
-from rwseg.rundir import CLAIM, claimed, clear, save_config
+from rwseg.rundir import LOCK, claimed, clear, save_config
 
 HOLD = """
 import sys
@@ -50,12 +48,12 @@ def test_a_second_process_is_refused_until_the_first_one_dies(tmp_path: Path) ->
         who = f"host {socket.gethostname()}, process {process.pid}"
         with pytest.raises(RunError, match=f"another process is writing this run: {who}"), claimed(folder):
             pytest.fail("two processes hold the same run")
-        assert str(look(folder / CLAIM).holder) == who  # the refused one does not touch it
+        assert f"pid={process.pid}\n" in (folder / LOCK).read_text(), "the refused one does not touch it"
         process.send_signal(signal.SIGKILL)
         assert process.wait(timeout=10) == -signal.SIGKILL
         with claimed(folder):
-            assert look(folder / CLAIM).holder == this_process()
-    assert look(folder / CLAIM).free
+            assert f"pid={os.getpid()}\n" in (folder / LOCK).read_text()
+    assert not list(folder.iterdir())
 
 
 def test_a_claim_ends_with_an_error_and_holds_within_one_process_too(tmp_path: Path) -> None:
@@ -79,45 +77,64 @@ def test_a_folder_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
         pytest.fail("claimed a folder below a file")
 
 
-def test_clear_leaves_nothing_but_the_claim(tmp_path: Path) -> None:
+def test_clear_leaves_nothing_but_the_lock_file(tmp_path: Path) -> None:
     with claimed(tmp_path):
         save_config(tmp_path, check(compose("train", [])[0]))
         (tmp_path / "metrics").mkdir()
         (tmp_path / "metrics" / "cases.csv").write_text("case\n")
+        (tmp_path / ".claim").mkdir()  # what an earlier version of rwseg left
         clear(tmp_path)
-        assert {entry.name for entry in tmp_path.iterdir()} == {CLAIM}
+        assert {entry.name for entry in tmp_path.iterdir()} == {LOCK}
         with pytest.raises(RunError, match="another process"), claimed(tmp_path):
-            pytest.fail("the claim was cleared")
+            pytest.fail("the lock file was cleared")
 
 
-def pretend(folder: Path, token: str, **changes: str) -> None:
-    """A claim of a process that is not this one."""
-    (folder / CLAIM).mkdir(exist_ok=True)
-    process = asdict(replace(this_process(), **changes))  # type: ignore[arg-type]
-    (folder / CLAIM / "0001").write_text(json.dumps({"token": token, "process": process}))
+def test_the_claim_of_an_earlier_version_is_ignored(tmp_path: Path) -> None:
+    (tmp_path / ".claim").mkdir()
+    (tmp_path / ".claim" / "0001").write_text('{"token": "abc", "process": {}}')
+    with claimed(tmp_path) as lease:
+        lease.check()
 
 
-def test_a_process_of_another_machine_is_refused_while_it_gives_signs_of_life(
+def test_a_process_of_another_machine_is_refused_as_soon_as_it_shows_a_heartbeat(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pretend(tmp_path, "abc", host="elsewhere")
-    threading.Timer(0.1, (tmp_path / CLAIM / "0001-abc").write_text, ("1",)).start()
+    write_lock(tmp_path / LOCK, 20.0, host="elsewhere", pid=NO_PROCESS)
+    threading.Timer(0.1, os.utime, (tmp_path / LOCK,)).start()
+    started = time.monotonic()
     with (
         caplog.at_level("INFO"),
         pytest.raises(RunError, match="another process is writing this run: host elsewhere"),
-        claimed(tmp_path, patience=20.0),
+        claimed(tmp_path, 20.0),
     ):
         pytest.fail("it lives")
-    assert "is claimed by host elsewhere, process" in caplog.text
-    assert "watching for up to 20 s whether it lives" in caplog.text
+    assert time.monotonic() - started < 10
+    assert f"is claimed by host elsewhere, process {NO_PROCESS}" in caplog.text
+    assert "watching for up to 20 s whether it shows a heartbeat" in caplog.text
 
 
-def test_a_process_of_another_machine_is_replaced_where_it_gives_none(tmp_path: Path) -> None:
-    pretend(tmp_path, "abc", host="elsewhere")
-    with claimed(tmp_path, patience=0.2) as lease:
-        assert lease.number == 2
+def test_a_process_of_another_machine_is_replaced_where_it_shows_none(tmp_path: Path) -> None:
+    write_lock(tmp_path / LOCK, 0.2, host="elsewhere")
+    started = time.monotonic()
+    with claimed(tmp_path, 0.2):
+        assert time.monotonic() - started >= 0.2
+
+
+def test_another_lease_duration_is_refused(tmp_path: Path) -> None:
+    with (
+        claimed(tmp_path, 30.0),
+        pytest.raises(RunError, match=r"\.lock: expected the lease duration of this version"),
+        claimed(tmp_path),
+    ):
+        pytest.fail("claimed twice")
 
 
 def test_a_claim_that_is_lost_ends_the_block_with_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ClaimLostError, match="another process took it over"), claimed(tmp_path):
-        (tmp_path / CLAIM / "0001").rename(tmp_path / CLAIM / "0002")
+    def lose() -> None:
+        with claimed(tmp_path):
+            (tmp_path / LOCK).unlink()
+            write_lock(tmp_path / LOCK, 120.0, host="elsewhere")
+
+    with pytest.raises(ClaimLostError, match="another process took it over"):
+        lose()
+    assert "host=elsewhere" in (tmp_path / LOCK).read_text()

@@ -12,11 +12,11 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from rwseg.errors import RunError
+from rwseg.lease import holder_lives
 from rwseg.metrics import ClassMetrics
 from rwseg.record import read_run
-from rwseg.report.alive import is_alive
 from rwseg.report.comparison import Run
-from rwseg.rundir import comparable
+from rwseg.rundir import LOCK, comparable
 
 FINISHED, RUNNING, FAILED, INTERRUPTED = "finished", "running", "failed", "interrupted"
 DAMAGED = "damaged"
@@ -72,7 +72,7 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 def _read(folder: Path) -> Run:
     facts, settings = read_run(folder), _settings(folder / "config.yaml")
     status, reason = str(facts.get("status") or INTERRUPTED), str(facts.get("reason") or "")
-    if status == RUNNING and not is_alive(folder):
+    if status == RUNNING and holder_lives(folder / LOCK) is False:
         status, reason = INTERRUPTED, "its process ended without a word"
     epochs = _table(folder / "metrics" / "epochs.csv", ("epoch", "seconds"))
     cases = _table(folder / "metrics" / "cases.csv", COLUMNS)

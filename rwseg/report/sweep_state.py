@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import mean
 
 from rwseg.errors import RunError
-from rwseg.process import process_exists
+from rwseg.lease import process_exists
 from rwseg.report.comparison import Run
 from rwseg.report.runs import FINISHED, INTERRUPTED, RUNNING, find_runs
 from rwseg.sweep import Plan, find_plans

@@ -127,7 +127,7 @@ def test_a_second_start_finds_the_preparation(small: Prepared, sources: list[Sca
     assert files(small.folder) == before
     assert sorted(path.name for path in small.folder.iterdir()) == ["image", "label", "manifest.json"]
     left = sorted(path.name for path in small.folder.parent.iterdir())
-    assert left == [f".{small.folder.name}.claim", small.folder.name]
+    assert left == [small.folder.name]
 
 
 def test_folds_share_a_preparation_and_know_their_own_split(small: Prepared, sources: list[Scan]) -> None:

@@ -14,7 +14,7 @@ from rwseg.errors import DataError
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    paths = (path for path in folder.rglob("*") if path.is_file() and ".claim" not in str(path))
+    paths = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
@@ -43,7 +43,7 @@ def test_it_is_made_once_and_other_maps_are_added(small: Prepared, tmp_path: Pat
     assert local_copy(small, cache, "rrw") == copy
     assert (copy.folder / "inside").is_dir()
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert sorted(path.name for path in cache.iterdir()) == [f".{copy.folder.name}.claim", copy.folder.name]
+    assert sorted(path.name for path in cache.iterdir()) == [copy.folder.name]
 
 
 def test_a_copy_with_other_bytes_is_refused_and_removed(
@@ -58,7 +58,7 @@ def test_a_copy_with_other_bytes_is_refused_and_removed(
     with pytest.raises(DataError, match=r"image.case0\.npy: expected the bytes of .*dataset\.cache="):
         local_copy(small, tmp_path / "cache", None)
     monkeypatch.undo()
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".claim"]
+    assert not list((tmp_path / "cache").iterdir())
     assert content(local_copy(small, tmp_path / "cache", None).folder) == content(small.folder)
 
 

@@ -79,9 +79,9 @@ def agree(told: list[Told], prepared_root: Path) -> None:
     assert sorted(one["inside"] for one in told) == [0] * (len(told) - 1) + [PHANTOM_CASES]
     assert len({(one["folder"], one["total"]) for one in told}) == 1
     folder = told[0]["folder"]
-    assert sorted(path.name for path in prepared_root.iterdir()) == [f".{folder}.claim", folder]
+    assert sorted(path.name for path in prepared_root.iterdir()) == [folder]
     found = sorted(path.name for path in (prepared_root / folder).iterdir())
-    assert found == [".inside.claim", "image", "inside", "label", "manifest.json"]
+    assert found == ["image", "inside", "label", "manifest.json"]
 
 
 @pytest.mark.slow

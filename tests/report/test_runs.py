@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from lock_files import write_lock
 from synthetic import DEAD_PROCESS, this_process, write_run, write_unfinished
 
 from rwseg import volumes
@@ -155,7 +156,7 @@ def test_a_killed_run_is_interrupted_though_its_claim_stays(tmp_path: Path) -> N
         assert read_directory(folder).status == "running"
         process.kill()
         process.wait()
-    assert (folder / ".claim" / "0001").is_file()
+    assert (folder / ".lock").is_file()
     assert read_directory(folder).status == "interrupted"
 
 
@@ -172,12 +173,10 @@ def test_a_living_process_runs_only_while_it_holds_the_claim(tmp_path: Path) -> 
 def test_a_run_of_another_host_is_taken_at_its_word(tmp_path: Path) -> None:
     folder = write_unfinished(tmp_path, "running", facts={"host": "elsewhere", "pid": DEAD_PROCESS})
     assert read_directory(folder).status == "interrupted", "nobody claims it"
-    with claimed(folder):
-        [claim] = (folder / ".claim").glob("0001")
-        content = json.loads(claim.read_text())
-        process = {**content["process"], "host": "elsewhere", "pid": DEAD_PROCESS}
-        claim.write_text(json.dumps({**content, "process": process}))
-        assert read_directory(folder).status == "running"
+    write_lock(folder / ".lock", 120.0, host="elsewhere", pid=DEAD_PROCESS)
+    before = (folder / ".lock").stat().st_mtime_ns
+    assert read_directory(folder).status == "running"
+    assert (folder / ".lock").stat().st_mtime_ns == before, "looking shows no heartbeat"
 
 
 def test_a_failed_run_keeps_its_reason_and_what_it_measured(tmp_path: Path) -> None:
