@@ -1,5 +1,6 @@
 """Leases: one holder at a time, taken over only where the holder is gone, whatever clocks and files say."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from filelock import _soft
+from filelock import _lease, _soft
 from lock_files import NO_PROCESS, write_lock
 
 from rwseg.errors import ClaimLostError, RunError
@@ -71,6 +72,7 @@ def take(path: Path, duration: float = KEPT) -> Lease:
 def seconds_until_taken(path: Path, duration: float = SHORT) -> float:
     lease, started = Lease(path, duration), time.monotonic()
     while not lease.take():
+        assert time.monotonic() - started < 30
         lease.wait()
     seconds = time.monotonic() - started
     with lease:
@@ -238,6 +240,7 @@ def test_a_process_that_was_stopped_for_longer_than_the_lease_is_told_before_it_
         os.waitid(os.P_PID, process.pid, os.WSTOPPED)
         lease, started = Lease(path, KEPT), time.monotonic()
         while not lease.take():
+            assert time.monotonic() - started < 30
             lease.wait()
         assert KEPT <= time.monotonic() - started < 5 * KEPT
         assert not lease.follows_the_dead
@@ -298,6 +301,20 @@ def test_heartbeats_end_with_the_lease_and_when_it_is_lost(path: Path) -> None:
     with take(path):
         pass
     assert threading.active_count() == before
+
+
+def test_a_lease_that_no_heartbeat_reaches_is_lost_before_another_process_may_take_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str, *, fd: int) -> None:
+        raise OSError(errno.EIO, "the server is away")
+
+    with take(path) as lease:
+        monkeypatch.setattr(_lease, "touch", fail)
+        started = time.monotonic()
+        while not lease.is_lost:
+            time.sleep(0.01)
+        assert time.monotonic() - started >= 0.5 * KEPT
 
 
 def test_another_lease_duration_is_refused_and_the_file_named(path: Path) -> None:

@@ -57,7 +57,7 @@ def _copy(root: Path, sources: list[Path], folder: Path) -> None:
 
 
 def _files(source: Path) -> Iterator[Path]:
-    """The file itself, or those of the folder; claims of distances beside them are none."""
+    """The file itself, or those of the folder; lock files of distances beside them are none."""
     yield from sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
 
 
