@@ -41,6 +41,7 @@ AccountingStoragePass={folder}/munge.socket
 JobAcctGatherType=jobacct_gather/none
 MailProg=/bin/true
 ReturnToService=2
+MinJobAge=7200
 NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port1} CPUs={cpus} State=UNKNOWN
 NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={port2} CPUs={cpus} State=UNKNOWN
 PartitionName=main Nodes=node[1-2] Default=YES MaxTime=60 State=UP
