@@ -55,13 +55,7 @@ def test_eight_runs_share_two_gpus_four_at_a_time(address: str, tmp_path: Path) 
     assert sum(line.startswith("done in ") for line in lines) == 8
 
 
-def test_a_run_that_wants_no_gpu_sees_none(address: str, tmp_path: Path) -> None:
-    program = quick(tmp_path, "pass")
-    lines, _ = ended(start(program, tmp_path, address, "hydra.launcher.num_gpus=0", "seed=0"), 0)
-    assert re.search(r"^run 1 of 1, on CPU: seed=0$", lines[0])
-    assert [own for _, _, _, own, *_ in notes(tmp_path, "begin")] == [""]
-
-
+@pytest.mark.slow
 def test_a_run_of_several_devices_is_started_by_torchrun(address: str, tmp_path: Path) -> None:
     program = quick(tmp_path, "pass")
     words = ["trainer=ddp", "trainer.devices=2", "seed=0"]
@@ -74,13 +68,15 @@ def test_a_run_of_several_devices_is_started_by_torchrun(address: str, tmp_path:
 
 
 SCRIPT = """
-import json
+import json, os
 from rwseg.cli import main
 from rwseg.errors import DataError
 from rwseg.rundir import run_path, save_config
 from rwseg.sweep import plan_sweep
 
 def task(cfg, choices):
+    if os.environ["CUDA_VISIBLE_DEVICES"]:
+        raise DataError("num_gpus=0, and yet it sees one")
     if cfg.seed == 1:
         raise DataError("no data of patient 7")
     run = run_path(cfg, choices)
@@ -134,7 +130,7 @@ def ray_processes(root: int) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_sweep_leaves_no_process(number: signal.Signals, tmp_path: Path) -> None:
     """A Ray of its own, and Ctrl-C as a terminal sends it: to the whole group."""
     body = (
