@@ -29,7 +29,7 @@ coverage: install ## The same tests, and how much of rwseg/ they reach
 test-all: install ## All tests, also those that take minutes
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
-test-slurm: install ## A sweep on a SLURM that is started for it (root; Debian's slurm-wlm and munge): a quarter of an hour
+test-slurm: install ## A sweep on a SLURM that is started for it (root; Debian's slurm-wlm, slurmdbd, munge, mariadb-server): a quarter of an hour
 	RWSEG_TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s tests/integration/slurm
 
 lint: install ## Style, complexity, and imports that point down only

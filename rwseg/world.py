@@ -31,6 +31,9 @@ from rwseg.errors import ConfigError, RunError
 TIMEOUT = timedelta(days=1)
 """How long ranks wait for one another: preparing data and validation may keep one of them busy for hours."""
 
+MEETING = timedelta(minutes=10)
+"""How long the processes of a job may start apart."""
+
 HEARTBEAT_SECONDS = 1.0
 
 SECONDS_TO_JUDGE = 4.0
@@ -175,9 +178,7 @@ def joined(world: World, device: torch.device) -> Iterator[Peers]:
     if world.size == 1:
         yield Peers(world, None)
         return
-    place = cluster_environment()
-    os.environ.update(MASTER_ADDR=place.main_address, MASTER_PORT=str(place.main_port))
-    store, _, _ = next(rendezvous("env://", world.rank, world.size, timeout=TIMEOUT))
+    store = _met(world)
     left = threading.Event()
     if world.rank != 0:
         _follow_rank_0(world, store.clone(), left)
@@ -204,6 +205,21 @@ def joined(world: World, device: torch.device) -> Iterator[Peers]:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _met(world: World) -> Any:
+    """The store of all processes; `RunError` where they do not find one another."""
+    place = cluster_environment()
+    address, port = place.main_address, place.main_port
+    os.environ.update(MASTER_ADDR=address, MASTER_PORT=str(port))
+    try:
+        store = next(rendezvous("env://", world.rank, world.size, timeout=MEETING))[0]
+    except RuntimeError as error:
+        raise RunError(
+            f"rank {world.rank}: expected to meet the {world.size} processes of the run at {address}:{port}, "
+            f"got: {str(error).splitlines()[0]}; set MASTER_ADDR and MASTER_PORT to what all of them reach"
+        ) from error
+    return store
 
 
 def _follow_rank_0(world: World, store: c10d.Store, left: threading.Event) -> None:
