@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -212,12 +213,34 @@ def _other_settings(cfg: DictConfig, chosen: list[str]) -> list[str]:
     # Composing takes long, and a group's values depend on neither: all losses of a sweep share the trials.
     context = [option for option in chosen if not option.startswith(("loss=", "strategy="))] + options
     differing = {key.partition(".")[0] for key in _differences(asked, [*chosen, *options])}
-    for group in sorted(groups & differing):
-        files = sorted((CONF / group).glob("*.yaml"), key=lambda file: (_is_alias(file), file.stem))
-        trials = [[], *([f"{group}={file.stem}"] for file in files)]
-        options += min(trials, key=lambda trial: _count(_differences(asked, [*context, *trial]), group))
+    options += _nearest(asked, context, sorted(groups), differing)
     rest = _differences(asked, [*chosen, *options])
     return [*options, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
+
+
+def _nearest(asked: Flat, context: list[str], groups: list[str], differing: set[str]) -> list[str]:
+    """The option of each of `groups` in `differing` that is nearest to `asked`; none where that is its own.
+
+    No group's values depend on another's, so one composition tries an option of each of them; all runs share
+    the trials, in whatever groups they differ.
+    """
+    if not differing.intersection(groups):
+        return []
+    trials = {group: ["", *_options(group)] for group in groups}
+    tried = [
+        _differences(asked, [*context, *filter(None, row)])
+        for row in zip_longest(*trials.values(), fillvalue="")
+    ]
+    nearest = []
+    for group in differing.intersection(groups):
+        pairs = zip(trials[group], tried, strict=False)
+        nearest.append(min(pairs, key=lambda pair: _count(pair[1], group))[0])
+    return sorted(filter(None, nearest))
+
+
+def _options(group: str) -> list[str]:
+    files = sorted((CONF / group).glob("*.yaml"), key=lambda file: (_is_alias(file), file.stem))
+    return [f"{group}={file.stem}" for file in files]
 
 
 def _count(differences: Flat, group: str) -> int:
