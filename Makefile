@@ -2,6 +2,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Every process keeps the bytecode of tests and package, also where the shell says not to: each test process, and each
+# command that a test starts, would compile all of it anew.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test coverage test-all test-slurm lint types bench bench-gpu
 
@@ -21,13 +25,13 @@ demo: install ## Train and validate RRW on the built-in phantom (a minute or two
 
 test: install ## Lint, types, layers and the tests that CI runs
 	$(MAKE) --no-print-directory lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m 'not slow'
+	$(PYTEST) -n auto --dist loadgroup -m 'not slow'
 
 coverage: install ## The same tests, and how much of rwseg/ they reach
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto -m 'not slow' --cov --cov-fail-under=90
+	$(PYTEST) -n auto --dist loadgroup -m 'not slow' --cov --cov-fail-under=90
 
 test-all: install ## All tests, also those that take minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	$(PYTEST) -n auto --dist loadgroup
 
 test-slurm: install ## A sweep on a SLURM that is started for it (root; Debian's slurm-wlm, slurmdbd, munge, mariadb-server): a quarter of an hour
 	RWSEG_TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s tests/integration/slurm

@@ -59,6 +59,13 @@ def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def four_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Directories of runs have no part for other settings: to find it composes 12 configurations anew for
+    every dataset and experiment, seconds in each test. `tests/test_rundir.py` tests that part."""
+    monkeypatch.setattr("rwseg.rundir._other_settings", lambda cfg, chosen: [])
+
+
+@pytest.fixture
 def tiny(
     phantom_root: Path, prepared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:

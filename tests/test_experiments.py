@@ -9,6 +9,7 @@ from challenge_trees import SMALL
 from rwseg.cli import compose
 from rwseg.config import CONF, check
 from rwseg.run import train_run
+from rwseg.rundir import run_path
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 SHORT = [
@@ -23,6 +24,14 @@ SHORT = [
 """What does not change how an experiment prepares, cuts and validates its data."""
 
 
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_is_called_by_its_names_alone(experiment: str) -> None:
+    cfg, choices = compose("train", [f"experiment={experiment}"])
+    names = (experiment, choices["dataset"], choices["loss"], choices["strategy"], f"seed{cfg.seed}")
+    assert run_path(check(cfg), choices) == Path(cfg.output_root, *names)
+
+
+@pytest.mark.usefixtures("four_names")
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs(
     experiment: str, phantom_root: Path, prepared_root: Path, tmp_path: Path

@@ -47,7 +47,7 @@ def test_the_challenge_which_trains_on_every_case_can_start(
     settings = [
         item for item in overrides(phantom_root, tmp_path, prepared_root) if item != "dataset=phantom"
     ]
-    small = ["dataset.patch_size=[64,64]", "dataset.spacing=null"]
+    small = ["dataset.patch_size=[64,64]", "dataset.spacing=null", "workers=1"]
     status = main(["experiment=acdc_challenge", *settings, *small])
     told = capsys.readouterr().out
     assert status == 0, told
@@ -62,7 +62,7 @@ def test_damaged_data_cannot(
     damaged = next(root.glob("training/*/*_frame01.nii.gz"))
     damaged.write_bytes(damaged.read_bytes()[:-40])
     picture = tmp_path / "sheet.png"
-    assert main(["-o", str(picture), *overrides(root, tmp_path, prepared_root)]) == 1
+    assert main(["-o", str(picture), *overrides(root, tmp_path, prepared_root), "workers=1"]) == 1
     told = capsys.readouterr().out
     assert f"fault {damaged}" in told
     assert "1 faults: a run cannot start" in told

@@ -1,4 +1,7 @@
-"""Studies that are made once for all tests of figures and page; read only."""
+"""Studies that are made once for all tests of figures and page; read only.
+
+The modules that use them are of the group `studies`: one process makes them, and runs all of these tests.
+"""
 
 from pathlib import Path
 

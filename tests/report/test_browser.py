@@ -15,7 +15,10 @@ from rwseg.report.figure_style import save_both, styled
 from rwseg.report.figures import DRAWINGS
 from rwseg.report.tables import NOTHING
 
-pytestmark = pytest.mark.skipif(browser() is None, reason="no Chromium on this machine")
+pytestmark = [
+    pytest.mark.skipif(browser() is None, reason="no Chromium on this machine"),
+    pytest.mark.xdist_group("studies"),
+]
 
 COLUMN = "[...document.querySelectorAll('#{} tbody tr')].map((row) => row.cells[{}].textContent)"
 HEADING = "[...document.querySelectorAll('#results-table button')].find((b) => b.textContent === '{}')"

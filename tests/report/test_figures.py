@@ -18,13 +18,22 @@ from rwseg.report.figures import DRAWINGS, draw_figures
 
 NAMES = [drawing.name for drawing in DRAWINGS]
 
+pytestmark = pytest.mark.xdist_group("studies")
+
+
+DRAWN: dict[tuple[str, int], Figure] = {}
+"""Figures by name and number of methods: the studies are made once, and so are these. Read only."""
+
 
 def drawn(name: str, comparison: Comparison) -> Figure:
-    with styled():
-        figure = next(drawing for drawing in DRAWINGS if drawing.name == name).draw(comparison)
-        assert figure is not None
-        figure.draw_without_rendering()
-    return figure
+    key = (name, len(comparison.methods))
+    if key not in DRAWN:
+        with styled():
+            figure = next(drawing for drawing in DRAWINGS if drawing.name == name).draw(comparison)
+            assert figure is not None
+            figure.draw_without_rendering()
+        DRAWN[key] = figure
+    return DRAWN[key]
 
 
 def lines(axes: Axes) -> dict[str, Line2D]:

@@ -1,9 +1,13 @@
 """The command: what it writes, prints and refuses, and how long 100 runs take."""
 
+import io
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
@@ -21,16 +25,37 @@ def write_study(root: Path, seeds: int = 2, cases: int = 8, epochs: int = 4) -> 
             write_run(root, loss, seed=seed, dice=dice, cases=cases, epochs=epochs)
 
 
-def test_the_report_is_written_whole_and_the_main_table_printed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_study(tmp_path / "runs")
-    out = tmp_path / "out"
-    assert main([str(tmp_path / "runs"), "-o", str(out), "--title", "A | study"]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
+class Reported(NamedTuple):
+    """Runs, what the command said of them, and the report that it wrote; read only."""
+
+    runs: Path
+    printed: str
+    errors: str
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    folder = tmp_path_factory.mktemp("reported")
+    runs, out, printed, errors = folder / "runs", folder / "out", io.StringIO(), io.StringIO()
+    write_study(runs)
+    study.picture(runs / "rrw" / "alone" / "seed0" / "figures" / "cases.png", "a patient")
+    with redirect_stdout(printed), redirect_stderr(errors):
+        assert main([str(runs), "-o", str(out), "--title", "A | study"]) == 0
+    return Reported(runs, printed.getvalue(), errors.getvalue(), out)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For reports whose figures nobody looks at: they take most of the time."""
+    monkeypatch.setattr("rwseg.report.files.draw_figures", lambda comparison, folder: {})
+
+
+def test_the_report_is_written_whole_and_the_main_table_printed(reported: Reported) -> None:
+    _, printed, errors, out = reported
+    assert errors == ""
     for word in ("A | study", "rrw", "ce", "myocardium", f"wrote {out / 'index.html'}"):
-        assert word in said.out
+        assert word in printed
     names = ("results", "results_hd95", "tests", "phases", "convergence", "cost", "settings")
     found = {path.name for path in (out / "tables").iterdir()}
     assert {f"{name}.{suffix}" for name in names for suffix in ("md", "tex")} <= found
@@ -48,21 +73,27 @@ def test_the_report_is_written_whole_and_the_main_table_printed(
     assert not [path for path in out.rglob(".*")]
 
 
-def test_the_same_runs_give_the_same_tables_and_stale_ones_go(tmp_path: Path) -> None:
-    write_study(tmp_path / "runs")
+def test_the_same_runs_give_the_same_tables_and_stale_ones_go(
+    reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "out"
-    arguments = [str(tmp_path / "runs"), "-o", str(out)]
-    assert main(arguments) == 0
-    first = {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()}
-    assert main(arguments) == 0
-    assert {path: path.read_bytes() for path in out.rglob("*.*") if path.is_file()} == first
+    shutil.copytree(reported.folder, out)
+    (out / "index.html").unlink()
+    assert main([str(reported.runs), "-o", str(out), "--title", "A | study"]) == 0
+    first, again = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*") if path.is_file()}
+        for folder in (reported.folder, out)
+    )
+    assert again == first
     (out / "tables" / "mine.txt").write_text("kept")
-    assert main([str(tmp_path / "runs" / "rrw"), "-o", str(out)]) == 0
+    monkeypatch.setattr("rwseg.report.files.draw_figures", lambda comparison, folder: {})
+    assert main([str(reported.runs / "rrw"), "-o", str(out)]) == 0
     assert not (out / "tables" / "tests.csv").exists()
     assert not (out / "figures" / "differences.png").exists()
     assert (out / "tables" / "mine.txt").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_refusals_end_with_status_2_and_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,11 +135,11 @@ def test_one_run_alone_gives_a_report(tmp_path: Path) -> None:
     assert "One run only of rrw" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_pictures_of_patients_can_be_left_out(tmp_path: Path) -> None:
-    study.picture(write_run(tmp_path / "runs") / "figures" / "cases.png", "a patient")
-    for option, shown in (([], True), (["--no-gallery"], False)):
-        assert main([str(tmp_path / "runs"), "-o", str(tmp_path / "out"), *option]) == 0
-        assert ("data:image/webp" in (tmp_path / "out" / "index.html").read_text()) == shown
+@pytest.mark.usefixtures("no_figures")
+def test_pictures_of_patients_can_be_left_out(reported: Reported, tmp_path: Path) -> None:
+    assert main([str(reported.runs), "-o", str(tmp_path / "out"), "--no-gallery"]) == 0
+    for folder, shown in ((reported.folder, True), (tmp_path / "out", False)):
+        assert ("data:image/webp" in (folder / "index.html").read_text()) == shown
 
 
 MEASURE = (

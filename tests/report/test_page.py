@@ -21,6 +21,8 @@ from rwseg.report.page_svg import inline_svg
 from rwseg.report.tables import NOTHING
 from rwseg.report.verdict import verdict
 
+pytestmark = pytest.mark.xdist_group("studies")
+
 VOID = {"meta", "link", "img", "br", "input", "hr"}
 
 
