@@ -14,7 +14,12 @@ from rwseg.unet import UNet
 FILES = sorted(CONF.glob("*/*.yaml"))
 OPTIONS = {file: f"{file.parent.name}={file.stem}" for file in FILES}
 DATASETS = [file.stem for file in FILES if file.parent.name == "dataset"]
-GROUPS = {"dataset", "loss", "strategy", "schedule", "model", "augment", "trainer", "logger", "experiment"}
+GROUPS = {"dataset", "loss", "strategy", "schedule", "model", "augment"} | {
+    "trainer",
+    "callbacks",
+    "logger",
+    "experiment",
+}
 
 
 def test_the_groups_are_those_of_contract_c4() -> None:

@@ -38,7 +38,8 @@ BODY = """
     if words.count(seed) == 2:  # the first try elsewhere meets the old process
         print("train.py: folder: another process is writing this run: host a, process 1", file=sys.stderr)
         sys.exit(2)
-    time.sleep(6)
+    while not os.path.exists("go"):
+        time.sleep(0.1)
 """.strip()
 
 
@@ -47,6 +48,8 @@ def test_jobs_of_a_lost_node_are_done_by_the_other_one(nodes: tuple[str, Any], t
     sweep = start(quick(tmp_path, BODY), tmp_path, address, "seed=range(6)", "force=true")
     wait(lambda: len(notes(tmp_path, "begin")) == 4, sweep)
     lose()
+    wait(lambda: sum(exists(int(pid)) for _, pid, *_ in notes(tmp_path, "begin")) == 2, sweep)
+    (tmp_path / "go").touch()
     lines, errors = ended(sweep, 0)
     assert errors == ""
     again = [line for line in lines if line.startswith("started again, as its worker was lost, on CPU of ")]

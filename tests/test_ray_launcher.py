@@ -58,7 +58,7 @@ def test_eight_runs_share_two_gpus_four_at_a_time(address: str, tmp_path: Path) 
 @pytest.mark.slow
 def test_a_run_of_several_devices_is_started_by_torchrun(address: str, tmp_path: Path) -> None:
     program = quick(tmp_path, "pass")
-    words = ["trainer=ddp", "trainer.devices=2", "seed=0"]
+    words = ["trainer.devices=2", "seed=0"]
     lines, _ = ended(start(program, tmp_path, address, *words), 0)
     assert sorted((own, rank) for _, _, _, own, rank, _ in notes(tmp_path, "begin")) == [
         ("0,1", "0"),
@@ -179,7 +179,7 @@ def test_runs_end_with_a_sweep_that_is_killed(address: str, tmp_path: Path) -> N
             r"a machine with 1 CPUs and 3 GPUs for a run, got machines with 8 and 2",
         ),
         (
-            ["hydra.launcher.num_gpus=0.5", "trainer=ddp", "trainer.devices=2"],
+            ["hydra.launcher.num_gpus=0.5", "trainer.devices=2"],
             r"hydra\.launcher\.num_gpus=0\.5: expected a whole number with trainer\.devices=2",
         ),
         (["hydra.launcher.address=127.0.0.1:1"], r"expected a Ray cluster at hydra\.launcher\.address=127"),

@@ -222,7 +222,7 @@ def test_the_saved_configuration_is_resolved(tmp_path: Path, monkeypatch: pytest
     save_config(tmp_path, compose("train", ["logger=wandb"])[0])
     monkeypatch.setenv("RWSEG_DATA", "/second")
     assert load_config(tmp_path).dataset.root == "/first/phantom"
-    assert load_config(tmp_path).logger.project == "rwseg-phantom"
+    assert load_config(tmp_path).logger.wandb.project == "rwseg-phantom"
     assert "${" not in (tmp_path / "config.yaml").read_text()
 
 

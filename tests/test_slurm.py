@@ -93,7 +93,7 @@ def test_settings_that_do_not_fit_are_refused(
     for name in ("sbatch", "srun"):
         program(tmp_path, name, "echo Submitted batch job 7")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
-    words = ["-m", f"output_root={tmp_path}", "seed=0,1", "trainer=ddp"]
+    words = ["-m", f"output_root={tmp_path}", "seed=0,1", "trainer.devices=2"]
     sweep = plan_sweep(cli.preflight("train", words), ["train.py"])
     task = cli.Jobs(nothing, cli.SCHEMAS["train"], sweep, [])
     settings = {"tasks_per_node": 2, **setting, "submitit_folder": str(tmp_path / "%j")}
