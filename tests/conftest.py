@@ -47,6 +47,12 @@ TINY = [
 
 
 @pytest.fixture
+def no_run_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs in this process draw no figures, which would take half their time."""
+    monkeypatch.setattr("rwseg.outcome.draw_figures", lambda *_: [])
+
+
+@pytest.fixture
 def with_figures(tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of `tiny` draws its figures."""
     monkeypatch.setattr("rwseg.outcome.draw_figures", draw_figures)
@@ -66,14 +72,8 @@ def four_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def tiny(
-    phantom_root: Path, prepared_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> list[str]:
-    """Overrides of `TINY` with the run's own folder in `tmp_path`.
-
-    Runs in this process draw no figures, which would take half their time: `with_figures` looks at them.
-    """
-    monkeypatch.setattr("rwseg.outcome.draw_figures", lambda *_: [])
+def tiny(phantom_root: Path, prepared_root: Path, tmp_path: Path, no_run_figures: None) -> list[str]:
+    """Overrides of `TINY` with the run's own folder in `tmp_path`; figures only `with_figures`."""
     return [
         *TINY,
         f"dataset.root={phantom_root}",

@@ -31,7 +31,7 @@ def test_every_experiment_is_called_by_its_names_alone(experiment: str) -> None:
     assert run_path(check(cfg), choices) == Path(cfg.output_root, *names)
 
 
-@pytest.mark.usefixtures("four_names")
+@pytest.mark.usefixtures("four_names", "no_run_figures")
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_runs(
     experiment: str, phantom_root: Path, prepared_root: Path, tmp_path: Path

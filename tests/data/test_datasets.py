@@ -50,7 +50,7 @@ LAYOUTS: list[tuple[str, list[str], list[str]]] = [
 ]
 
 
-@pytest.mark.usefixtures("four_names")
+@pytest.mark.usefixtures("four_names", "no_run_figures")
 @pytest.mark.parametrize(("dataset", "classes", "overrides"), LAYOUTS, ids=[layout[0] for layout in LAYOUTS])
 def test_challenge_layouts(dataset: str, classes: list[str], overrides: list[str], tmp_path: Path) -> None:
     root = SMALL[dataset](tmp_path / "data")
@@ -59,7 +59,7 @@ def test_challenge_layouts(dataset: str, classes: list[str], overrides: list[str
     assert len(list((folder / "predictions").iterdir())) == cases["case"].nunique() == 2 or dataset == "isles"
 
 
-@pytest.mark.usefixtures("four_names")
+@pytest.mark.usefixtures("four_names", "no_run_figures")
 @pytest.mark.parametrize("ending", [".nii.gz", ".png"])
 def test_nnunet_s_raw_format(ending: str, tmp_path: Path) -> None:
     root = write_tree(tmp_path / "Dataset001_Made", ending)
@@ -70,7 +70,7 @@ def test_nnunet_s_raw_format(ending: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("four_names")
+@pytest.mark.usefixtures("four_names", "no_run_figures")
 def test_real_brain_tumours(tmp_path: Path) -> None:
     root = SHARED / "brats18"
     if not root.is_dir():
@@ -84,7 +84,7 @@ def test_real_brain_tumours(tmp_path: Path) -> None:
     np.testing.assert_allclose(written.affine, source.affine)
 
 
-@pytest.mark.usefixtures("four_names")
+@pytest.mark.usefixtures("four_names", "no_run_figures")
 def test_real_kidneys_with_simulated_images(tmp_path: Path) -> None:
     real = SHARED / "kits19"
     if not real.is_dir():
