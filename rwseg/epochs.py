@@ -22,7 +22,7 @@ from rwseg.progress import bar, duration, on_terminal
 
 
 class OnlyWriter(pl.Callback):
-    """Ends the training where its claim of the run directory is lost, before an epoch is written.
+    """Ends the training where its lease of the run directory is lost, before an epoch is written.
 
     `ClaimLostError` is what it raises. Stands before every callback that writes.
     """
@@ -84,9 +84,8 @@ class EpochTable(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clocks."""
         self.started = time.perf_counter()
-        self.learning_rate = float(
-            trainer.optimizers[0].param_groups[0]["lr"]
-        )  # Lightning steps before the end
+        # Lightning's scheduler steps before the epoch's end.
+        self.learning_rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         _data(trainer).data_seconds = 0.0
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import Logger
@@ -77,11 +78,8 @@ def assemble(
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     learner, data = build_learner(cfg, prepared), build_data(cfg, prepared, world)
     table = EpochTable(folder / "metrics" / "epochs.csv")
-    guard = (
-        [] if lease is None else [OnlyWriter(lease)]
-    )  # first: where the claim is lost, no other one writes
     own = [
-        *guard,
+        *([] if lease is None else [OnlyWriter(lease)]),  # first: where the lease is lost, none writes
         OwnSignals(),
         table,
         *callbacks,
@@ -134,13 +132,15 @@ def _keep_best(parts: Parts) -> None:
 def _trainer(
     cfg: DictConfig, folder: Path, callbacks: list[pl.Callback], loggers: list[Logger], world: World
 ) -> pl.Trainer:
-    """The Trainer of a run: arguments of `cfg.trainer` as they are, those of other groups by their names."""
+    """The Trainer of a run: arguments of `cfg.trainer` as they are, those of other groups by their names.
+
+    `ConfigError` with Lightning's words for what it refuses.
+    """
     asked: dict[str, Any] = instantiate(cfg.trainer, _convert_="all")
     del asked["threads"]
     device = device_name(cfg.trainer.accelerator)
-    several = DDPStrategy(find_unused_parameters=True)  # heads of weight 0 get no gradient
     if asked["strategy"] == "auto" and world.size > 1:
-        asked["strategy"] = several
+        asked["strategy"] = DDPStrategy(find_unused_parameters=True)  # heads of weight 0 get no gradient
     if asked["profiler"] in PROFILERS:
         asked["profiler"] = PROFILERS[asked["profiler"]](dirpath=folder, filename="profile")
     asked.update(
@@ -151,17 +151,20 @@ def _trainer(
         benchmark=device != "cpu" if asked["benchmark"] is None else asked["benchmark"],
         plugins=[cluster_environment(), AtomicCheckpointIO(), *(asked["plugins"] or [])],
     )
-    return pl.Trainer(
-        max_epochs=cfg.schedule.epochs,
-        gradient_clip_val=cfg.schedule.clip_norm,
-        check_val_every_n_epoch=cfg.evaluation.every,
-        callbacks=callbacks,
-        logger=loggers,
-        default_root_dir=folder,
-        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
-        use_distributed_sampler=False,  # the data module shares each batch and the volumes
-        **asked,
-    )
+    try:
+        return pl.Trainer(
+            max_epochs=cfg.schedule.epochs,
+            gradient_clip_val=cfg.schedule.clip_norm,
+            check_val_every_n_epoch=cfg.evaluation.every,
+            callbacks=callbacks,
+            logger=loggers,
+            default_root_dir=folder,
+            enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
+            use_distributed_sampler=False,  # the data module shares each batch and the volumes
+            **asked,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise ConfigError(f"trainer: expected arguments of Lightning's Trainer, got: {error}") from error
 
 
 def _expect_warnings() -> None:

@@ -147,6 +147,8 @@ def _device_rules(cfg: DictConfig) -> Iterator[str]:
         value = cfg.trainer[key]
         if not _is_count(value) and not (value == "auto" and key in ("devices", "num_nodes")):
             yield f"trainer.{key}: expected 1 or more, got {value}"
+    if cfg.trainer.limit_val_batches == 0:
+        yield "trainer.limit_val_batches: expected more than 0, for a run is told by its validation, got 0"
     if cfg.trainer.accelerator == "cpu" and cfg.trainer.precision == "16-mixed":
         yield "trainer: precision 16-mixed needs a GPU; use trainer.precision=32-true or bf16-mixed on a CPU"
 

@@ -108,9 +108,8 @@ def _checked(task: Jobs, settings: Mapping[str, Any], numbers: range) -> Sweep:
     tasks, devices = settings.get("tasks_per_node"), max(map(task.sweep.devices, numbers))
     if devices > 1 and devices != tasks:
         raise ConfigError(
-            f"trainer.devices={devices}: expected the tasks of a node, got hydra.launcher.tasks_per_node="
-            f"{tasks}; "
-            "give both the same number, or leave trainer.devices out"
+            f"trainer.devices={devices}: expected the tasks of a node, got "
+            f"hydra.launcher.tasks_per_node={tasks}; give both the same number, or leave trainer.devices out"
         )
     return task.sweep
 

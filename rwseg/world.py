@@ -191,10 +191,8 @@ def joined(world: World, device: torch.device) -> Iterator[Peers]:
     try:
         yield Peers(world, store.clone())
     except BaseException:
-        if world.rank != 0:
-            time.sleep(
-                2 * SECONDS_TO_JUDGE
-            )  # with a heartbeat: rank 0 must not take this one for the lost one
+        if world.rank != 0:  # its heart beats on: rank 0 must not take this one for the lost one
+            time.sleep(2 * SECONDS_TO_JUDGE)
         left.set()
         if device.type == "cuda":
             c10d._abort_process_group()  # NCCL waits for the others before it destroys

@@ -12,7 +12,7 @@ from rwseg.epochs import EpochTable
 from rwseg.inference import most_probable, predict_slices
 from rwseg.learner import Learner
 from rwseg.tracking.loggers import Tracked
-from rwseg.tracking.pictures import log_overlays
+from rwseg.tracking.pictures import log_overlays, takes_pictures
 from rwseg.tracking.results import Overlay
 from rwseg.volumes import WINDOW_BATCH
 
@@ -58,21 +58,27 @@ class LogEpochs(pl.Callback):
 
 
 class Overlays(pl.Callback):
-    """Logs pictures of the same validation cases after every `every`-th epoch, if that was validated."""
+    """Logs pictures of the same validation cases after every `every`-th epoch, to loggers that take pictures.
+
+    Raises `ValueError` for an interval below 1.
+    """
 
     def __init__(self, every: int) -> None:
+        if every < 1:
+            raise ValueError(f"callbacks.overlays.every: expected 1 or more epochs, got {every}")
         self.every = every
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Predict and log; the last epoch's pictures are among the results."""
         epoch, data = trainer.current_epoch + 1, trainer.datamodule  # type: ignore[attr-defined]
-        if not trainer.is_global_zero or epoch % self.every or epoch == trainer.max_epochs:
+        loggers = [logger for logger in trainer.loggers if takes_pictures(logger)]
+        if not loggers or not trainer.is_global_zero or epoch % self.every or epoch == trainer.max_epochs:
             return
         assert isinstance(pl_module, Learner)
         assert isinstance(data, SliceDataModule)
         overlays = [predicted(pl_module, data, entry) for entry in shown_entries(data)]
         pl_module.train()
-        for logger in trainer.loggers:
+        for logger in loggers:
             log_overlays(logger, overlays, data.prepared.classes, trainer.global_step - 1)
 
 

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 
-from rwseg.errors import RunError
+from rwseg.errors import ConfigError, RunError
 from rwseg.files import write_text
 from rwseg.tracking.identity import Identity, kept_id, require
 
@@ -37,7 +37,7 @@ def tracked(cfg: DictConfig, identity: Identity, resumed: tuple[int, int]) -> It
 
     Arguments in the configuration go to the logger as they are; those that follow from the run are added.
     `resumed` is the epoch and step that training goes on with. Raises `RunError` for a missing package, an
-    account, a connection or an id that is wanting.
+    account, a connection or an id that is wanting, `ConfigError` for a class that is no logger.
     """
     found: list[Tracked] = []
     success = False
@@ -72,7 +72,7 @@ def _begin(
         return Tracked(_logger(node, {**own, "default_hp_metric": False}), resumed[0])
     logger = instantiate(node)
     if not isinstance(logger, Logger):
-        raise RunError(f"logger.{name}: expected a logger of Lightning, got {target}")
+        raise ConfigError(f"logger.{name}: expected a logger of Lightning by its _target_, got {target}")
     return Tracked(logger, resumed[0])
 
 

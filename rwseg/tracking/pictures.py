@@ -13,6 +13,11 @@ from rwseg.tracking.results import Overlay, Plane, Results, shown_plane
 Rgb = NDArray[np.uint8]
 
 
+def takes_pictures(logger: Logger) -> bool:
+    """Whether `log_overlays` has something to do."""
+    return isinstance(logger, WandbLogger | TensorBoardLogger | MLFlowLogger)
+
+
 def log_overlays(logger: Logger, overlays: Sequence[Overlay], classes: Sequence[str], step: int) -> None:
     """Log the slice with most foreground of each case as `overlays/1`, `overlays/2`, ..."""
     for number, overlay in enumerate(overlays, start=1):
