@@ -1,46 +1,17 @@
 """Leases: one holder at a time, taken over only where the holder is gone, whatever clocks and files say."""
 
-import errno
 import os
-import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from filelock import _lease, _soft
-from lock_files import NO_PROCESS, write_lock
+from filelock import _soft
+from lock_files import KEPT, NO_PROCESS, SHORT, names, seconds_until_taken, take, write_lock
 
-from rwseg.errors import ClaimLostError, RunError
+from rwseg.errors import RunError
 from rwseg.lease import Lease, holder_lives
-
-SHORT = 0.4
-"""Seconds of a lease where nobody has to keep it."""
-
-KEPT = 1.0
-"""Seconds of a lease with a heartbeat: one every 125 ms, so that a busy machine is in time."""
-
-HOLD = """
-import sys
-from pathlib import Path
-from rwseg.errors import ClaimLostError
-from rwseg.lease import Lease
-lease = Lease(Path(sys.argv[1]), float(sys.argv[2]))
-assert lease.take()
-print("holds", flush=True)
-sys.stdin.readline()
-try:
-    lease.check()
-    print("writes", flush=True)
-except ClaimLostError:
-    print("told", flush=True)
-"""
 
 
 @pytest.fixture
@@ -57,39 +28,6 @@ def no_exchange(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return target != str(path) and exchange(source, target)
 
     monkeypatch.setattr(_soft, "exchange_names", refuse)
-
-
-def names(place: Path) -> list[str]:
-    return sorted(path.name for path in place.iterdir())
-
-
-def take(path: Path, duration: float = KEPT) -> Lease:
-    lease = Lease(path, duration)
-    assert lease.take()
-    return lease
-
-
-def seconds_until_taken(path: Path, duration: float = SHORT) -> float:
-    lease, started = Lease(path, duration), time.monotonic()
-    while not lease.take():
-        assert time.monotonic() - started < 30
-        lease.wait()
-    seconds = time.monotonic() - started
-    with lease:
-        lease.check()
-    return seconds
-
-
-@contextmanager
-def holding_process(path: Path, duration: float) -> Iterator["subprocess.Popen[str]"]:
-    line = [sys.executable, "-c", HOLD, str(path), str(duration)]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "holds\n"
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 def test_one_holder_at_a_time(tmp_path: Path) -> None:
@@ -219,102 +157,6 @@ def test_a_lock_file_that_nobody_finished_is_waited_for(path: Path, content: str
     assert not lease.take()
     assert (str(lease), lease.is_alive) == ("an unknown process", False)
     assert SHORT <= seconds_until_taken(path) < 5 * SHORT
-
-
-def test_a_process_that_is_killed_loses_its_lease_at_once_even_before_its_parent_has_asked(
-    path: Path,
-) -> None:
-    with holding_process(path, 120.0) as process:
-        waiting = Lease(path)
-        assert not waiting.take()
-        assert waiting.is_alive
-        process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert holder_lives(path) is False
-        assert seconds_until_taken(path, 120.0) < 5
-
-
-def test_a_process_that_was_stopped_for_longer_than_the_lease_is_told_before_it_writes(path: Path) -> None:
-    with holding_process(path, KEPT) as process:
-        process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-        lease, started = Lease(path, KEPT), time.monotonic()
-        while not lease.take():
-            assert time.monotonic() - started < 30
-            lease.wait()
-        assert KEPT <= time.monotonic() - started < 5 * KEPT
-        assert not lease.follows_the_dead
-        with lease:
-            assert process.stdin is not None
-            process.stdin.write("\n")
-            process.stdin.flush()  # it finds the line the moment it goes on, before any heartbeat
-            process.send_signal(signal.SIGCONT)
-            assert process.communicate(timeout=20)[0] == "told\n"
-            lease.check()
-
-
-def test_a_holder_that_was_overtaken_says_so_and_touches_nothing(path: Path) -> None:
-    with take(path, 120.0) as lease:  # no heartbeat in the meantime
-        path.unlink()
-        write_lock(path, 120.0, host="elsewhere")
-        content = path.read_bytes()
-        with pytest.raises(ClaimLostError, match=f"{path.parent}: expected to be its only writer"):
-            lease.check()
-        answers: list[bool] = []
-        thread = threading.Thread(target=lambda: answers.append(lease.is_lost))
-        thread.start()
-        thread.join()
-        assert answers == [True], "any thread may ask"
-    assert path.read_bytes() == content
-
-
-@pytest.mark.parametrize("content", [None, "", "another one's\n"])
-def test_a_lock_file_that_was_deleted_is_lost_and_lost_is_lost(path: Path, content: str | None) -> None:
-    with take(path, 120.0) as lease:
-        own = path.read_bytes()
-        path.unlink()
-        if content is not None:
-            path.write_text(content)
-        assert lease.is_lost
-        path.write_bytes(own)
-        assert lease.is_lost
-    assert path.exists(), "another file with the same content"
-
-
-def test_a_contender_that_holds_the_file_in_its_hands_for_a_moment_costs_nobody_a_lease(path: Path) -> None:
-    with take(path, 120.0) as lease:
-        aside = path.rename(path.with_name(".lock.break"))
-        threading.Timer(0.02, aside.rename, (path,)).start()
-        lease.check()
-
-
-def test_heartbeats_end_with_the_lease_and_when_it_is_lost(path: Path) -> None:
-    before = threading.active_count()
-    with take(path) as lease:
-        assert threading.active_count() == before + 1
-        path.unlink()
-        end = time.monotonic() + 20
-        while threading.active_count() > before:
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        assert lease.is_lost
-    with take(path):
-        pass
-    assert threading.active_count() == before
-
-
-def test_a_lease_that_no_heartbeat_reaches_is_lost_before_another_process_may_take_it(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(name: str, *, fd: int) -> None:
-        raise OSError(errno.EIO, "the server is away")
-
-    with take(path) as lease:
-        monkeypatch.setattr(_lease, "touch", fail)
-        started = time.monotonic()
-        while not lease.is_lost:
-            time.sleep(0.01)
-        assert time.monotonic() - started >= 0.5 * KEPT
 
 
 def test_another_lease_duration_is_refused_and_the_file_named(path: Path) -> None:
