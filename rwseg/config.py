@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -214,11 +214,23 @@ TO_GIVE = {"run_dir": "a directory that train.py wrote, such as outputs/default/
 def check(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
     """Return `typed(cfg)`; `ConfigError` as there, and with a line for every rule that is broken."""
     known = typed(cfg, schema)
-    problems = list(train_rules(known) if schema is TrainConfig else evaluate_rules(known))
+    training = schema is TrainConfig
+    problems = list(train_rules(known) if training else [*evaluate_rules(known), *_unread(known)])
     if problems:
         lines = (f"  - {problem}" for problem in problems)
         raise ConfigError("\n".join(["the configuration does not fit together:", *lines]))
     return known
+
+
+def _unread(cfg: DictConfig) -> Iterator[str]:
+    """Settings of Lightning's Trainer that are for a training, and that an evaluation would pass over."""
+    for item in fields(TrainerConfig):
+        value = cfg.trainer[item.name]
+        if item.default is not MISSING and item.name != "devices" and value != item.default:
+            yield (
+                f"trainer.{item.name}={value}: expected no such setting, got one; an evaluation takes "
+                "trainer.accelerator, precision and threads"
+            )
 
 
 def typed(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:

@@ -44,7 +44,6 @@ NO_EFFECT = (
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.strategy",
-    "trainer.sync_batchnorm",
     "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",

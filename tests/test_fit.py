@@ -137,6 +137,7 @@ def test_how_a_run_is_watched_or_spread_does_not_change_its_name(tiny: list[str]
     assert name() == name(*same, "~callbacks.progress", "callbacks.overlays.every=3", "trainer.strategy=ddp")
     assert name() != name("trainer.accumulate_grad_batches=2")
     assert name() != name("trainer.limit_train_batches=3")
+    assert name("model.norm=batch") != name("model.norm=batch", "trainer.sync_batchnorm=false")
 
 
 def test_runs_of_before_have_the_digest_that_they_had(tiny: list[str]) -> None:

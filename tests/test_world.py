@@ -57,6 +57,12 @@ def test_an_evaluation_on_several_devices_is_refused() -> None:
         check(cfg, EvaluateConfig)
 
 
+def test_settings_of_a_training_are_refused_by_an_evaluation() -> None:
+    cfg, _ = compose("evaluate", ["trainer.max_time=00:01:00:00", "run_dir=there", "trainer.threads=2"])
+    with pytest.raises(ConfigError, match=r"trainer\.max_time=.* an evaluation takes trainer\.acc"):
+        check(cfg, EvaluateConfig)
+
+
 def test_variables_of_slurm_alone_make_no_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shell or script inside a job has them; only a step of several tasks is a world."""
     for name, value in {"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_JOB_NAME": "train"}.items():
