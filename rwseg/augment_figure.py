@@ -36,6 +36,7 @@ from rwseg.data.warp import views_of
 from rwseg.errors import RwsegError
 from rwseg.figures import run_colours, save
 from rwseg.maps import RectifiedMap
+from rwseg.paths import user_path
 
 MARGIN = 1.5
 """The square's side over that of the foreground."""
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m rwseg.augment_figure", description="Draw examples of the augmentation."
     )
-    parser.add_argument("--out", type=Path, default=Path("docs/figures/augmentation.png"))
+    parser.add_argument("--out", type=user_path, default=Path("docs/figures/augmentation.png"))
     parser.add_argument("overrides", nargs="*", help="settings of train.py, such as dataset=acdc")
     asked = parser.parse_args(arguments)
     try:

@@ -20,7 +20,6 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -31,9 +30,13 @@ from rwseg.keys import keys_of
 from rwseg.overrides import (
     Setting,
     form_faults,
+    hydra_faults,
     key_faults,
     kind_faults,
     option_faults,
+    settings_of,
+    text_faults,
+    with_home,
     with_settings,
 )
 from rwseg.signals import Terminated, terminable
@@ -118,6 +121,7 @@ def main(
     """
     failed: list[str] = []
     sweep: Sweep | None = None
+    sys.argv[1:] = map(with_home, sys.argv[1:])  # where Hydra looks for them
     try:
         with terminable():
             jobs = preflight(config_name, sys.argv[1:])
@@ -142,13 +146,16 @@ def _to_go_on(sweep: Sweep | None) -> str:
 def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices]:
     """Compose `conf/<config_name>.yaml` with `overrides`, also inside a running Hydra application.
 
-    Raises `ConfigError` with Hydra's words where an override does not fit.
+    Raises `ConfigError` with Hydra's words where an override does not fit, and for settings of Hydra's own
+    that would scatter a run's files.
     """
     with _hydra():
         try:
-            cfg = hydra_compose(config_name, overrides=overrides, return_hydra_config=True)
+            given = list(map(with_home, overrides))
+            cfg = hydra_compose(config_name, overrides=given, return_hydra_config=True)
         except HydraException as error:
             raise ConfigError(str(error)) from error
+    _refuse(hydra_faults(cfg.hydra))
     choices = _named(cfg.hydra.runtime.choices)
     OmegaConf.set_struct(cfg, False)
     del cfg["hydra"]
@@ -204,7 +211,11 @@ def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
     if schema is None:
         return cfg, choices
     typed = check(cfg, schema)
-    _refuse(fault for setting in keys for fault in kind_faults(setting, base, typed))
+    _refuse(
+        fault
+        for setting in keys
+        for fault in (*kind_faults(setting, base, typed), *text_faults(setting, typed))
+    )
     return typed, choices
 
 
@@ -260,27 +271,11 @@ def _perform(
 
 def _parse(texts: list[str], sweep: bool) -> list[Job]:
     with _hydra() as loader:
-        try:
-            overrides = OverridesParser.create(loader).parse_overrides(texts)
-            lists = [_settings(override, sweep) for override in overrides]
-        except HydraException as error:
-            raise ConfigError(str(error)) from error
+        parser = OverridesParser.create(loader)
+        lists = [settings_of(parser, with_home(text), sweep) for text in texts]
     if sweep:  # of a key that is given twice, Hydra takes the last values then
         lists = list({settings[0].override.get_key_element(): settings for settings in lists}.values())
     return list(itertools.product(*lists))
-
-
-def _settings(override: Override, sweep: bool) -> list[Setting]:
-    line = override.input_line or ""
-    if not override.is_sweep_override():
-        return [Setting(override, line)]
-    if not sweep:
-        raise ConfigError(f"'{line}': expected one value, got several; add -m to run each of them")
-    key = override.get_key_element()
-    settings = [Setting(override, f"{key}={value}") for value in override.sweep_string_iterator()]
-    if not settings:
-        raise ConfigError(f"'{line}': expected at least one value, got none")
-    return settings
 
 
 def _line(job: Job) -> str:

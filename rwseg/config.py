@@ -6,15 +6,17 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
 from rwseg.data.augment_settings import AugmentConfig
 from rwseg.errors import ConfigError
 from rwseg.keys import suggestion
+from rwseg.paths import from_home, is_at_home
 from rwseg.rules import evaluate_rules, train_rules
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -27,6 +29,7 @@ def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
 
 
 OmegaConf.register_new_resolver("fixed", _fixed, replace=True)
+OmegaConf.register_new_resolver("from_home", expanduser, replace=True)  # for what Hydra itself writes
 
 Choices = dict[str, str]
 """Which file of each group was chosen: {"dataset": "acdc", "loss": "rrw", ...}."""
@@ -234,7 +237,7 @@ def _unread(cfg: DictConfig) -> Iterator[str]:
 
 
 def typed(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
-    """Return `cfg` resolved and typed (1 becomes 1.0 where a float belongs).
+    """Return `cfg` resolved and typed (1 becomes 1.0 where a float belongs), `~` replaced in paths.
 
     Raises `ConfigError` naming the first unknown key or mistyped value, or all missing values.
     """
@@ -253,7 +256,21 @@ def typed(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
             f"{key}: expected {TO_GIVE.get(key, 'a value')}, got none; give {key}=..." for key in missing
         )
         raise ConfigError("\n".join(lines))
+    _expand_home(known, "")
     return known
+
+
+def _expand_home(node: DictConfig | ListConfig, prefix: str) -> None:
+    """Put the home directory for `~`, wherever the text came from; `ConfigError` where it is nobody's."""
+    for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
+        value = node[key]
+        if isinstance(value, DictConfig | ListConfig):
+            _expand_home(value, f"{prefix}{key}.")
+        elif isinstance(value, str) and is_at_home(value):
+            try:
+                node[key] = from_home(value)
+            except ValueError as error:
+                raise ConfigError(f"{prefix}{key}: {error}") from error
 
 
 @cache

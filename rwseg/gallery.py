@@ -29,6 +29,7 @@ from rwseg.losses import (
     region,
     region_wise,
 )
+from rwseg.paths import user_path
 
 BRANCHES: dict[str, ModuleType] = {
     "region-wise": region_wise,
@@ -91,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m rwseg.gallery", description="Write the gallery of losses."
     )
-    parser.add_argument("docs", type=Path, nargs="?", default=Path("docs"), help="folder of losses.md")
+    parser.add_argument("docs", type=user_path, nargs="?", default=Path("docs"), help="folder of losses.md")
     docs = parser.parse_args(arguments).docs
     write_gallery(docs)
     print(f"wrote {docs / 'losses.md'} and {docs / 'figures' / 'losses'}")

@@ -1,17 +1,23 @@
 """Overrides of a command line: what is wrong with them, what was probably meant, and applying them."""
 
+import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from os.path import expanduser
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from rwseg.config import CONF, Choices
+from rwseg.errors import ConfigError
 from rwseg.keys import suggestion
+from rwseg.paths import is_at_home
 
 UNTYPED = ("loss.", "logger.", "callbacks.", "strategy.partner.")
 """Settings that the schema leaves to the chosen file: their types are those of the file's values."""
@@ -55,6 +61,80 @@ class Setting:
         """Whether it adds or removes something where that is allowed."""
         changes = self.override.is_add() or self.override.is_force_add() or self.override.is_delete()
         return changes and self.key.startswith(OPEN)
+
+
+def settings_of(parser: OverridesParser, line: str, sweep: bool) -> list[Setting]:
+    """An override as it is, or one for each of the values that it sweeps over.
+
+    Raises `ConfigError` where Hydra cannot read it, with what to write instead, and where there is no value,
+    or more than one without `sweep`.
+    """
+    try:
+        (override,) = parser.parse_overrides([line])
+    except HydraException as error:
+        quoted = in_quotes(line, sweep)
+        why = f"Hydra's grammar takes this value only in quotes; write {quoted}"
+        other = "expected KEY=VALUE in Hydra's grammar, https://hydra.cc/docs/advanced/override_grammar/basic"
+        raise ConfigError(f"'{line}': {why if quoted else other}") from error
+    if not override.is_sweep_override():
+        return [Setting(override, line)]
+    if not sweep:
+        quoted = in_quotes(line, sweep) if "/" in line else None
+        single = f", or write {quoted} for one value with a comma in it" if quoted else ""
+        raise ConfigError(f"'{line}': expected one value, got several; add -m to run each of them{single}")
+    try:
+        values = list(override.sweep_string_iterator())
+    except HydraException as error:
+        raise ConfigError(str(error)) from error
+    if not values:
+        raise ConfigError(f"'{line}': expected at least one value, got none")
+    key = override.get_key_element()
+    return [Setting(override, f"{key}={value}") for value in values]
+
+
+def with_home(argument: str) -> str:
+    """`key=~/path` in quotes, in which Hydra takes it; `--option=~/path` expanded; all else as it is."""
+    key, _, value = argument.partition("=")
+    if not is_at_home(value) or "," in value:
+        return argument
+    return f"{key}={expanduser(value) if key.startswith('-') else _quote(value)}"
+
+
+def in_quotes(text: str, sweep: bool) -> str | None:
+    """An override that Hydra's grammar does not take, with its value, or each of several, in quotes.
+
+    It is meant to be given to a shell. None where quotes do not mend it.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or value.startswith("{"):
+        return None
+    several = value.startswith("[") and value.endswith("]")
+    parts = value[1:-1].split(",") if several else value.split(",") if sweep else [value]
+    quoted = ",".join(part if re.fullmatch(r"""(["']).*\1""", part) else _quote(part) for part in parts)
+    mended = f"{key}=[{quoted}]" if several else f"{key}={quoted}"
+    try:
+        _override(mended)
+    except HydraException:
+        return None
+    return shlex.quote(mended)
+
+
+def _quote(value: str) -> str:
+    escaped = re.sub(r'(\\*)"', r'\1\1\\"', value)
+    return f'"{escaped}"'
+
+
+def hydra_faults(setup: DictConfig) -> Iterator[str]:
+    """Settings of Hydra's own by which files would lie elsewhere than they are looked for."""
+    if setup.job.chdir:
+        yield (
+            "hydra.job.chdir=true: expected false, got true; a run goes to its folder below output_root, and "
+            "relative paths start where the command does: leave this setting out"
+        )
+    for key in ("run", "sweep"):
+        folder = OmegaConf.to_container(setup[key])["dir"]  # type: ignore[index, call-overload]
+        if is_at_home(folder):
+            yield f"hydra.{key}.dir={folder}: expected a path without ~, got one; give the whole path"
 
 
 def form_faults(setting: Setting, defaults: Choices) -> Iterator[str]:
@@ -102,6 +182,15 @@ def kind_faults(setting: Setting, base: DictConfig, cfg: DictConfig) -> Iterator
         return
     if own is not None and _kind(given) != _kind(own):
         yield f"{setting.key}: expected {_kind(own)} such as {own}, got {given!r}"
+
+
+def text_faults(setting: Setting, cfg: DictConfig) -> Iterator[str]:
+    """A text that Hydra reads as a number or truth value, and writes otherwise: 2024_11_27 as 20241127."""
+    given, read = setting.text.partition("=")[2].strip(), _override(setting.text).value()
+    is_text = isinstance(OmegaConf.select(cfg, setting.key), str)
+    if is_text and isinstance(read, int | float) and str(read) != given:
+        advice = f"write {in_quotes(setting.text, sweep=False)}"
+        yield f"'{setting.text}': expected a text, got what Hydra reads as {read}; {advice}"
 
 
 def _kind(value: Any) -> str:

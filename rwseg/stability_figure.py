@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from rwseg.errors import RunError, RwsegError
 from rwseg.figures import run_colours, save
+from rwseg.paths import user_path
 from rwseg.record import read_run
 from rwseg.rundir import load_config
 
@@ -23,8 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN_DIR")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FIGURE")
+    parser.add_argument("runs", nargs="+", type=user_path, metavar="RUN_DIR")
+    parser.add_argument("-o", "--output", type=user_path, required=True, metavar="FIGURE")
     asked = parser.parse_args(arguments)
     try:
         tables = {name_of(run): epochs_of(run) for run in asked.runs}

@@ -107,7 +107,7 @@ def test_a_signal_ends_a_command_in_a_line(
         ("~loss", "'~loss': nothing can be removed"),
         ("~seed", "'~seed': nothing can be removed, every setting is needed; give seed another value"),
         ("evaluation=3", "'evaluation=3': expected a value for one of evaluation.every"),
-        ("seed", "Error parsing override 'seed'"),
+        ("seed", "'seed': expected KEY=VALUE in Hydra's grammar, https"),
         ("loss=rrw,ce", "'loss=rrw,ce': expected one value, got several; add -m"),
         ("-m seed=interval(0,1)", "Can only enumerate CHOICE and RANGE sweeps"),
         ("-m loss=glob(z*)", "'loss=glob(z*)': expected at least one value, got none"),

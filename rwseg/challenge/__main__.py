@@ -7,11 +7,11 @@ python -m rwseg.challenge table CASES_CSV...                     ED and ES apart
 
 import argparse
 import sys
-from pathlib import Path
 
 from rwseg.challenge.submission import export, faults_of
 from rwseg.challenge.table import phase_table
 from rwseg.errors import RwsegError
+from rwseg.paths import user_path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,14 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     rename = commands.add_parser("export", help="copy predictions under the names of a submission")
-    rename.add_argument("evaluation", type=Path, help="folder that evaluate.py split=test wrote")
-    rename.add_argument("-o", "--out", type=Path, required=True, help="folder of the submission")
+    rename.add_argument("evaluation", type=user_path, help="folder that evaluate.py split=test wrote")
+    rename.add_argument("-o", "--out", type=user_path, required=True, help="folder of the submission")
     check = commands.add_parser("check", help="say what is wrong with a submission")
-    check.add_argument("out", type=Path, help="folder of the submission")
+    check.add_argument("out", type=user_path, help="folder of the submission")
     for command in (rename, check):
-        command.add_argument("--root", type=Path, required=True, help="ACDC with its folder testing/")
+        command.add_argument("--root", type=user_path, required=True, help="ACDC with its folder testing/")
     table = commands.add_parser("table", help="per-phase table in the shape of the paper's Table 5")
-    table.add_argument("cases", type=Path, nargs="+", metavar="CASES_CSV")
+    table.add_argument("cases", type=user_path, nargs="+", metavar="CASES_CSV")
     return parser
 
 

@@ -155,7 +155,7 @@ def _training(count: Any, faults: list[str]) -> int:
 
 
 def _listed(root: Path, cases: Any, faults: list[str]) -> dict[str, Files]:
-    """The cases of the key `dataset`: paths are relative to `root` and may hold environment variables."""
+    """The cases of the key `dataset`: paths are relative to `root` and may hold variables and `~`."""
     form = '{name: {"images": [path, ...], "label": path}, ...}'
     if not isinstance(cases, dict):
         faults.append(f"dataset: expected {form}, got {_shown(cases)}")
@@ -170,7 +170,7 @@ def _listed(root: Path, cases: Any, faults: list[str]) -> dict[str, Files]:
             faults.append(f"dataset: expected {form}, got {_shown(case)} for '{name}'")
         else:
             *images, label = (
-                Path(os.path.normpath(root / os.path.expandvars(path)))
+                Path(os.path.normpath(root / os.path.expanduser(os.path.expandvars(path))))
                 for path in (*case["images"], case["label"])
             )
             listed[name] = Files(dict(enumerate(images)), label)

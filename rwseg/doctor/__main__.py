@@ -14,6 +14,7 @@ from rich.console import Console
 from rwseg.cli import INTERRUPTED, compose, preflight
 from rwseg.config import check
 from rwseg.errors import RwsegError
+from rwseg.paths import user_path
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "-o", "--out", type=Path, help="contact sheet (default: <output_root>/doctor/<dataset>.png)"
+        "-o", "--out", type=user_path, help="contact sheet (default: <output_root>/doctor/<dataset>.png)"
     )
     parser.add_argument(
         "overrides", nargs="*", help="as for train.py: dataset=acdc dataset.root=... trainer=gpu"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rwseg.errors import RwsegError
+from rwseg.paths import user_path
 from rwseg.plan.cost import Measured, Method, load_measured, plan_rows, prepared_bytes, save_plan
 from rwseg.plan.sweeps import commands_of, methods_of
 
@@ -97,11 +98,11 @@ def _parser() -> argparse.ArgumentParser:
         help="plan the commands in the experiment's file, with the overrides",
     )
     add("--seconds", type=float, default=10.0, help="time to measure each method (default 10)")
-    add("--json", type=Path, metavar="FILE", help="write the plan and the measured times")
+    add("--json", type=user_path, metavar="FILE", help="write the plan and the measured times")
     add(
         "--from",
         dest="source",
-        type=Path,
+        type=user_path,
         metavar="FILE",
         help="take the times from such a file; measure nothing",
     )

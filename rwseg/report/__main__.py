@@ -9,9 +9,9 @@ docs/report.md says what every number is.
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from rwseg.errors import RwsegError
+from rwseg.paths import user_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,8 +47,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", type=Path, metavar="DIR", help="run directories, or folders that hold some")
-    add("-o", "--output", type=Path, metavar="OUT", help="folder for the report")
+    add("runs", nargs="+", type=user_path, metavar="DIR", help="run directories, or folders that hold some")
+    add("-o", "--output", type=user_path, metavar="OUT", help="folder for the report")
     add("--reference", metavar="METHOD", help="method that the others are tested against (default: rrw)")
     add(
         "--threshold",

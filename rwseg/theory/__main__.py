@@ -28,6 +28,7 @@ from rwseg.data.store import Entry, Prepared
 from rwseg.errors import RunError, RwsegError
 from rwseg.files import replacing
 from rwseg.inference import predict_volume
+from rwseg.paths import user_path
 from rwseg.rundir import config_digest, load_config
 from rwseg.theory.pixel_figure import Stage, negatives_figure
 from rwseg.theory.weight_figures import gradient_signs_figure, small_gradients_figure
@@ -43,9 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m rwseg.theory", description="Draw figures 2 to 4 of the paper."
     )
-    parser.add_argument("out", type=Path, metavar="OUT", help="folder for the pictures")
+    parser.add_argument("out", type=user_path, metavar="OUT", help="folder for the pictures")
     parser.add_argument(
-        "--run", type=Path, metavar="RUN_DIR", help="run directory whose checkpoints figure 3 shows"
+        "--run", type=user_path, metavar="RUN_DIR", help="run directory whose checkpoints figure 3 shows"
     )
     parser.add_argument("--case", help="case of that run's data (default: the first of the validation split)")
     asked = parser.parse_args(arguments)
