@@ -1,7 +1,12 @@
 """Fixtures of general use."""
 
+import errno
+import importlib
+import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,3 +85,28 @@ def tiny(phantom_root: Path, prepared_root: Path, tmp_path: Path, no_run_figures
         f"output_root={tmp_path / 'outputs'}",
         f"prepared_root={prepared_root}",
     ]
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Let a folder be read only: as a mount that is, which no mode of files can be for root."""
+
+    def protect(folder: Path) -> None:
+        def guard(module: str, name: str, writes: Callable[..., bool]) -> None:
+            real = getattr(importlib.import_module(module), name)
+
+            def guarded(path: Any, *more: Any, **named: Any) -> Any:
+                inside = isinstance(path, str | Path) and Path(path).absolute().is_relative_to(folder)
+                if inside and writes(*more, **named):
+                    raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+                return real(path, *more, **named)
+
+            monkeypatch.setattr(f"{module}.{name}", guarded)
+
+        for name in ("mkdir", "rename", "replace", "unlink", "rmdir", "utime", "link", "symlink"):
+            guard("os", name, lambda *_, **__: True)
+        guard("os", "open", lambda flags, *_, **__: bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)))
+        for module in ("builtins", "io"):
+            guard(module, "open", lambda mode="r", *_, **__: not set(mode).isdisjoint("wax+"))
+
+    return protect

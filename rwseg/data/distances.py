@@ -25,15 +25,21 @@ from rwseg.errors import DataError
 from rwseg.files import save_array
 from rwseg.maps import boundary_map
 
+BESIDE = "dataset.cache=... or prepared_root"
+"""What names another folder for distances that would lie beside the prepared arrays."""
+
 KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
 """Which distances a map is made from; maps that are not listed cost less than reading them would."""
 
 
-def ensure_distances(prepared: Prepared, map_name: str | None, workers: int = 1) -> None:
+def ensure_distances(
+    prepared: Prepared, map_name: str | None, workers: int = 1, setting: str = BESIDE
+) -> None:
     """Compute the distances that `map_name` needs for all labelled volumes, unless they are there.
 
     A map that is not in `KIND_OF_MAP` needs none. `workers` processes share the volumes. Raises `DataError`
-    for a label array that cannot be read and where nothing can be written.
+    for a label array that cannot be read and where nothing can be written; `setting` is what names a folder
+    where it can.
     """
     kind = KIND_OF_MAP.get(map_name or "")
     if kind is None or (prepared.folder / kind).is_dir():
@@ -47,7 +53,7 @@ def ensure_distances(prepared: Prepared, map_name: str | None, workers: int = 1)
         if faults:
             raise DataError("\n".join(faults))
 
-    build_once(prepared.folder / kind, make)
+    build_once(prepared.folder / kind, make, setting)
 
 
 def _compute(prepared: Prepared, kind: str, folder: Path, entry: Entry) -> None:

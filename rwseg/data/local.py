@@ -26,18 +26,18 @@ SETTING = "dataset.cache"
 def local_copy(prepared: Prepared, cache: Path, map_name: str | None, workers: int = 1) -> Prepared:
     """The same data, read from a copy below `cache`; it is made now unless it is there.
 
-    The distances that `map_name` needs are copied too, and computed first where nobody has yet. Processes
-    that start at once wait for one that copies. Each file is read again and compared with its source. Raises
-    `DataError` where the copy differs or cannot be written.
+    The distances that `map_name` needs are copied too, or computed where nobody has yet: nothing is written
+    beside the source. Processes that start at once wait for one that copies. Each file is read again and
+    compared with its source. Raises `DataError` where the copy differs or cannot be written.
     """
-    ensure_distances(prepared, map_name, workers)
     copy = replace(prepared, folder=cache / prepared.folder.name)
     base = [prepared.folder / name for name in BASE if (prepared.folder / name).exists()]
     build_once(copy.folder, partial(_copy, prepared.folder, base), SETTING)
     kind = KIND_OF_MAP.get(map_name or "")
-    if kind is not None:
+    if kind is not None and (prepared.folder / kind).is_dir():
         source = prepared.folder / kind
         build_once(copy.folder / kind, partial(_copy, source, [source]), SETTING)
+    ensure_distances(copy, map_name, workers, SETTING)
     return copy
 
 

@@ -9,16 +9,14 @@ of 57. Where sizes are not rounded up when halved, as in nnU-Net's first version
 times; that gives the published 58.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
-from pathlib import Path
 
 import numpy as np
 
 from rwseg.data.recipe import Plane
 from rwseg.data.store import Entry, Prepared
 from rwseg.errors import ConfigError, DataError
-from rwseg.files import write_json
 
 Size = tuple[int, int]
 
@@ -50,10 +48,10 @@ class Plan:
 
 
 def plan_of(prepared: Prepared) -> Plan:
-    """Plan for the training volumes of `prepared`, and write it beside them as `plan-<split>.json`.
+    """Plan for the training volumes of `prepared`.
 
     Raises `ConfigError` for data that was not prepared at one spacing, `DataError` for slices that are too
-    small to be pooled once and where the file cannot be written.
+    small to be pooled once.
     """
     recipe = prepared.recipe
     if recipe.spacing is None:
@@ -62,15 +60,13 @@ def plan_of(prepared: Prepared) -> Plan:
             "set dataset.spacing to median or [y, x]"
         )
     training = prepared.split("train")
-    plan = plan_for(
+    return plan_for(
         _median_shape(training),
         (recipe.spacing[0] / recipe.zoom, recipe.spacing[1] / recipe.zoom),
         len(training),
         len(prepared.channels),
         len(prepared.classes),
     )
-    _write(prepared.folder / f"plan-{prepared.split_digest()}.json", plan)
-    return plan
 
 
 def plan_for(
@@ -154,14 +150,3 @@ def _enlarged(size: Size, pools: tuple[Size, ...]) -> Size:
 def _median_shape(entries: list[Entry]) -> tuple[float, float, float]:
     z, y, x = np.median([entry.shape for entry in entries], axis=0)
     return float(z), float(y), float(x)
-
-
-def _write(path: Path, plan: Plan) -> None:
-    """Write the plan, atomically; another process writes the same."""
-    try:
-        write_json(path, asdict(plan))
-    except OSError as error:
-        raise DataError(
-            f"{path}: cannot be written: {error.strerror}; "
-            "free space or choose another folder (prepared_root=...)"
-        ) from error

@@ -39,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         # Only now: a mistyped option is answered at once, and these take seconds to import.
         from rwseg.doctor.examine import examine
         from rwseg.doctor.findings import print_findings
-        from rwseg.doctor.installation import installation
+        from rwseg.doctor.installation import PREPARED, installation
 
-        found = list(installation({"runs": Path(cfg.output_root), "prepared data": Path(cfg.prepared_root)}))
+        found = list(installation({"runs": Path(cfg.output_root), PREPARED: Path(cfg.prepared_root)}))
         print_findings(found, console)
         if any(override.startswith(("dataset", "experiment")) for override in asked.overrides):
             found += examine(

@@ -15,6 +15,8 @@ from rwseg.doctor.findings import Finding, Level
 
 GIB = 2**30
 LITTLE_DISK = 2 * GIB
+PREPARED = "prepared data"
+"""A purpose that a folder serves also where it cannot be written."""
 
 
 def installation(folders: dict[str, Path]) -> Iterator[Finding]:
@@ -75,6 +77,8 @@ def _disk(purpose: str, folder: Path) -> Finding:
     place = folder.absolute()
     while not place.exists():
         place = place.parent
+    if place.is_dir() and not os.access(place, os.W_OK) and purpose == PREPARED:
+        return Finding("note", f"{purpose} {folder}: can be read only: what is there is used")
     if not place.is_dir() or not os.access(place, os.W_OK):
         return Finding("fault", f"{purpose} {folder}: expected a folder that can be written, {place} cannot")
     free = shutil.disk_usage(place).free

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,3 +99,15 @@ def test_a_failure_in_the_middle_leaves_nothing_half_made(small: Prepared) -> No
     path.write_bytes(content)
     ensure_distances(small, "boundary")
     assert small.distance("signed", small.entries[2]).shape == (4, *small.entries[2].shape)
+
+
+def test_a_folder_that_can_only_be_read_serves_what_it_has(
+    small: Prepared, read_only: Callable[[Path], None]
+) -> None:
+    ensure_distances(small, "rrw")
+    read_only(small.folder.parent)
+    ensure_distances(small, "rrw")
+    with pytest.raises(
+        DataError, match=r"write signed into, got: Read-only .*dataset\.cache=.* or prepared_root="
+    ):
+        ensure_distances(small, "boundary")

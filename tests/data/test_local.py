@@ -2,12 +2,14 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from rwseg.data import local
+from rwseg.data.distances import ensure_distances
 from rwseg.data.local import local_copy
 from rwseg.data.store import Prepared
 from rwseg.errors import DataError
@@ -22,6 +24,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_the_copy_holds_the_same_and_is_read_without_the_source(
     small: Prepared, tmp_path: Path, map_name: str, kind: str
 ) -> None:
+    ensure_distances(small, map_name)
     copy = local_copy(small, tmp_path / "cache", map_name)
     assert copy.folder == tmp_path / "cache" / small.folder.name
     assert content(copy.folder) == content(small.folder)
@@ -74,3 +77,29 @@ def test_what_is_written_beside_the_source_later_changes_no_copy(small: Prepared
     (small.folder / "plan-train.json").write_text("{}")
     os.utime(small.folder / "image" / "case0.npy", (1, 1))
     assert content(local_copy(small, tmp_path / "cache", None).folder) == before
+
+
+@pytest.mark.parametrize("has_distances", [False, True])
+def test_a_source_that_can_only_be_read_is_enough(
+    has_distances: bool, small: Prepared, tmp_path: Path, read_only: Callable[[Path], None]
+) -> None:
+    ensure_distances(small, "rrw")
+    expected = [np.array(small.distance("inside", entry)) for entry in small.entries]
+    if not has_distances:
+        shutil.rmtree(small.folder / "inside")
+    before = content(small.folder)
+    read_only(small.folder.parent)
+    copy = local_copy(small, tmp_path / "cache", "rrw")
+    for entry, distance in zip(copy.entries, expected, strict=True):
+        np.testing.assert_array_equal(copy.distance("inside", entry), distance)
+    assert content(small.folder) == before
+
+
+def test_a_cache_that_can_only_be_read_is_named(
+    small: Prepared, tmp_path: Path, read_only: Callable[[Path], None]
+) -> None:
+    local_copy(small, tmp_path / "cache", None)
+    read_only(tmp_path / "cache")
+    local_copy(small, tmp_path / "cache", None)
+    with pytest.raises(DataError, match=r"to write inside into, got: Read-only .* \(dataset\.cache=\.\.\.\)"):
+        local_copy(small, tmp_path / "cache", "rrw")

@@ -1,5 +1,6 @@
 """The command: its words, its picture, its exit status."""
 
+import os
 import shutil
 from importlib.metadata import requires
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from rwseg.doctor.__main__ import main
-from rwseg.doctor.installation import installation, packages
+from rwseg.doctor.installation import PREPARED, installation, packages
 
 
 def overrides(root: Path, tmp_path: Path, prepared_root: Path) -> list[str]:
@@ -104,3 +105,11 @@ def test_a_folder_that_cannot_be_written_is_a_fault(tmp_path: Path) -> None:
     folder = tmp_path / "file" / "outputs"
     found = [item for item in installation({"runs": folder}) if item.level == "fault"]
     assert [str(folder) in item.text for item in found] == [True]
+
+
+def test_prepared_data_may_be_read_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and path == tmp_path))
+    said = [
+        item for item in installation({"runs": tmp_path, PREPARED: tmp_path}) if str(tmp_path) in item.text
+    ]
+    assert [item.level for item in said] == ["fault", "note"]
