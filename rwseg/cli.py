@@ -24,7 +24,7 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg.config import CONF, SCHEMAS, Choices, check
+from rwseg.config import CONF, FOR_TRAINING, SCHEMAS, Choices, check
 from rwseg.errors import ConfigError, RwsegError
 from rwseg.keys import keys_of
 from rwseg.overrides import (
@@ -204,7 +204,8 @@ def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
     _refuse(fault for setting in groups for fault in option_faults(setting))
     chosen = [setting.text for setting in job if setting not in keys]  # options, and Hydra's own settings
     base, choices = _composed(config_name, *chosen)
-    _refuse(fault for setting in keys for fault in key_faults(setting, keys_of(base), choices))
+    known = [key for key in keys_of(base) if config_name == "train" or key not in FOR_TRAINING]
+    _refuse(fault for setting in keys for fault in key_faults(setting, known, choices))
     cfg = with_settings(base, keys)
     if cfg is None:
         cfg, choices = compose(config_name, [setting.text for setting in job])

@@ -145,6 +145,11 @@ class TrainerConfig:
     model_registry: str | None = None
 
 
+_OPTIONAL = [item for item in fields(TrainerConfig) if item.default is not MISSING]
+FOR_TRAINING = {f"trainer.{item.name}": item.default for item in _OPTIONAL if item.name != "devices"}
+"""Settings of a training that an evaluation refuses."""
+
+
 @dataclass
 class EvaluationConfig:
     """Validation on whole volumes."""
@@ -227,13 +232,11 @@ def check(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
 
 def _unread(cfg: DictConfig) -> Iterator[str]:
     """Settings of Lightning's Trainer that are for a training, and that an evaluation would pass over."""
-    for item in fields(TrainerConfig):
-        value = cfg.trainer[item.name]
-        if item.default is not MISSING and item.name != "devices" and value != item.default:
-            yield (
-                f"trainer.{item.name}={value}: expected no such setting, got one; an evaluation takes "
-                "trainer.accelerator, precision and threads"
-            )
+    for key, default in FOR_TRAINING.items():
+        value = OmegaConf.select(cfg, key)
+        if value != default:
+            advice = "an evaluation takes trainer.accelerator, precision and threads"
+            yield f"{key}={value}: expected no such setting, got one; {advice}"
 
 
 def typed(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:

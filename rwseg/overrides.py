@@ -29,7 +29,7 @@ SET_ELSEWHERE = {
     "trainer.max_epochs": "schedule.epochs",
     "trainer.gradient_clip_val": "schedule.clip_norm",
     "trainer.check_val_every_n_epoch": "evaluation.every",
-    "trainer.callbacks": "callbacks",
+    "trainer.callbacks": "+callbacks.NAME._target_",
     "trainer.logger": "logger",
     "trainer.default_root_dir": "output_root",
 }
@@ -141,7 +141,8 @@ def form_faults(setting: Setting, defaults: Choices) -> Iterator[str]:
     """Removals, and groups that are added instead of chosen."""
     override, key = setting.override, setting.key
     if override.is_delete() and not setting.is_open:
-        yield f"'{setting.text}': nothing can be removed, every setting is needed; give {key} another value"
+        other = f"remove its entries, ~{key}.NAME" if f"{key}." in OPEN else f"give {key} another value"
+        yield f"'{setting.text}': nothing can be removed, every setting is needed; {other}"
     elif key in defaults and (override.is_add() or override.is_force_add() or override.package):
         yield f"'{setting.text}': a group is chosen as {key}=OPTION, without + and @"
 
@@ -160,7 +161,7 @@ def key_faults(setting: Setting, known: list[str], choices: Choices) -> Iterator
     key = setting.key.replace("/", ".")
     if setting.is_open:
         return
-    if key in SET_ELSEWHERE:
+    if key in SET_ELSEWHERE and "output_root" in known:  # train.py: an evaluation has none of these
         yield f"'{setting.text}': Lightning's {key.partition('.')[2]} is set by {SET_ELSEWHERE[key]}=... here"
         return
     parent = key.rpartition(".")[0]

@@ -35,9 +35,11 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise RunError(f"{path}: expected JSON, got: {error}; start over with force=true") from error
+        raise RunError(f"{path}: expected JSON, got: {error}; start over with train.py force=true") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path}: expected a JSON object, got {content!r}; start over with force=true")
+        raise RunError(
+            f"{path}: expected a JSON object, got {content!r}; start over with train.py force=true"
+        )
     return content
 
 

@@ -9,6 +9,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from rwseg.keys import suggestion
 
+PARTNERS = {"dice": "rwseg.losses.DiceLoss", "ce": "rwseg.losses.CrossEntropyLoss"}
+"""Those of conf/strategy, by the end of its files' names."""
+
 
 def train_rules(cfg: DictConfig) -> Iterator[str]:
     """What does not fit in the configuration of a training."""
@@ -81,14 +84,15 @@ def _data_rules(cfg: DictConfig) -> Iterator[str]:
     if dataset.size is not None and (not _sizes(dataset.size) or spacing is not None):
         yield f"dataset.size: expected null, or [height, width] with dataset.spacing=null, got {dataset.size}"
     if dataset.plan == "auto" and spacing is None:
-        yield "dataset.plan=auto: expected dataset.spacing=median or [y, x], got null"
+        whole = "" if dataset.size is None else " and dataset.size=null"
+        yield f"dataset.plan=auto: expected dataset.spacing=median or [y, x]{whole}, got dataset.spacing=null"
     fold = dataset.fold
     if not (
         fold is None or fold == "all" or (isinstance(fold, int) and not isinstance(fold, bool) and fold >= 0)
     ):
         yield f"dataset.fold: expected null (the data set's own split), all, or 0 and more, got {fold}"
-    if dataset.folds < 2:
-        yield f"dataset.folds: expected 2 or more, got {dataset.folds}"
+    if dataset.folds < 1:
+        yield f"dataset.folds: expected 2 or more (1 where that many are published), got {dataset.folds}"
 
 
 def _map_rules(cfg: DictConfig) -> Iterator[str]:
@@ -205,12 +209,16 @@ def _loss_rules(cfg: DictConfig) -> Iterator[str]:
         if not _has_target(loss) and (key, loss) != ("strategy.partner", None):
             yield f"{key}: expected a loss, given by its _target_ as in conf/loss, got {loss}"
     if mode == "alone" and partner is not None:
-        yield "strategy.mode=alone: expected no strategy.partner, got one; choose strategy=alone instead"
+        yield (
+            "strategy.mode=alone: expected no strategy.partner, got one; choose strategy=alone and leave the "
+            "partner out, or give strategy.mode=equal or gradual"
+        )
     if mode not in ("equal", "gradual"):
         return
     if partner is None:
-        other = f"strategy={mode}_dice or strategy={mode}_ce"
-        yield f"strategy.mode={mode}: expected a strategy.partner, got none; choose {other}"
+        own = cfg.loss.get("_target_") if isinstance(cfg.loss, DictConfig) else None
+        others = " or ".join(f"strategy={mode}_{name}" for name, target in PARTNERS.items() if target != own)
+        yield f"strategy.mode={mode}: expected a strategy.partner, got none; choose {others}"
     if _has_target(cfg.loss) and _has_target(partner) and cfg.loss._target_ == partner._target_:
         yield f"strategy.mode={mode}: expected two different losses, got {cfg.loss._target_} twice"
 

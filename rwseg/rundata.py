@@ -89,7 +89,7 @@ def load_data(folder: Path) -> RunData:
         return RunData(**{**{key: _tuples(value) for key, value in content.items()}, **_recipe(content)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{path}: expected what train.py wrote, found {error!r}; start the run over with force=true"
+            f"{path}: expected what train.py wrote, found {error!r}; start over with train.py force=true"
         ) from error
 
 

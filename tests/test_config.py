@@ -60,7 +60,7 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         (["dataset.fold=-1"], "dataset.fold: expected null (the data set's own split), all, or 0 and more"),
         (["dataset.fold=first"], "dataset.fold: expected null"),
         (["dataset.fold=true"], "dataset.fold: expected null"),
-        (["dataset.folds=1"], "dataset.folds: expected 2 or more, got 1"),
+        (["dataset.folds=0"], "dataset.folds: expected 2 or more (1 where that many are published), got 0"),
         (["map.source=disk"], "map.source: expected one of cached, online, got disk"),
         (["loss.spacing=[1,1]"], "loss.spacing=[1, 1]: expected null with map.source=cached"),
         (["loss=rw_boundary", "loss.spacing=[1,1]"], "expected null with map.source=cached"),

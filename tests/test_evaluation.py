@@ -85,7 +85,7 @@ def test_other_splits_checkpoints_and_data(tiny: list[str], tmp_path: Path, phan
     test = evaluate(run, f"dataset.root={other}", "split=test", "name=heart")
     assert sorted(path.name for path in test.iterdir()) == ["evaluation.json", "predictions"]
     assert test.name == "heart"
-    with pytest.raises(DataError, match=r"the split 'val' is empty; .* found \d of 'test'; choose another"):
+    with pytest.raises(DataError, match=r"the split 'val' is empty; .* found \d of 'test'; add cases"):
         evaluate(run, f"dataset.root={other}")
 
 

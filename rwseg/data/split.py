@@ -22,16 +22,20 @@ class HasSplit(Protocol):
 Member = TypeVar("Member", bound=HasSplit)
 
 Fold = int | Literal["all"] | None
+FOLDS = 5
+"""How many are made where nothing else is asked for; every dataset's own setting is this."""
+
 _MOST_NAMED = 10
 
 
-def with_fold(source: Source, fold: Fold, folds: int = 5, split_seed: int = 0) -> Source:
+def with_fold(source: Source, fold: Fold, folds: int = FOLDS, split_seed: int = 0) -> Source:
     """`source` with its labelled cases, except those for testing, split anew; all others stay as they are.
 
     `fold` None: the dataset's own split. `all`: every case trains. A number: that one of `folds` validates
     and the others train. Folds are those that the dataset publishes, or else made by subject: sizes differ
     by at most one subject, within each group too (`Case.group`, where it is known for all), and depend on
-    nothing but the subjects' names, their groups and `split_seed`.
+    nothing but the subjects' names, their groups and `split_seed`. Published folds have their own number, for
+    which `folds` may be left as it is.
 
     Raises `ConfigError` for a fold that there is not, for fewer subjects than folds, and where published
     folds exist but others are asked for; `DataError` for published folds that name unknown cases.
@@ -43,7 +47,7 @@ def with_fold(source: Source, fold: Fold, folds: int = 5, split_seed: int = 0) -
         return _resplit(source, chosen, frozenset())
     if source.folds:
         return _resplit(source, chosen, _published(source, chosen, fold, folds, split_seed))
-    _check_fold(fold, folds)
+    _check_made(fold, folds, len({case.subject for case in chosen}))
     members = _members(chosen, folds, split_seed)
     return _resplit(source, chosen, {case.name for case in chosen if members[case.subject] == fold})
 
@@ -57,24 +61,40 @@ def of_split(items: Iterable[Member], split: str, name: str, root: Path) -> list
         listed = ", ".join(f"{count} of '{other}'" for other, count in counts)
         raise DataError(
             f"dataset '{name}' in {root}: the split '{split}' is empty; expected at least one case, "
-            f"found {listed or 'no case at all'}; choose another split or add cases"
+            f"found {listed or 'no case at all'}; add cases, or choose others by dataset.fold of train.py or "
+            "split of evaluate.py"
         )
     return chosen
 
 
 def _check_fold(fold: int, folds: int) -> None:
-    if folds < 2:
-        raise ConfigError(f"dataset.folds: expected 2 or more, got {folds}")
     if not 0 <= fold < folds:
-        raise ConfigError(f"dataset.fold: expected 0 to {folds - 1}, for {folds} folds, got {fold}")
+        known = "0, for 1 fold" if folds == 1 else f"0 to {folds - 1}, for {folds} folds"
+        raise ConfigError(f"dataset.fold: expected {known}, got {fold}")
+
+
+def _check_made(fold: int, folds: int, subjects: int) -> None:
+    """Of folds that are made; no advice here is refused by another rule."""
+    every = "dataset.fold=all, which trains on every case"
+    if not subjects:
+        raise ConfigError(f"dataset.fold={fold}: expected labelled cases, got none; add labels to some")
+    if folds < 2:
+        raise ConfigError(f"dataset.folds: expected 2 or more (none is published), got {folds}; give {every}")
+    _check_fold(fold, folds)
+    if subjects < folds:
+        fewer = f"dataset.folds={subjects}, or " if max(fold, 1) < subjects else ""
+        raise ConfigError(
+            f"dataset.folds: expected at most one per subject, {subjects} here, got {folds}; "
+            f"give {fewer}{every}"
+        )
 
 
 def _published(source: Source, chosen: list[Case], fold: int, folds: int, split_seed: int) -> frozenset[str]:
     """The validation cases of a published fold."""
     count = len(source.folds)
-    if folds != count:
+    if folds not in (count, FOLDS):
         raise ConfigError(
-            f"dataset.folds: this dataset publishes {count} folds, got {folds}; give dataset.folds={count}"
+            f"dataset.folds: expected {count}, which this dataset publishes, got {folds}; leave it out"
         )
     if split_seed != 0:
         raise ConfigError(
@@ -102,9 +122,6 @@ def _members(cases: Iterable[Case], folds: int, split_seed: int) -> dict[str, in
     groups: dict[str, set[str]] = defaultdict(set)
     for case in cases:
         groups[case.subject].add(case.group)
-    subjects = len(groups)
-    if subjects < folds:
-        raise ConfigError(f"dataset.folds: expected at most one per subject, {subjects} here, got {folds}")
     grouped = all(group for found in groups.values() for group in found)
 
     def place(subject: str) -> tuple[str, str]:

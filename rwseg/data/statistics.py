@@ -45,7 +45,7 @@ def recipe_of(preparation: Preparation, statistics: Sequence[CaseStatistics]) ->
     if spacing == "median":
         if not statistics:
             raise DataError(
-                "dataset.spacing=median: expected at least one training case, got none; give [y, x] in mm"
+                "dataset.spacing=median: expected at least one training case, got none; add cases to train on"
             )
         y, x = np.median([case.spacing for case in statistics], axis=0)
         spacing = float(y), float(x)

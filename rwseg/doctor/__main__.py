@@ -11,9 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rwseg.cli import INTERRUPTED, compose, preflight
-from rwseg.config import check
-from rwseg.errors import RwsegError
+from rwseg.cli import INTERRUPTED, preflight
+from rwseg.errors import ConfigError, RwsegError
 from rwseg.paths import user_path
 
 
@@ -33,9 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
-        preflight("train", asked.overrides)
-        cfg, _ = compose("train", asked.overrides)
-        cfg = check(cfg)
+        jobs = preflight("train", ["-m", *asked.overrides])
+        if len(jobs) > 1:
+            form = "in quotes where it holds a comma: 'dataset.root=\"/data/a,b\"'"
+            raise ConfigError(f"expected one run to examine, got {len(jobs)}; give one value of each, {form}")
+        cfg, _ = jobs[0]
         # Only now: a mistyped option is answered at once, and these take seconds to import.
         from rwseg.doctor.examine import examine
         from rwseg.doctor.findings import print_findings

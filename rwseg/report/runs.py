@@ -80,7 +80,8 @@ def _read(folder: Path) -> Run:
         _check_cases(folder / "metrics" / "cases.csv", cases)
     elif status == FINISHED:
         raise RunError(
-            f"{folder}: expected metrics/cases.csv in a finished run, found none; start over with force=true"
+            f"{folder}: expected metrics/cases.csv in a finished run, found none; start over with train.py "
+            "force=true"
         )
     return _run(folder, facts, settings, status, reason, cases, epochs)
 

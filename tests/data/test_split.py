@@ -1,4 +1,6 @@
+import itertools
 import random
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -6,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rwseg.config import CONF
 from rwseg.data.case import Case, Source, plain_labels
-from rwseg.data.split import with_fold
+from rwseg.data.split import FOLDS, Fold, with_fold
 from rwseg.errors import ConfigError, DataError, RwsegError
 
 
@@ -121,13 +124,73 @@ def test_published_folds_are_used_as_they_are() -> None:
     assert [validating(with_fold(source, fold, 3)) for fold in range(3)] == [{"a"}, {"b", "c"}, {"d"}]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_the_number_of_published_folds_need_not_be_given(count: int) -> None:
+    source = source_of([case(name, name) for name in "abcd"], *({name} for name in "abc"[:count]))
+    for fold in range(count):
+        assert validating(with_fold(source, fold)) == {"abc"[fold]}
+        assert validating(with_fold(source, fold, count)) == {"abc"[fold]}
+    with pytest.raises(ConfigError, match=rf"dataset\.fold: expected 0.*, for {count} fold"):
+        with_fold(source, count)
+
+
+def refusal(source: Source, fold: Fold, folds: int) -> str:
+    try:
+        with_fold(source, fold, folds)
+    except ConfigError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("published", [0, 1, 2])
+@pytest.mark.parametrize("subjects", [2, 3, 4, 5])
+def test_no_advice_is_refused_in_its_turn(published: int, subjects: int) -> None:
+    names = "abcde"[:subjects]
+    source = source_of([case(name, name) for name in names], *({name} for name in names[:published]))
+    for fold, folds in itertools.product(range(published or 5), range(1, 7)):
+        message = refusal(source, fold, folds)
+        followed: list[tuple[Fold, int]] = [
+            (fold, int(n)) for n in re.findall(r"; give .*folds=(\d)", message)
+        ]
+        followed += [("all", folds)] * ("dataset.fold=all" in message)
+        followed += [(fold, FOLDS)] * ("leave it out" in message)
+        assert bool(followed) == bool(message) or fold >= folds
+        assert not any(refusal(source, *choice) for choice in followed)
+
+
+def test_a_single_case_can_be_trained_on() -> None:
+    source = source_of([case("a", "a")])
+    with pytest.raises(
+        ConfigError, match=r"1 here, got 5; give dataset\.fold=all, which trains on every case$"
+    ):
+        with_fold(source, 0)
+    assert [case.split for case in with_fold(source, "all").cases] == ["train"]
+
+
+def test_every_dataset_asks_for_the_usual_number_of_folds() -> None:
+    files = list((CONF / "dataset").glob("*.yaml"))
+    assert files
+    assert all(f"\nfolds: {FOLDS}\n" in file.read_text() for file in files)
+
+
 PUBLISHED = source_of([case(name, name) for name in "abcd"], {"a"}, {"b", "c"})
 FAULTS: dict[str, tuple[Source, tuple[int, int, int], type[RwsegError], str]] = {
     "fold too high": (cohort({"A": 6}), (3, 3, 0), ConfigError, r"dataset\.fold: expected 0 to 2.*got 3"),
     "fold negative": (cohort({"A": 6}), (-1, 3, 0), ConfigError, r"dataset\.fold: expected 0 to 2.*got -1"),
-    "one fold": (cohort({"A": 6}), (0, 1, 0), ConfigError, r"dataset\.folds: expected 2 or more, got 1"),
+    "one fold": (cohort({"A": 6}), (0, 1, 0), ConfigError, r"dataset\.folds: expected 2 or more \(none"),
     "few subjects": (cohort({"A": 2}), (0, 3, 0), ConfigError, "one per subject, 2 here, got 3"),
-    "other number": (PUBLISHED, (0, 5, 0), ConfigError, r"publishes 2 folds, got 5; give dataset\.folds=2"),
+    "other number": (
+        PUBLISHED,
+        (0, 3, 0),
+        ConfigError,
+        "expected 2, which this .* got 3; leave it out",
+    ),
+    "no label": (
+        source_of([case("a", "a", labelled=False)]),
+        (0, 5, 0),
+        ConfigError,
+        "expected labelled cases, got",
+    ),
     "other seed": (PUBLISHED, (0, 2, 7), ConfigError, r"dataset\.split_seed: .* expected 0, got 7"),
     "no such published": (PUBLISHED, (2, 2, 0), ConfigError, r"dataset\.fold: expected 0 to 1.*got 2"),
     "unknown cases": (

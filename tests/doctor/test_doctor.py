@@ -77,6 +77,7 @@ def test_damaged_data_cannot(
         (["dataset=acdc", "dataset.root=/nowhere"], "/nowhere"),
         (["datset=acdc"], "datset"),
         (["dataset=phantom", "schedule.epochs=0"], "schedule.epochs"),
+        (["loss=rrw,ce"], "expected one run to examine, got 2; give one value of each"),
     ],
 )
 def test_a_wrong_question_is_answered_in_plain_words(
