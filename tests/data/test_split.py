@@ -170,7 +170,7 @@ def test_a_single_case_can_be_trained_on() -> None:
 def test_every_dataset_asks_for_the_usual_number_of_folds() -> None:
     files = list((CONF / "dataset").glob("*.yaml"))
     assert files
-    assert all(f"\nfolds: {FOLDS}\n" in file.read_text() for file in files)
+    assert all(re.search(rf"^folds: {FOLDS}\b", file.read_text(), re.MULTILINE) for file in files)
 
 
 PUBLISHED = source_of([case(name, name) for name in "abcd"], {"a"}, {"b", "c"})
