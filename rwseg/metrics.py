@@ -1,7 +1,8 @@
 """Dice and Hausdorff distances of one volume, per foreground class, in mm.
 
 The surface of a structure is the mask without its erosion by face connectivity; voxels at the image border
-belong to it. Distances are MONAI's: the Hausdorff distance is the larger of the two directed maxima,
+belong to it. An image of a single slice has no border across it: its surface is the contour in plane, and its
+diagonal lies in plane. Distances are MONAI's: the Hausdorff distance is the larger of the two directed maxima,
 hausdorff95 the larger of the two directed 95th percentiles.
 """
 
@@ -58,18 +59,25 @@ def case_metrics(
     steps = check_spacing(spacing, 3)
     if missed not in get_args(MissedPolicy):
         raise ValueError(f"missed: expected one of {', '.join(get_args(MissedPolicy))}, got {missed!r}")
-    diagonal = float(np.linalg.norm(np.multiply(reference.shape, steps)))
+    axes = _extended_axes(reference)
+    diagonal = float(np.linalg.norm([reference.shape[axis] * steps[axis] for axis in axes]))
     fill = diagonal if missed == "diagonal" else nan
     foreground = _bounding_box((prediction != 0) | (reference != 0))
     predicted, truth = prediction[foreground], reference[foreground]
     return [
-        _class_metrics(predicted == label, truth == label, label, classes[label], steps, fill)
+        _class_metrics(predicted == label, truth == label, label, classes[label], steps, axes, fill)
         for label in range(1, len(classes))
     ]
 
 
 def _class_metrics(
-    predicted: Mask, reference: Mask, label: int, name: str, spacing: tuple[float, ...], fill: float
+    predicted: Mask,
+    reference: Mask,
+    label: int,
+    name: str,
+    spacing: tuple[float, ...],
+    axes: Sequence[int],
+    fill: float,
 ) -> ClassMetrics:
     predicted_voxels, reference_voxels = int(predicted.sum()), int(reference.sum())
     dice = hausdorff = hausdorff95 = nan
@@ -79,7 +87,7 @@ def _class_metrics(
     elif reference_voxels:
         overlap = int((predicted & reference).sum())
         dice = 2 * overlap / (predicted_voxels + reference_voxels)
-        hausdorff, hausdorff95 = _hausdorff(predicted, reference, spacing)
+        hausdorff, hausdorff95 = _hausdorff(predicted, reference, spacing, axes)
     return ClassMetrics(
         label=label,
         class_name=name,
@@ -92,24 +100,31 @@ def _class_metrics(
     )
 
 
-def _hausdorff(first: Mask, second: Mask, spacing: tuple[float, ...]) -> tuple[float, float]:
+def _extended_axes(image: Volume) -> list[int]:
+    """The axes along which an image goes on; where it has one voxel, all of them."""
+    return [axis for axis, size in enumerate(image.shape) if size > 1] or list(range(image.ndim))
+
+
+def _hausdorff(
+    first: Mask, second: Mask, spacing: tuple[float, ...], axes: Sequence[int]
+) -> tuple[float, float]:
     """Hausdorff distance and hausdorff95 of two masks with at least one voxel each."""
     box = _bounding_box(first | second)
-    surfaces = _surface(first[box]), _surface(second[box])
+    surfaces = _surface(first[box], axes), _surface(second[box], axes)
     directed = _directed(*surfaces, spacing), _directed(*surfaces[::-1], spacing)
     largest = max(float(distances.max()) for distances in directed)
     return largest, max(float(np.percentile(distances, 95)) for distances in directed)
 
 
-def _surface(mask: Mask) -> Mask:
-    """The voxels of which a face neighbour lies outside the mask.
+def _surface(mask: Mask, axes: Sequence[int]) -> Mask:
+    """The voxels of which a face neighbour along `axes` lies outside the mask.
 
     Cropping changes nothing: what lies beyond the box is outside the mask or outside the image.
     """
     inner = np.pad(mask, 1)
     core = (slice(1, -1),) * mask.ndim
     eroded = mask.copy()
-    for axis in range(mask.ndim):
+    for axis in axes:
         for neighbour in (slice(None, -2), slice(2, None)):
             eroded &= inner[(*core[:axis], neighbour, *core[axis + 1 :])]
     return mask ^ eroded

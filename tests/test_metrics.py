@@ -31,7 +31,7 @@ def monai_hausdorff(prediction: Volume, reference: Volume, percentile: float | N
 @pytest.mark.filterwarnings(
     "ignore:.*always_return_as_numpy:FutureWarning"
 )  # MONAI's call of its own function
-@pytest.mark.parametrize("shape", [(6, 24, 31), (3, 40, 17), (1, 30, 22)])
+@pytest.mark.parametrize("shape", [(6, 24, 31), (3, 40, 17)])
 def test_metrics_equal_monai(shape: tuple[int, int, int]) -> None:
     prediction, reference = smooth_labels(shape, 0), smooth_labels(shape, 1)
     rows = case_metrics(prediction, reference, CLASSES, SPACING)
@@ -76,7 +76,8 @@ def test_tree_transform_and_all_pairs_agree(shape: tuple[int, ...]) -> None:
 def test_surface_is_the_mask_without_its_erosion(shape: tuple[int, ...]) -> None:
     mask = gaussian_filter(np.random.default_rng(3).normal(size=shape), 1.5) > 0
     for one in (mask, np.ones(shape, bool), np.zeros(shape, bool)):
-        np.testing.assert_array_equal(_surface(one), one ^ binary_erosion(one, border_value=0))
+        surface = _surface(one, range(one.ndim))
+        np.testing.assert_array_equal(surface, one ^ binary_erosion(one, border_value=0))
 
 
 def test_rows_name_their_class_and_count_voxels() -> None:
@@ -99,13 +100,13 @@ def test_two_single_voxels_are_as_far_apart_as_their_centres() -> None:
 
 
 def test_hausdorff95_is_the_larger_of_the_two_directed_percentiles() -> None:
-    reference = np.zeros((1, 1, 40), np.uint8)
-    reference[0, 0, :20] = 1
+    reference = np.zeros((1, 2, 40), np.uint8)
+    reference[0, :, :20] = 1
     prediction = reference.copy()
-    prediction[0, 0, 20:22] = 1  # every voxel of a single row is surface: distances 0 (20 times), 1, 2
+    prediction[0, :, 20:22] = 1  # every voxel of two rows is surface: distances 0 (40 times), 1, 1, 2, 2
     (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
     assert row["hausdorff_mm"] == 2.0
-    assert row["hausdorff95_mm"] == pytest.approx(np.percentile([0] * 20 + [1, 2], 95))
+    assert row["hausdorff95_mm"] == pytest.approx(np.percentile([0] * 40 + [1, 1, 2, 2], 95))
 
 
 def test_perfect_prediction_and_symmetry() -> None:
@@ -123,12 +124,75 @@ def test_the_image_border_is_surface() -> None:
     prediction, reference = np.ones((2, 1, 7, 9), np.uint8)
     reference[0, 3, 4] = 0  # a hole in the middle of a mask that fills the image
     (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
-    # A single slice is all surface: the neighbours above and below lie outside the image.
-    assert row["hausdorff_mm"] == 1.0
+    assert row["hausdorff_mm"] == 3.0  # from the hole's rim to the border in plane, the only one of a slice
     prediction, reference = np.ones((2, 5, 7, 9), np.uint8)
     reference[2, 3, 4] = 0
     (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
     assert row["hausdorff_mm"] == 2.0  # from the hole's rim at [2, 2, 4] to the border at [0, 2, 4]
+
+
+def disc(radius: float, shift: int = 0) -> Volume:
+    y, x = np.mgrid[:1, :140, :151][1:]
+    return (np.hypot(y - 70, x - 70 - shift) <= radius).astype(np.uint8)
+
+
+def in_plane(prediction: Volume, reference: Volume, spacing: tuple[float, ...]) -> list[float]:
+    """MONAI's Hausdorff distance and hausdorff95 of two masks `(H, W)`."""
+    masks = [torch.from_numpy(mask)[None, None].float() for mask in (prediction, reference)]
+    return [
+        float(compute_hausdorff_distance(*masks, include_background=True, percentile=q, spacing=spacing))
+        for q in (None, 95.0)
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
+@pytest.mark.parametrize("prediction", [disc(50, shift=4), disc(53), disc(50) - disc(20), disc(50, shift=60)])
+def test_the_surface_of_a_single_slice_is_its_contour_in_plane(prediction: Volume) -> None:
+    """Whichever axis has the length of one; a disc at the border of the image, a ring and a shift among them."""
+    (row,) = case_metrics(prediction, disc(50), CLASSES[:2], SPACING)
+    measured = [row["hausdorff_mm"], row["hausdorff95_mm"]]
+    np.testing.assert_allclose(measured, in_plane(prediction[0], disc(50)[0], SPACING[1:]), atol=1e-4)
+    turned = [np.moveaxis(mask, 0, -1) for mask in (prediction, disc(50))]
+    (row,) = case_metrics(turned[0], turned[1], CLASSES[:2], (*SPACING[1:], 10.0))
+    assert [row["hausdorff_mm"], row["hausdorff95_mm"]] == pytest.approx(measured)
+
+
+def test_a_shifted_disc_is_as_far_as_its_shift() -> None:
+    (row,) = case_metrics(disc(50, shift=4), disc(50), CLASSES[:2], (1.0, 1.0, 1.0))
+    assert (row["hausdorff_mm"], row["hausdorff95_mm"]) == (4.0, 4.0)
+
+
+@pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
+def test_200_random_single_slices_equal_monai_in_plane() -> None:
+    """Smooth blobs with holes and parts at the border, non-square, anisotropic spacing."""
+    generator = np.random.default_rng(15)
+    largest = 0.0
+    for _ in range(200):
+        shape, spacing = (1, *generator.integers(12, 48, 2)), (5.0, *generator.uniform(0.4, 3, 2))
+        smooth = gaussian_filter(generator.normal(size=(2, *shape)), (0, 0, *generator.uniform(1, 3, 2)))
+        prediction, reference = (smooth > np.quantile(smooth, generator.uniform(0.3, 0.9))).astype(np.uint8)
+        prediction[0, 3, 4] = reference[0, 7, 2] = 1  # neither mask is empty
+        (row,) = case_metrics(prediction, reference, CLASSES[:2], spacing)
+        expected = in_plane(prediction[0], reference[0], spacing[1:])
+        measured = row["hausdorff_mm"], row["hausdorff95_mm"]
+        largest = max(largest, float(np.abs(np.subtract(measured, expected)).max()))
+    print(f"largest difference {largest:.1e} mm")
+    assert largest < 1e-4
+
+
+def test_a_structure_in_one_slice_of_a_volume_is_all_surface() -> None:
+    """The neighbours above and below are in the image and outside the mask."""
+    prediction, reference = np.zeros((2, 3, 9, 9), np.uint8)
+    prediction[1, 2:7, 2:7] = reference[1, 2:7, 2:7] = 1
+    reference[1, 4, 4] = 0
+    (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
+    assert row["hausdorff_mm"] == 1.0
+
+
+def test_the_diagonal_of_a_single_slice_lies_in_plane() -> None:
+    empty, full = np.zeros((1, 30, 40), np.uint8), np.ones((1, 30, 40), np.uint8)
+    (row,) = case_metrics(empty, full, CLASSES[:2], (9.0, 1.0, 1.0), missed="diagonal")
+    assert row["hausdorff_mm"] == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize("empty", ["prediction", "reference"])
