@@ -1,5 +1,29 @@
 """The errors that a user can cause and mend; commands print them without a traceback."""
 
+import struct
+import zlib
+from pickle import UnpicklingError
+
+MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    UnpicklingError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What libraries raise for bytes that they did not expect: a damaged file can end in any of these.
+
+For the few lines that hand a file to a library, and name the file in an error of ours.
+"""
+
 
 class RwsegError(Exception):
     """Something the user can mend; the message names it, what was expected and found, and what to do."""

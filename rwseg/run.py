@@ -13,9 +13,10 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
-from rwseg.assembly import device_name, facts_of, planned, prepared_data, training_device
+from rwseg.assembly import dataset_of, device_name, facts_of, planned, prepared_data, training_device
 from rwseg.checkpoints import LAST, load_checkpoint
 from rwseg.config import Choices
+from rwseg.data.oddities import leaks, oddities
 from rwseg.data.store import Prepared
 from rwseg.errors import ConfigError, RunError
 from rwseg.fit import assemble, configured_callbacks, fit
@@ -90,6 +91,7 @@ def _lead(cfg: DictConfig, choices: Choices, folder: Path, peers: Peers) -> None
         elif left_alone(folder, cfg):  # meanwhile, by another process
             return
         _check_same_data(folder, data)
+        _tell_oddities(data, dataset_of(cfg).subjects)
         save_config(folder, cfg)
         with recorded(folder, device, choices, data, lease, peers.world.size):
             save_data(folder, facts_of(full, data))
@@ -153,6 +155,12 @@ def _check_share(cfg: DictConfig, world: World, device: str) -> None:
             f"model.norm=batch: expected GPUs with {world.size} processes, for PyTorch synchronises its "
             "statistics there only, got the CPU; give model.norm=instance, or train in one process"
         )
+
+
+def _tell_oddities(data: Prepared, subjects: int | None) -> None:
+    """Warn once of what the doctor would call odd: not everybody asks it first."""
+    for line in (*leaks(data.entries), *oddities(data.entries, data.classes, subjects)):
+        log.warning("odd data: %s", line)
 
 
 def _check_same_data(folder: Path, data: Prepared) -> None:

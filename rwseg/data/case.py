@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,16 +30,28 @@ class Case:
     group: str = ""
 
 
+class Remark(NamedTuple):
+    """Something odd about a file that was read all the same: its `kind`, in words that all such files share.
+
+    `detail` names the file and says how it is there. The doctor and a training tell a line of each kind.
+    """
+
+    kind: str
+    detail: str
+
+
 @dataclass(frozen=True)
 class LoadedCase:
     """A case in memory: `image` float32 (C, Z, H, W), `label` uint8 (Z, H, W), `spacing` (z, y, x) in mm.
 
-    Z is the slice axis, whichever axis of the file it is; `label` holds classes and `IGNORE`.
+    Z is the slice axis, whichever axis of the file it is; `label` holds classes and `IGNORE`; `remarks` say
+    what is odd about the files.
     """
 
     image: NDArray[np.float32]
     label: NDArray[np.uint8] | None
     spacing: tuple[float, float, float]
+    remarks: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True)

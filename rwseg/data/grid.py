@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.data.case import Remark
 from rwseg.errors import DataError
 
 GEOMETRY_TOLERANCE = 0.05
@@ -17,13 +18,15 @@ GEOMETRY_TOLERANCE = 0.05
 class Volume:
     """One file: `array` (C, x, y, z) in its own number type, C being 3 for RGB and 1 otherwise.
 
-    `spacing` is in mm per file axis (x, y, z); `affine` (4, 4) maps file indices to mm.
+    `spacing` is in mm per file axis (x, y, z); `affine` (4, 4) maps file indices to mm; `remarks` say what is
+    odd about the file.
     """
 
     path: Path
     array: NDArray[Any]
     spacing: tuple[float, float, float]
     affine: NDArray[np.float64]
+    remarks: tuple[Remark, ...] = ()
 
 
 def slice_order(slice_axis: int) -> tuple[int, int, int]:

@@ -5,6 +5,8 @@ voxel, before the checksum, and so returns a file with flipped bits without a wo
 """
 
 import gzip
+import logging
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,8 +20,9 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from rwseg.data.case import Remark
 from rwseg.data.grid import Volume
-from rwseg.errors import DataError
+from rwseg.errors import MALFORMED, DataError
 from rwseg.files import write_bytes
 
 ENDINGS = (".nii", ".nii.gz")
@@ -30,29 +33,42 @@ Nifti: TypeAlias = Any  # nib.Nifti1Image
 _HEADER_BYTES = 348
 _MAGIC = (b"n+1", b"ni1")
 _NOT_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
-_NOT_NIFTI = (ImageFileError, HeaderDataError, WrapStructError, ValueError, OSError)
+_NOT_NIFTI = (ImageFileError, HeaderDataError, WrapStructError, *MALFORMED)
 
 
 def read_nifti(path: Path) -> Volume:
-    """Read a 3D file, values scaled by its slope.
+    """Read a volume (x, y, z) or a slice (x, y), values scaled by its slope; axes of length 1 may follow.
 
-    Raises `DataError` for a missing, unreadable or corrupt file, a volume that is not 3D, voxels that are
-    not numbers (colours, complex), spacing that is not positive.
+    Raises `DataError` for a missing, unreadable or corrupt file, one of several frames or channels, voxels
+    that are not numbers (colours, complex), spacing that is not positive. What nibabel says of the header
+    becomes a remark.
     """
-    image, array = _read_image(path)
-    x, y, z = (float(size) for size in image.header.get_zooms())
+    image, array, said = _read_image(path)
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
-        raise DataError(f"{path}: expected integer or floating voxels, got {array.dtype}; convert it to grey")
-    return Volume(path, array[None], (x, y, z), np.asarray(image.affine, dtype=np.float64))
+        raise DataError(
+            f"{path}: expected integer or floating voxels, got {array.dtype}; save one number per voxel, "
+            "each channel in a file of its own"
+        )
+    spacing = _voxel_sizes(path, image.header)
+    remarks = tuple(Remark("headers that nibabel complains of", f"{path.name}: {text}") for text in said)
+    return Volume(path, array[None], spacing, np.asarray(image.affine, dtype=np.float64), remarks)
 
 
-def read_spacing(path: Path) -> tuple[float, float, float]:
-    """Spacing (x, y, z) in mm from the header alone; raises `DataError` as `read_nifti`, voxels unseen."""
+def read_thickness(path: Path) -> tuple[float, float, float]:
+    """Spacing (x, y, z) in mm from the header alone, infinite along an axis of one voxel.
+
+    Such an axis is the one across the slices, whatever its spacing. Raises `DataError` as `read_nifti`,
+    voxels unseen.
+    """
     _check_ending(path)
     with _naming(path), gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
         content = file.read(_HEADER_BYTES)
-    x, y, z = _voxel_sizes(path, content)
-    _check_sizes(path, (x, y, z))
+    header = _raw_header(path, content)
+    lengths = _grid(path, header.get_data_shape())
+    x, y, z = (
+        size if length > 1 else np.inf
+        for size, length in zip(_voxel_sizes(path, header), lengths, strict=True)
+    )
     return x, y, z
 
 
@@ -63,11 +79,13 @@ def write_nifti_labels(path: Path, labels: NDArray[np.uint8], like: Path, same_s
     Raises `ValueError` for another shape, `DataError` where `like` cannot be read or `path` not be written.
     """
     _check_ending(path)
-    source, _ = _read_image(like)
-    if same_shape and labels.shape != source.shape:
+    source, array, _ = _read_image(like)
+    if same_shape and labels.shape != array.shape:
         raise ValueError(
-            f"labels: expected shape (x, y, z) {source.shape} (the grid of {like}), got {labels.shape}"
+            f"labels: expected shape (x, y, z) {array.shape} (the grid of {like}), got {labels.shape}"
         )
+    if labels.shape == array.shape:
+        labels = labels.reshape(source.shape)  # without the slice axis of a 2D file, with its trailing axes
     # The fixed part only: extensions may carry what belongs to the image alone (names, DICOM tags).
     header = nib.Nifti1Header(source.header.binaryblock, endianness=source.header.endianness)
     header.set_data_dtype(np.uint8)
@@ -95,44 +113,79 @@ def _write_image(path: Path, image: Nifti) -> None:
     write_bytes(path, content)
 
 
-def _read_image(path: Path) -> tuple[Nifti, NDArray[Any]]:
-    """The image and its values, scaled, with the file's axes (x, y, z)."""
+def _read_image(path: Path) -> tuple[Nifti, NDArray[Any], list[str]]:
+    """The image, its values, scaled, with the file's axes (x, y, z), and what nibabel says of the header."""
     _check_ending(path)
     with _naming(path):
         content = path.read_bytes()
         if path.name.endswith(".gz"):
             content = gzip.decompress(content)
-    sizes = _voxel_sizes(path, content)
+    _raw_header(path, content)
     try:
-        image = nib.Nifti1Image.from_bytes(content)
-        array = np.asanyarray(image.dataobj)
+        with _collected() as said, np.errstate(all="ignore"):  # values that overflow are looked for later
+            image = nib.Nifti1Image.from_bytes(content)
+            shape = _grid(path, image.shape)
+            held = image.dataobj
+            if held.offset < 0 or held.offset + math.prod(shape) * held.dtype.itemsize > len(content):
+                raise ValueError(
+                    f"{len(content)} bytes, too few for shape {shape} from byte {held.offset} on"
+                )
+            array = np.asanyarray(held).reshape(shape)
     except _NOT_NIFTI as error:
         raise _not_nifti(path, error) from error
-    if len(image.shape) != 3 or 0 in image.shape:
-        raise DataError(
-            f"{path}: expected a 3D volume, got shape {image.shape}; write one file per frame or channel"
-        )
-    _check_sizes(path, sizes)
-    return image, array
+    return image, array, said
 
 
-def _voxel_sizes(path: Path, content: bytes) -> tuple[float, float, float]:
-    """The header's own sizes: nibabel mends a size of 0 to 1 and drops the sign of a negative one."""
+def _raw_header(path: Path, content: bytes) -> Any:
+    """The header as it stands: nibabel mends a size of 0 to 1 and drops the sign of a negative one."""
     try:
         header = nib.Nifti1Header(content[:_HEADER_BYTES], check=False)
     except _NOT_NIFTI as error:
         raise _not_nifti(path, error) from error
     if header["magic"].item() not in _MAGIC:
         raise _not_nifti(path, f"magic {header['magic'].item()!r}, expected {_MAGIC[0]!r}")
-    x, y, z = header["pixdim"][1:4].tolist()
+    _voxel_sizes(path, header)
+    return header
+
+
+def _grid(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """The shape (x, y, z) of a file of `shape`: a slice is a volume of one, trailing axes of 1 are none."""
+    if len(shape) < 2 or min(shape) < 1 or math.prod(shape[3:]) != 1:
+        raise DataError(
+            f"{path}: expected a 3D volume or a 2D slice, got shape {shape}; "
+            "write one file per frame or channel"
+        )
+    x, y, z = (*shape, 1)[:3]
+    return int(x), int(y), int(z)
+
+
+def _voxel_sizes(path: Path, header: Any) -> tuple[float, float, float]:
+    """Sizes in mm of the axes that the file has, 1 of those that it has not."""
+    axes = min(3, int(header["dim"][0]))
+    x, y, z = (*header["pixdim"][1 : axes + 1].tolist(), 1.0, 1.0, 1.0)[:3]
+    if not all(0 < size < np.inf for size in (x, y, z)):
+        raise DataError(
+            f"{path}: expected positive voxel sizes (pixdim) in mm, got {[x, y, z][:axes]}; "
+            "correct the header"
+        )
     return x, y, z
 
 
-def _check_sizes(path: Path, sizes: tuple[float, float, float]) -> None:
-    if not all(0 < size < np.inf for size in sizes):
-        raise DataError(
-            f"{path}: expected positive voxel sizes (pixdim) in mm, got {list(sizes)}; correct the header"
-        )
+@contextmanager
+def _collected() -> Iterator[list[str]]:
+    """What nibabel says of headers, kept from its log on standard error, where no file's name stands."""
+    said: list[str] = []
+
+    def collect(record: logging.LogRecord) -> bool:
+        said.append(record.getMessage())
+        return False
+
+    logger = nib.imageglobals.logger
+    logger.addFilter(collect)
+    try:
+        yield said
+    finally:
+        logger.removeFilter(collect)
 
 
 def _check_ending(path: Path) -> None:
@@ -158,6 +211,10 @@ def _naming(path: Path) -> Iterator[None]:
         raise DataError(
             f"{path}: expected a complete gzip file, got one that is truncated or corrupt ({error}); "
             "fetch this file again"
+        ) from error
+    except MemoryError as error:
+        raise DataError(
+            f"{path}: expected a file that fits into memory; cut it, or take a larger machine"
         ) from error
     except OSError as error:
         raise DataError(

@@ -5,23 +5,25 @@ in pixels here. nnU-Net reads such files likewise, except that it calls the dist
 """
 
 import io
-import struct
-import zlib
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from rwseg.data.case import Remark
 from rwseg.data.grid import Volume
-from rwseg.errors import DataError
+from rwseg.errors import MALFORMED, DataError
 from rwseg.files import write_bytes
 
 ENDINGS = (".png", ".bmp", ".tif", ".tiff")
 
 _GREY = ("1", "L", "I", "I;16", "I;16L", "I;16B", "F")
 _FORMATS = {".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
-_NOT_A_PICTURE = (SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error, zlib.error)
+_LARGEST_OF_DEPTH = {"L;2": 3, "L;4": 15}
+"""The largest value of grey of 2 and of 4 bits, which Pillow stretches to 255: by 85 and by 17."""
 
 
 def is_picture(path: Path) -> bool:
@@ -29,32 +31,39 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
-def read_picture(path: Path) -> Volume:
+def read_picture(path: Path, labels: bool = False) -> Volume:
     """Read a grey (8, 16 or 32 bit, float) or RGB (8 bit) picture as a volume (C, width, height, 1).
 
-    Raises `DataError` for a missing, unreadable or corrupt file, several frames, transparency, a palette, and
-    colours of more than 8 bits, which Pillow would round to 8 without a word.
+    Of `labels` with a palette the values are the indices into it, of those in 2 or 4 bits what the file
+    holds. Raises `DataError` for a missing, unreadable or corrupt file, several frames, transparency, the
+    palette of an image, and colours of more than 8 bits, which Pillow would round to 8 without a word. What
+    Pillow warns of becomes a remark.
     """
     try:
-        with Image.open(path) as image:
-            image.verify()  # checksums, which loading ignores; the file has to be opened again after it
-        with Image.open(path) as image:
-            _check_kind(path, image)
-            array = np.asarray(image)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            with Image.open(path) as image:
+                image.verify()  # checksums, which loading ignores; the file has to be opened again after it
+            with Image.open(path) as image:
+                _check_kind(path, image, labels)
+                largest = _LARGEST_OF_DEPTH.get(_layout(image), 255) if labels else 255
+                array = np.asarray(image)
     except FileNotFoundError as error:
         raise DataError(f"{path}: this file is missing; restore it or remove its case") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: expected a smaller picture, got: {error}; cut it into tiles") from error
-    except (UnidentifiedImageError, *_NOT_A_PICTURE) as error:
-        raise _not_a_picture(path, error) from error
-    except OSError as error:
-        if error.errno is None:  # Pillow's own complaint, not the system's
+    except MALFORMED as error:
+        if not isinstance(error, OSError) or error.errno is None:  # Pillow's own complaint, not the system's
             raise _not_a_picture(path, error) from error
         raise DataError(
             f"{path}: cannot be read: {error.strerror}; check its permissions and its disk"
         ) from error
+    if largest != 255:
+        array = array // np.uint8(255 // largest)
     planes = np.atleast_3d(array.astype(np.uint8) if array.dtype == bool else array)  # (H, W, C)
-    return Volume(path, planes.transpose(2, 1, 0)[..., None], (1.0, 1.0, 1.0), np.eye(4))
+    texts = dict.fromkeys(str(warning.message) for warning in said)
+    remarks = tuple(Remark("pictures that Pillow complains of", f"{path.name}: {text}") for text in texts)
+    return Volume(path, planes.transpose(2, 1, 0)[..., None], (1.0, 1.0, 1.0), np.eye(4), remarks)
 
 
 def write_picture_labels(path: Path, labels: NDArray[np.uint8], like: Path, same_shape: bool) -> None:
@@ -71,11 +80,23 @@ def write_picture_labels(path: Path, labels: NDArray[np.uint8], like: Path, same
     write_bytes(path, buffer.getvalue())
 
 
-def _check_kind(path: Path, image: Image.Image) -> None:
+def _layout(image: Image.Image) -> Any:
+    """How the file holds its pixels, in Pillow's words, such as "L;4": the mode alone does not tell."""
+    tiles = getattr(image, "tile", None)
+    args = tiles[0].args if tiles else None
+    return args[0] if isinstance(args, tuple) else args
+
+
+def _check_kind(path: Path, image: Image.Image, labels: bool) -> None:
     frames = getattr(image, "n_frames", 1)  # PNG and BMP need not have the attribute
     if frames != 1:
         raise DataError(f"{path}: expected one 2D picture, got {frames} frames; save volumes as NIfTI")
-    if image.mode not in (*_GREY, "RGB"):
+    if labels and image.mode not in (*_GREY, "P"):
+        raise DataError(
+            f"{path}: expected one label per pixel, got mode {image.mode}; save the classes' numbers "
+            "as grey or with a palette (turning colours into grey makes other numbers of them)"
+        )
+    if image.mode not in (*_GREY, "RGB", "P") or (image.mode == "P" and not labels):
         raise DataError(
             f"{path}: expected a grey or RGB picture, got mode {image.mode} (with a palette, transparency or "
             "another colour space); convert it to grey or RGB"

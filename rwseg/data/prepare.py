@@ -15,6 +15,7 @@ import numpy as np
 from rwseg.building import build_once
 from rwseg.data.case import Case, Dataset, LoadedCase, Source
 from rwseg.data.digest import digest_of
+from rwseg.data.oddities import fingerprint
 from rwseg.data.parallel import Workers, raise_faults
 from rwseg.data.reading import read_case, slice_axis_of
 from rwseg.data.recipe import Preparation, Recipe
@@ -25,7 +26,7 @@ from rwseg.data.volume import PreparedVolume, prepare_volume
 from rwseg.errors import DataError
 from rwseg.files import relative, save_array, write_json
 
-FORMAT = 3
+FORMAT = 4
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
 
 
@@ -151,4 +152,6 @@ def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) 
         crop=volume.crop,
         slice_axis=task.slice_axis,
         voxels=voxels,
+        fingerprint=fingerprint(loaded.image),
+        remarks=loaded.remarks,
     )

@@ -3,14 +3,14 @@
 An image file is NIfTI or a picture, by its ending.
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rwseg.data import nifti, pictures
-from rwseg.data.case import Case, LoadedCase, Source
+from rwseg.data.case import Case, LoadedCase, Remark, Source
 from rwseg.data.grid import Volume, check_finite, check_same_grid, from_slices, slice_order, to_slices
 from rwseg.data.labels import to_classes
 from rwseg.data.parallel import raise_faults
@@ -38,17 +38,21 @@ def read_case(case: Case, source: Source, slice_axis: int) -> LoadedCase:
     first = volumes[0]
     channels = [_intensities(volume, slice_axis) for volume in volumes]
     image = channels[0] if len(channels) == 1 else np.concatenate(channels)  # (C, Z, H, W)
-    label = None if case.label is None else _label(case.label, source, first, slice_axis)
+    remarks = [remark for volume in volumes for remark in (*volume.remarks, *_constant(volume))]
+    label = None
+    if case.label is not None:
+        label, said = _label(case.label, source, first, slice_axis)
+        remarks += said
     z, y, x = (first.spacing[axis] for axis in slice_order(slice_axis))
-    loaded = LoadedCase(image, label, (z, y, x))
-    return loaded if source.convert is None else source.convert(loaded)
+    loaded = LoadedCase(image, label, (z, y, x), tuple(remarks))
+    return loaded if source.convert is None else replace(source.convert(loaded), remarks=loaded.remarks)
 
 
 def slice_axis_of(source: Source) -> int:
     """The file's axis across slices: `source.slice_axis`, or the one of the largest median spacing.
 
     Medians are over the headers of all cases that are not for testing; among equal ones the last axis is
-    taken. Pictures have their one slice along axis 2. Raises `DataError` that lists every faulty header.
+    taken. An axis of one voxel is the one across slices. Raises `DataError` that lists every faulty header.
     """
     if source.slice_axis is not None:
         return source.slice_axis
@@ -56,7 +60,7 @@ def slice_axis_of(source: Source) -> int:
     spacings, faults = [], []
     for path in images:
         try:
-            spacings.append(_spacing(path))
+            spacings.append(_thickness(path))
         except DataError as fault:
             faults.append(str(fault))
     raise_faults("slice axis by spacing", faults, len(images))
@@ -102,17 +106,17 @@ def write_labels(
         nifti.write_nifti_labels(path, on_file, like, same_shape=not converted)
 
 
-def _read(path: Path, slice_axis: int) -> Volume:
+def _read(path: Path, slice_axis: int, labels: bool = False) -> Volume:
     if path.name.endswith(nifti.ENDINGS):
         return nifti.read_nifti(path)
     if pictures.is_picture(path):
         _check_picture_axis(path, slice_axis)
-        return pictures.read_picture(path)
+        return pictures.read_picture(path, labels)
     raise DataError(f"{path}: expected a file ending in {', '.join(ENDINGS)}; convert it to one of these")
 
 
-def _spacing(path: Path) -> tuple[float, float, float]:
-    return (1.0, 1.0, 1.0) if pictures.is_picture(path) else nifti.read_spacing(path)
+def _thickness(path: Path) -> tuple[float, float, float]:
+    return (1.0, 1.0, np.inf) if pictures.is_picture(path) else nifti.read_thickness(path)
 
 
 def _check_picture_axis(path: Path, slice_axis: int) -> None:
@@ -147,10 +151,17 @@ def _intensities(volume: Volume, slice_axis: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(to_slices(array, slice_axis))
 
 
-def _label(path: Path, source: Source, image: Volume, slice_axis: int) -> NDArray[np.uint8]:
-    volume = _read(path, slice_axis)
-    if len(volume.array) != 1:
-        raise DataError(f"{path}: expected one label per pixel, got RGB; save the classes' numbers as grey")
+def _constant(volume: Volume) -> list[Remark]:
+    """An export that went wrong leaves an image of one value, on which a network learns nothing."""
+    values = [channel.flat[0] for channel in volume.array if channel.min() == channel.max()]
+    return [Remark("an image of a single value", f"{volume.path.name}: {value:g}") for value in values]
+
+
+def _label(
+    path: Path, source: Source, image: Volume, slice_axis: int
+) -> tuple[NDArray[np.uint8], list[Remark]]:
+    volume = _read(path, slice_axis, labels=True)
     check_same_grid(image, volume)
-    label: NDArray[Any] = to_classes(path, volume.array, source.label_values, source.ignore)
-    return np.ascontiguousarray(to_slices(label, slice_axis)[0])
+    label, rounded = to_classes(path, volume.array, source.label_values, source.ignore)
+    remarks = [*volume.remarks, *([] if rounded is None else [rounded])]
+    return np.ascontiguousarray(to_slices(label, slice_axis)[0]), remarks

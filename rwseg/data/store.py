@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rwseg.data.case import Case
+from rwseg.data.case import Case, Remark
 from rwseg.data.recipe import Intensities, Recipe
 from rwseg.data.split import of_split
 from rwseg.errors import DataError
@@ -42,6 +42,10 @@ class Entry:
     slice_axis: int
     voxels: tuple[int, ...]
     """Reference voxels of each class on the prepared grid, none ignored; empty without a label."""
+    fingerprint: str = ""
+    """Hash of the native image; the two images of a twin share it."""
+    remarks: tuple[Remark, ...] = ()
+    """What is odd about the files, found when they were read."""
 
     @property
     def is_native(self) -> bool:
@@ -155,7 +159,9 @@ def recipe_from(content: dict[str, Any]) -> Recipe:
 
 
 def _entry(content: dict[str, Any], split: str) -> Entry:
-    return Entry(**{key: _tuples(value) for key, value in content.items()}, split=split)
+    fields = {key: _tuples(value) for key, value in content.items()}
+    fields["remarks"] = tuple(Remark(*remark) for remark in fields["remarks"])
+    return Entry(**fields, split=split)
 
 
 def _tuples(value: Any) -> Any:

@@ -1,13 +1,13 @@
 """A look at every case of a dataset: can it be read, what does it hold, and does the whole make sense."""
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rwseg.data.case import Case, Source
+from rwseg.data.case import Case, Remark, Source
+from rwseg.data.oddities import fingerprint, leaks, oddities, some
 from rwseg.data.reading import read_case
 from rwseg.doctor.findings import Finding
 from rwseg.errors import DataError
@@ -23,10 +23,31 @@ class Seen:
     case: Case
     fault: str = ""
     shape: tuple[int, ...] = ()
-    spacing: tuple[float, ...] = ()
+    native_spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     voxels: tuple[int, ...] = ()
     ignored: int = 0
     fingerprint: str = ""
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The case."""
+        return self.case.name
+
+    @property
+    def subject(self) -> str:
+        """Whose it is."""
+        return self.case.subject
+
+    @property
+    def split(self) -> str:
+        """`train`, `val` or `test`."""
+        return self.case.split
+
+    @property
+    def has_label(self) -> bool:
+        """Whether there is a reference."""
+        return self.case.label is not None
 
 
 def look(source: Source, slice_axis: int, case: Case) -> Seen:
@@ -42,10 +63,11 @@ def look(source: Source, slice_axis: int, case: Case) -> Seen:
     return Seen(
         case,
         shape=loaded.image.shape[1:],
-        spacing=loaded.spacing,
+        native_spacing=loaded.spacing,
         voxels=tuple(counts[:num_classes].tolist()),
         ignored=int(counts[num_classes:].sum()),
-        fingerprint=hashlib.blake2b(np.ascontiguousarray(loaded.image).data, digest_size=16).hexdigest(),
+        fingerprint=fingerprint(loaded.image),
+        remarks=loaded.remarks,
     )
 
 
@@ -61,15 +83,10 @@ def findings(
             yield Finding("fault", item.fault)
     readable = [item for item in seen if not item.fault]
     yield from _splits(seen, needed)
-    labelled = len({item.case.subject for item in seen if item.case.label is not None})
-    if subjects is not None and labelled < subjects:
-        yield Finding(
-            "note", f"{labelled} of the {subjects} labelled subjects of a complete download are here"
-        )
-    yield from _leaks(seen)
-    yield from _twins(readable)
-    yield from _classes(readable, source)
+    yield from (Finding("fault", line) for line in leaks(seen))
     yield from _geometry(readable)
+    yield from _ignored(readable)
+    yield from (Finding("note", line) for line in oddities(readable, source.classes, subjects))
 
 
 def shares(seen: Sequence[Seen]) -> list[float]:
@@ -92,36 +109,10 @@ def _splits(seen: Sequence[Seen], needed: Sequence[str]) -> Iterator[Finding]:
             )
         bare = [i.case.name for i in seen if i.case.split == split and i.case.label is None]
         if bare:
-            yield Finding("fault", f"split '{split}': expected references, missing for {_some(bare)}")
+            yield Finding("fault", f"split '{split}': expected references, missing for {some(bare)}")
 
 
-def _leaks(seen: Sequence[Seen]) -> Iterator[Finding]:
-    splits_of: dict[str, set[str]] = defaultdict(set)
-    for item in seen:
-        splits_of[item.case.subject].add(item.case.split)
-    leaking = sorted(subject for subject, splits in splits_of.items() if len(splits) > 1)
-    if leaking:
-        yield Finding("fault", f"subjects in more than one split: {_some(leaking)}; split by subject")
-
-
-def _twins(seen: Sequence[Seen]) -> Iterator[Finding]:
-    names: dict[str, list[str]] = defaultdict(list)
-    for item in seen:
-        names[item.fingerprint].append(item.case.name)
-    for twins in names.values():
-        if len(twins) > 1:
-            yield Finding("note", f"the same image under several names: {_some(twins)}")
-
-
-def _classes(seen: Sequence[Seen], source: Source) -> Iterator[Finding]:
-    for split in ("train", "val"):
-        held = [item for item in seen if item.case.split == split and any(item.voxels)]
-        for k, name in enumerate(source.classes):
-            if held and not any(item.voxels[k] for item in held):
-                yield Finding("note", f"split '{split}': no voxel of class '{name}' in any reference")
-    empty = [i.case.name for i in seen if i.case.label is not None and not any(i.voxels[1:])]
-    if empty:
-        yield Finding("note", f"{len(empty)} references without any foreground: {_some(empty)}")
+def _ignored(seen: Sequence[Seen]) -> Iterator[Finding]:
     ignored = sum(item.ignored for item in seen)
     if ignored:
         every = ignored + sum(sum(item.voxels) for item in seen)
@@ -131,7 +122,7 @@ def _classes(seen: Sequence[Seen], source: Source) -> Iterator[Finding]:
 def _geometry(seen: Sequence[Seen]) -> Iterator[Finding]:
     if not seen:
         return
-    spacing, shape = (np.array([getattr(item, key) for item in seen]) for key in ("spacing", "shape"))
+    spacing, shape = (np.array([getattr(item, key) for item in seen]) for key in ("native_spacing", "shape"))
     low, median, high = (np.quantile(spacing, q, axis=0) for q in (0, 0.5, 1))
     yield Finding(
         "ok",
@@ -139,24 +130,10 @@ def _geometry(seen: Sequence[Seen]) -> Iterator[Finding]:
         f"{_sizes(shape.min(axis=0))} to {_sizes(shape.max(axis=0))} voxels",
     )
     yield Finding("ok", f"spacing in mm: median {_sizes(median)}, {_sizes(low)} to {_sizes(high)}")
-    odd = [i.case.name for i in seen if max(i.spacing[1:]) > 2 * min(i.spacing[1:])]
-    if odd:
-        yield Finding(
-            "note",
-            f"in-plane spacing differs by more than a factor 2: {_some(odd)}; is the slice axis right?",
-        )
-    far = [i.case.name for i in seen if max(np.abs(np.log2(np.array(i.spacing) / median))) > 2]
-    if far:
-        yield Finding("note", f"spacing more than 4 times off the median: {_some(far)}; check these headers")
 
 
 def _sizes(values: Sequence[float] | np.ndarray) -> str:
     return " x ".join(f"{value:.4g}" for value in values)
-
-
-def _some(names: Sequence[str], most: int = 8) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def spread(seen: Sequence[Seen], count: int) -> list[Seen]:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from rwseg.data.case import Case, LoadedCase, Source, plain_labels
-from rwseg.data.nifti import read_spacing, write_volume
+from rwseg.data.nifti import read_thickness, write_nifti_labels, write_volume
 from rwseg.data.reading import read_case
 from rwseg.errors import DataError
 
 SHAPE = (3, 5, 7)
 SPACING = (10.0, 1.5, 1.25)
-PIXDIM_X = 80  # byte of pixdim[1] in the NIfTI-1 header
+DIM, PIXDIM_X, VOX_OFFSET = 40, 80, 108  # where the NIfTI-1 header holds dim[0], pixdim[1], vox_offset
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def grid_shift(case: Case) -> None:
     save(label_of(case), np.ones(SHAPE[::-1], dtype=np.uint8), affine)
 
 
-def four_axes(case: Case) -> None:
-    save(case.images[0], np.ones((7, 5, 3, 1), dtype=np.float32))
+def two_frames(case: Case) -> None:
+    save(case.images[0], np.ones((7, 5, 3, 2), dtype=np.float32))
 
 
 def colours(case: Case) -> None:
@@ -156,7 +156,20 @@ FAULTS: dict[str, tuple[Callable[[Case], None], str]] = {
         lambda case: case.images[0].write_bytes(gzip.compress(b"x" * 999)),
         r"case\.nii\.gz: expected a complete NIfTI-1 file",
     ),
-    "4D": (four_axes, r"case\.nii\.gz: expected a 3D volume, got shape \(7, 5, 3, 1\)"),
+    "4D": (two_frames, r"case\.nii\.gz: expected a 3D volume or .*, got shape \(7, 5, 3, 2\)"),
+    "1D": (lambda case: save(case.images[0], np.ones(7)), r"case\.nii\.gz: .*, got shape \(7,\)"),
+    "an endless offset": (
+        lambda case: poke(case.images[0], VOX_OFFSET, struct.pack("<f", np.inf)),
+        r"case\.nii\.gz: expected a complete NIfTI-1 file, got one with: cannot convert float infinity",
+    ),
+    "an offset beyond the end": (
+        lambda case: poke(case.images[0], VOX_OFFSET, struct.pack("<f", 1e6)),
+        r"case\.nii\.gz: .*: 562 bytes, too few for shape \(7, 5, 3\) from byte 1000000 on",
+    ),
+    "more voxels than bytes": (
+        lambda case: poke(case.images[0], DIM, struct.pack("<4h", 3, 30000, 30000, 30000)),
+        r"case\.nii\.gz: .* too few for shape \(30000, 30000, 30000\)",
+    ),
     "colours": (colours, r"case\.nii\.gz: expected integer or floating voxels"),
     "shape": (
         lambda case: save(label_of(case), np.ones((7, 5, 4), dtype=np.uint8)),
@@ -186,7 +199,7 @@ def test_a_faulty_header_is_named_when_it_is_read_alone(case: Case, fault: str) 
     break_it, message = FAULTS[fault]
     break_it(case)
     with pytest.raises(DataError, match=message):
-        read_spacing(case.images[0])
+        read_thickness(case.images[0])
 
 
 @pytest.mark.parametrize("name", ["header.nii", "header.nii.gz"])
@@ -196,11 +209,11 @@ def test_the_header_alone_tells_the_spacing(tmp_path: Path, name: str, endiannes
     header = nib.Nifti1Header(endianness=endianness)
     image = nib.Nifti1Image(np.zeros((7, 5, 3), np.int16), np.diag([-1.25, -1.5, 10, 1]), header)
     image.to_filename(path)
-    assert read_spacing(path) == nib.load(path).header.get_zooms()
+    assert read_thickness(path) == nib.load(path).header.get_zooms()
     content = path.read_bytes()
     path.write_bytes(content[:20])
     with pytest.raises(DataError, match=rf"{name}: expected a complete"):
-        read_spacing(path)
+        read_thickness(path)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -209,6 +222,51 @@ def test_a_faulty_file_is_named_with_expected_and_got(case: Case, fault: str) ->
     break_it(case)
     with pytest.raises(DataError, match=message):
         read(case)
+
+
+def test_what_nibabel_says_of_a_header_is_a_remark_and_not_on_standard_error(
+    case: Case, capfd: pytest.CaptureFixture[str]
+) -> None:
+    poke(case.images[0], 0, struct.pack("<i", 7))
+    (remark,) = read(case).remarks
+    assert remark.kind == "headers that nibabel complains of"
+    assert remark.detail.startswith("case.nii.gz: sizeof_hdr should be 348")
+    assert "".join(capfd.readouterr()) == ""
+
+
+@pytest.mark.parametrize("trailing", [(1,), (1, 1)])
+def test_trailing_axes_of_length_1_are_none(case: Case, trailing: tuple[int, ...]) -> None:
+    sound = read(case)
+    for path in (case.images[0], label_of(case)):
+        values = np.asanyarray(nib.load(path).dataobj)
+        save(path, values.reshape(*values.shape, *trailing))
+    loaded = read(case)
+    assert loaded.remarks == ()
+    np.testing.assert_array_equal(loaded.image, sound.image)
+    np.testing.assert_array_equal(loaded.label, sound.label)
+    assert read_thickness(case.images[0]) == SPACING[::-1]
+
+
+@pytest.mark.parametrize("thickness", [0, 5])
+def test_a_file_of_two_axes_is_one_slice(case: Case, tmp_path: Path, thickness: float) -> None:
+    values = np.arange(35, dtype=np.int16).reshape(7, 5)
+    path = tmp_path / "flat.nii.gz"
+    save(path, values, np.diag([-1.25, -1.5, 1, 1]))
+    poke(path, PIXDIM_X + 8, struct.pack("<f", thickness))  # says nothing: there is no such axis
+    loaded = read(replace(case, images=(path,), label=None))
+    np.testing.assert_array_equal(loaded.image[0, 0], values.T)
+    assert loaded.spacing == (1, 1.5, 1.25)
+    assert read_thickness(path) == (1.25, 1.5, np.inf)  # so the one slice lies across axis 2
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 1), (7, 5, 3, 1)])
+def test_labels_are_written_in_the_shape_of_their_image(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    image, path = tmp_path / "image.nii", tmp_path / "label.nii"
+    save(image, np.zeros(shape, np.int16))
+    labels = np.arange(np.prod(shape)).reshape(*shape, 1)[:, :, :3].reshape(7, 5, -1).astype(np.uint8)
+    write_nifti_labels(path, labels, image, same_shape=True)
+    assert nib.load(path).shape == shape
+    np.testing.assert_array_equal(np.asanyarray(nib.load(path).dataobj).reshape(labels.shape), labels)
 
 
 def test_a_difference_within_the_geometry_tolerance_is_accepted(case: Case) -> None:

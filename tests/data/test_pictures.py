@@ -10,9 +10,6 @@ from PIL import Image
 from rwseg.data.pictures import is_picture, read_picture, write_picture_labels
 from rwseg.errors import DataError
 
-PILLOW_WARNS_FIRST = pytest.mark.filterwarnings("ignore:.*(EXIF|Truncated|Tag|tag|Metadata).*:UserWarning")
-"""Pillow warns of a damaged TIFF directory before it gives up on the file."""
-
 RNG = np.random.default_rng(0)
 
 
@@ -120,11 +117,50 @@ def wide_tiff() -> bytes:
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value),
 )
-@PILLOW_WARNS_FIRST
 def test_what_cannot_be_read_whole_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=rf"{name}: {message}"):
         read_picture(tmp_path / name)
+
+
+def palette_png(depth: int, values: np.ndarray) -> bytes:
+    """A PNG of `depth` bits whose palette shows classes 1 and 2 as 38 and 75 in grey."""
+    colours = [0, 0, 0, 128, 0, 0, 0, 128, 0] + [9] * 39
+    picture = Image.fromarray(values.astype(np.uint8)).convert("P")
+    picture.putpalette(colours)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", bits=depth)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("depth", [2, 4, 8])
+def test_of_labels_with_a_palette_the_indices_count(tmp_path: Path, depth: int) -> None:
+    values, path = np.arange(20).reshape(4, 5) % 3, tmp_path / "label.png"
+    path.write_bytes(palette_png(depth, values))
+    np.testing.assert_array_equal(read_picture(path, labels=True).array[0, ..., 0], values.T)
+    with pytest.raises(DataError, match=r"label\.png: expected a grey or RGB picture, got mode P"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_labels_in_grey_of_few_bits_are_not_stretched(tmp_path: Path, depth: int) -> None:
+    values, path = np.arange(20).reshape(4, 5) % 2**depth, tmp_path / "label.png"
+    bits = (values[..., None] >> np.arange(depth)[::-1]) & 1
+    rows = np.packbits(bits.reshape(4, -1), axis=1)
+    path.write_bytes(png(5, 4, depth, 0, rows.tobytes()))
+    np.testing.assert_array_equal(read_picture(path, labels=True).array[0, ..., 0], values.T)
+    scale = {1: 1, 2: 85, 4: 17}[depth]
+    np.testing.assert_array_equal(read_picture(path).array[0, ..., 0], scale * values.T)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "CMYK"])
+def test_nobody_is_told_to_turn_labels_into_grey(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "label.tif"
+    path.write_bytes(saved(mode))
+    with pytest.raises(
+        DataError, match=rf"label\.tif: expected one label per pixel, got mode {mode}; save the "
+    ):
+        read_picture(path, labels=True)
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
@@ -155,7 +191,6 @@ def test_every_changed_byte_of_a_png_is_noticed_or_harmless(tmp_path: Path) -> N
         np.testing.assert_array_equal(array, sound)
 
 
-@PILLOW_WARNS_FIRST
 @pytest.mark.parametrize("ending", [".bmp", ".tif"])
 def test_any_damage_to_another_kind_is_named_or_read(tmp_path: Path, ending: str) -> None:
     """These formats have no checksums; what matters is that no other error than ours comes out."""

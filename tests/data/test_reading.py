@@ -55,6 +55,53 @@ def test_the_slice_axis_comes_first(image: Path, tmp_path: Path, slice_axis: int
     assert loaded.spacing == tuple((2.0, 3.0, 5.0)[axis] for axis in order)
 
 
+def test_an_axis_of_one_voxel_is_across_the_slices(tmp_path: Path) -> None:
+    flat = [save(tmp_path / f"{n}.nii", np.zeros((4, 1, 5), np.uint8), (3.0, 1.0, 9.0)) for n in range(3)]
+    deep = save(tmp_path / "deep.nii", np.zeros(SHAPE, np.uint8), (3.0, 1.0, 9.0))
+    assert slice_axis_of(source_of(*map(case_of, flat), case_of(deep), slice_axis=None)) == 1
+    assert slice_axis_of(source_of(case_of(deep), slice_axis=None)) == 2
+
+
+def test_an_image_of_a_single_value_is_remarked_on(tmp_path: Path, image: Path) -> None:
+    constant = save(tmp_path / "c.nii", np.full(SHAPE, 7, np.int16), (2.0, 3.0, 5.0))
+    loaded = read_case(case_of(image, constant), source_of(channels=2, convert=lambda case: case), 2)
+    assert loaded.remarks == (("an image of a single value", "c.nii: 7"),)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor", "away"), [(np.float32, 0.9999, "2e-04"), (np.float64, 1 + 1e-12, "2e-12")]
+)
+def test_labels_nearly_whole_are_read_and_said(
+    tmp_path: Path, image: Path, dtype: type, factor: float, away: str
+) -> None:
+    values = np.arange(120).reshape(SHAPE) % 3
+    label = save(tmp_path / "label.nii", values.astype(dtype) * dtype(factor), (2.0, 3.0, 5.0))
+    loaded = read_case(case_of(image, label=label), source_of(), 2)
+    np.testing.assert_array_equal(loaded.label, values.T)
+    ((kind, detail),) = loaded.remarks
+    assert kind.startswith("labels that are not whole numbers")
+    assert detail == f"label.nii: up to {float(away):.1g} away"
+
+
+def test_a_slope_gives_the_labels_it_stands_for(tmp_path: Path, image: Path) -> None:
+    values = np.arange(120).reshape(SHAPE) % 3
+    stored = nib.Nifti1Image((values * 127).astype(np.uint8), np.diag([2.0, 3.0, 5.0, 1]))
+    stored.header.set_slope_inter(1 / 127, 0)
+    stored.to_filename(tmp_path / "label.nii")
+    loaded = read_case(case_of(image, label=tmp_path / "label.nii"), source_of(), 2)
+    np.testing.assert_array_equal(loaded.label, values.T)
+
+
+def test_labels_too_far_from_whole_are_refused_with_their_digits(tmp_path: Path, image: Path) -> None:
+    values = (np.arange(120).reshape(SHAPE) % 3) * 0.9989999
+    label = save(tmp_path / "label.nii", values, (2.0, 3.0, 5.0))
+    message = (
+        r"label\.nii: expected the labels 0, 1, 2, got 0\.9989999, 1\.998 in 80 voxels, up to 0\.002 from"
+    )
+    with pytest.raises(DataError, match=message):
+        read_case(case_of(image, label=label), source_of(), 2)
+
+
 def test_another_axis_is_refused(image: Path) -> None:
     with pytest.raises(ValueError, match="slice_axis: expected 0, 1 or 2, got 3"):
         read_case(case_of(image), source_of(), 3)
@@ -205,7 +252,9 @@ def test_rgb_where_grey_belongs_is_refused(tmp_path: Path) -> None:
         read_case(case_of(one, rgb, one), source_of(channels=3), 2)
     with pytest.raises(DataError, match=r"case: expected 3 channels .* got 1 in grey\.png"):
         read_case(case_of(one), source_of(channels=3), 2)
-    with pytest.raises(DataError, match=r"rgb\.png: expected one label per pixel, got RGB"):
+    with pytest.raises(
+        DataError, match=r"rgb\.png: expected one label per pixel, got mode RGB; .* as grey or with a pal"
+    ):
         read_case(case_of(one, label=rgb), source_of(), 2)
 
 

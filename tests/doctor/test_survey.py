@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwseg.data.case import IGNORE, Case, Source, plain_labels
+from rwseg.data.case import IGNORE, Case, Remark, Source, plain_labels
 from rwseg.data.nifti import write_volume
 from rwseg.doctor.findings import Finding
 from rwseg.doctor.survey import Seen, findings, look, shares, spread
@@ -29,6 +29,7 @@ def told(items: list[Seen], subjects: int | None = None) -> list[Finding]:
 
 
 SOUND = [seen("a"), seen("b"), seen("c", "val")]
+D = seen("d")
 
 
 def test_sound_data_has_neither_faults_nor_notes() -> None:
@@ -42,11 +43,12 @@ def test_sound_data_has_neither_faults_nor_notes() -> None:
         (lambda s: s[:2], "fault", "split 'val': expected at least one case"),
         (lambda s: [replace(s[0], case=replace(s[0].case, label=None)), *s[1:]], "fault", "missing for a"),
         (lambda s: [*s, seen("d", "val", subject="a")], "fault", "subjects in more than one split: a"),
-        (lambda s: [*s, replace(seen("d"), fingerprint="a")], "note", "several names: a, d"),
+        (lambda s: [*s, replace(seen("d"), fingerprint="a")], "note", "several names, 1 time(s): a, d"),
         (lambda s: [*s[:2], seen("c", "val", voxels=(95, 5, 0))], "note", "no voxel of class 'tumour'"),
         (lambda s: [*s, seen("d", voxels=(100, 0, 0))], "note", "1 references without any foreground: d"),
-        (lambda s: [*s, replace(seen("d"), spacing=(5.0, 1.0, 2.5))], "note", "is the slice axis right"),
-        (lambda s: [*s, replace(seen("d"), spacing=(25.0, 1.0, 1.0))], "note", "4 times off the median: d"),
+        (lambda s: [*s, replace(D, native_spacing=(5.0, 1.0, 2.5))], "note", "is the slice axis right"),
+        (lambda s: [*s, replace(D, native_spacing=(25.0, 1.0, 1.0))], "note", "the median in 1 case(s): d"),
+        (lambda s: [*s, replace(D, remarks=(Remark("an odd thing", "d.nii"),))], "note", "odd thing in 1 "),
         (lambda s: s, "note", "3 of the 9 labelled subjects"),
     ],
 )  # fmt: skip
@@ -89,7 +91,7 @@ def test_a_case_is_read_whole(tmp_path: Path) -> None:
     where = Source((case,), CLASSES, ("MRI",), ((0,), (1,), (4,)), ignore=9)
     found = look(where, 2, case)
     assert (found.fault, found.shape) == ("", (3, 12, 7))
-    assert found.spacing == pytest.approx((8.0, 1.5, 1.0))
+    assert found.native_spacing == pytest.approx((8.0, 1.5, 1.0))
     assert found.voxels == tuple(int((label == value).sum()) for value in (0, 1, 4))
     assert found.ignored == (label == 9).sum()
     assert IGNORE not in range(len(CLASSES))
