@@ -60,7 +60,8 @@ def check_same_grid(first: Volume, other: Volume) -> None:
         )
     corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
     homogeneous = np.c_[corners, np.ones(8)]  # (8, 4)
-    apart = np.linalg.norm(homogeneous @ (first.affine - other.affine).T, axis=1).max()
+    with np.errstate(all="ignore"):  # of a damaged header; NaN is no place within the tolerance
+        apart = np.linalg.norm(homogeneous @ (first.affine - other.affine).T, axis=1).max()
     allowed = GEOMETRY_TOLERANCE * min(first.spacing)
     if not apart <= allowed:
         raise DataError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from rwseg.data import nifti, pictures
 from rwseg.data.case import IGNORE
-from rwseg.errors import DataError
+from rwseg.errors import MALFORMED, DataError
 
 _READERS = {
     **dict.fromkeys(nifti.ENDINGS, ("SimpleITKIO", "NibabelIO")),
@@ -133,7 +133,7 @@ def _label_fault(name: str, value: Any) -> str:
 
 def _ending(content: dict[str, Any], faults: list[str]) -> str:
     ending, reader = content.get("file_ending"), content.get("overwrite_image_reader_writer")
-    if ending not in _READERS:
+    if not isinstance(ending, str) or ending not in _READERS:
         faults.append(
             f"file_ending: expected one of {', '.join(_READERS)}, got {_shown(ending)}; convert the files"
         )
@@ -180,7 +180,7 @@ def _listed(root: Path, cases: Any, faults: list[str]) -> dict[str, Files]:
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
-    except (OSError, ValueError) as error:
+    except MALFORMED as error:
         raise DataError(f"{path}: expected a readable JSON file, got: {error}; correct it") from error
 
 
