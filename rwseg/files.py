@@ -2,12 +2,15 @@
 
 import io
 import json
+import math
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +55,55 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON to `path` atomically; `ValueError` for NaN, which JSON lacks."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """`value`, as JSON gave it, as `kind`: a dataclass, named tuple, tuple, union, `Literal` or plain type.
+
+    Raises `TypeError`, which names the key, for a value of another type, an unknown or missing key, and a
+    number that is not finite.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return from_json(next((one for one in arguments if _fits(one, value)), arguments[0]), value)
+    if is_dataclass(kind) and isinstance(value, dict):
+        return _from_object(kind, value)
+    if isinstance(value, list) and (origin is tuple or hasattr(kind, "_fields")):
+        return _from_list(kind, arguments or tuple(get_type_hints(kind).values()), value)
+    is_literal = origin is Literal and isinstance(value, str) and value in arguments
+    is_number = type(value) in (int, float) and math.isfinite(value)
+    if is_literal or (is_number if kind is float else type(value) is kind):
+        return value
+    raise TypeError(f"expected {kind if origin else kind.__name__}, got {value!r}")
+
+
+def _from_object(kind: Any, value: dict[str, Any]) -> Any:
+    hints, found = get_type_hints(kind), {}
+    for key, item in value.items():
+        if key not in hints:
+            raise TypeError(f"unexpected key {key!r}")
+        try:
+            found[key] = from_json(hints[key], item)
+        except TypeError as error:
+            raise TypeError(f"{key}: {error}") from error
+    return kind(**found)
+
+
+def _from_list(kind: Any, parts: tuple[Any, ...], value: list[Any]) -> Any:
+    if parts[-1:] == (...,):
+        parts = parts[:1] * len(value)
+    if len(parts) != len(value):
+        raise TypeError(f"expected {len(parts)} values, got {value!r}")
+    made = tuple(from_json(part, item) for part, item in zip(parts, value, strict=True))
+    return kind(*made) if hasattr(kind, "_fields") else made
+
+
+def _fits(kind: Any, value: Any) -> bool:
+    try:
+        from_json(kind, value)
+    except TypeError:
+        return False
+    return True
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:

@@ -3,13 +3,12 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from rwseg.data.case import Source
-from rwseg.data.recipe import Intensities, Recipe
+from rwseg.data.recipe import Recipe
 from rwseg.data.store import Prepared
-from rwseg.errors import RunError
-from rwseg.files import write_json
+from rwseg.errors import MALFORMED, RunError
+from rwseg.files import from_json, write_json
 
 NAME = "data.json"
 FORMAT = 1
@@ -86,19 +85,8 @@ def load_data(folder: Path) -> RunData:
                 f"{path}: expected format {FORMAT}, found {found}: a file of another version of rwseg; "
                 "use that version, or train this run again"
             )
-        return RunData(**{**{key: _tuples(value) for key, value in content.items()}, **_recipe(content)})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return from_json(RunData, content)  # type: ignore[no-any-return]
+    except MALFORMED as error:
         raise RunError(
             f"{path}: expected what train.py wrote, found {error!r}; start over with train.py force=true"
         ) from error
-
-
-def _recipe(content: dict[str, Any]) -> dict[str, Recipe]:
-    fields = content["recipe"]
-    intensities = tuple(Intensities(**channel) for channel in fields["intensities"])
-    plain = {key: _tuples(value) for key, value in fields.items() if key != "intensities"}
-    return {"recipe": Recipe(**plain, intensities=intensities)}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -52,7 +52,9 @@ def read_nifti(path: Path) -> Volume:
     spacing = _voxel_sizes(path, image.header)
     affine = np.asarray(image.affine, dtype=np.float64)
     if not np.isfinite(affine).all():
-        raise DataError(f"{path}: expected a finite affine, got {affine[:3].tolist()}; correct sform or qform")
+        raise DataError(
+            f"{path}: expected a finite affine, got {affine[:3].tolist()}; correct sform or qform"
+        )
     remarks = tuple(Remark("headers that nibabel complains of", f"{path.name}: {text}") for text in said)
     return Volume(path, array[None], spacing, affine, remarks)
 

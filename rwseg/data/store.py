@@ -6,15 +6,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rwseg.data.case import Case, Remark
-from rwseg.data.recipe import Intensities, Recipe
+from rwseg.data.recipe import Recipe
 from rwseg.data.split import of_split
-from rwseg.errors import DataError
+from rwseg.errors import MALFORMED, DataError
+from rwseg.files import from_json
 
 MANIFEST = "manifest.json"
 
@@ -83,32 +85,38 @@ class Prepared:
 
     def image(self, entry: Entry) -> NDArray[np.float32]:
         """Normalised image, `(C, Z, H, W)`, memory-mapped."""
-        return self._array("image", entry)
+        return self._array("image", entry, (len(self.channels), *entry.shape), np.float32)
 
     def label(self, entry: Entry) -> NDArray[np.uint8]:
         """Reference on the prepared grid, `(Z, H, W)`, memory-mapped."""
-        return self._array("label", entry)
+        return self._array("label", entry, entry.shape, np.uint8)
 
     def reference(self, entry: Entry) -> NDArray[np.uint8]:
         """Reference on the native grid, `(Z, H, W)`: the one that metrics use; it may hold `IGNORE`."""
-        return self._array("label" if entry.is_native else "reference", entry)
+        return self._array("label" if entry.is_native else "reference", entry, entry.native_shape, np.uint8)
 
     def distance(self, kind: str, entry: Entry) -> NDArray[np.float32]:
         """Cached distances in mm on the volume: see `rwseg.data.distances`."""
-        return self._array(kind, entry)
+        classes = (len(self.classes),) if kind == "signed" else ()
+        return self._array(kind, entry, (*classes, *entry.shape), np.float32)
 
     def source(self, entry: Entry) -> Path:
         """The first image file of the case: it has the native geometry."""
         return self.root / entry.images[0]
 
-    def _array(self, kind: str, entry: Entry) -> NDArray[Any]:
+    def _array(self, kind: str, entry: Entry, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
         path = self.folder / kind / f"{entry.name}.npy"
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        except (OSError, ValueError, EOFError) as error:
+            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+            if array.shape != shape or array.dtype != dtype:
+                raise ValueError(
+                    f"{array.dtype} of shape {array.shape} in place of {np.dtype(dtype)}, {shape}"
+                )
+        except (*MALFORMED, TokenError) as error:
             raise DataError(
                 f"{path}: expected a prepared array, found {error}; delete {self.folder} and start again"
             ) from error
+        return array
 
 
 def manifest_of(prepared: Prepared) -> dict[str, Any]:
@@ -134,35 +142,22 @@ def open_prepared(folder: Path, root: Path, cases: Sequence[Case]) -> Prepared:
     splits = {case.name: case.split for case in cases}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        entries = tuple(_entry(entry, splits[entry["name"]]) for entry in content["entries"])
+        entries = tuple(
+            from_json(Entry, {**entry, "split": splits[entry["name"]]}) for entry in content["entries"]
+        )
+        if sorted(entry.name for entry in entries) != sorted(splits):
+            raise ValueError(f"{len(entries)} entries for {len(splits)} cases")
         return Prepared(
             folder=folder,
             root=root,
-            name=content["name"],
-            classes=tuple(content["classes"]),
-            channels=tuple(content["channels"]),
-            recipe=recipe_from(content["recipe"]),
-            digest=content["digest"],
+            name=from_json(str, content["name"]),
+            classes=from_json(tuple[str, ...], content["classes"]),
+            channels=from_json(tuple[str, ...], content["channels"]),
+            recipe=from_json(Recipe, content["recipe"]),
+            digest=from_json(str, content["digest"]),
             entries=entries,
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{path}: expected a sound manifest, found {error!r}; delete {folder} and start again"
         ) from error
-
-
-def recipe_from(content: dict[str, Any]) -> Recipe:
-    """The recipe that was written to JSON as a dictionary; `KeyError` or `TypeError` for a wrong key."""
-    values = {key: _tuples(value) for key, value in content.items()}
-    intensities = tuple(Intensities(**channel) for channel in values.pop("intensities"))
-    return Recipe(**values, intensities=intensities)
-
-
-def _entry(content: dict[str, Any], split: str) -> Entry:
-    fields = {key: _tuples(value) for key, value in content.items()}
-    fields["remarks"] = tuple(Remark(*remark) for remark in fields["remarks"])
-    return Entry(**fields, split=split)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from functools import partial
 from pathlib import Path
 
 import mutations as damage
@@ -11,9 +13,11 @@ import pytest
 from nnunet_tree import folds, write_tree
 from PIL import Image
 
+from rwseg.data.acdc import load as load_acdc
 from rwseg.data.case import Case, Source, plain_labels
 from rwseg.data.nnunet import NNUNET
 from rwseg.data.reading import read_case, slice_axis_of
+from rwseg.data.store import Prepared, open_prepared
 
 pytestmark = pytest.mark.slow
 
@@ -93,17 +97,16 @@ def test_a_damaged_info_is_read_or_named(phantom_root: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("part", ["manifest.json", "image/case0.npy", "label/case0.npy"])
-def test_damaged_prepared_data_is_read_or_named(tmp_path: Path, part: str) -> None:
-    prepared = prepare(dataset_of(scans()), tmp_path / "root", tmp_path / "prepared", PLAIN)
-    cases = dataset_of(scans()).load(tmp_path / "root").cases
+def test_damaged_prepared_data_is_read_or_named(small: Prepared, part: str) -> None:
+    cases = [Case(e.name, e.subject, e.phase, e.split, (), None) for e in small.entries]
 
     def read() -> None:
-        opened = open_prepared(prepared.folder, prepared.root, cases)
+        opened = open_prepared(small.folder, small.root, cases)
         for entry in opened.entries:
             opened.image(entry), opened.label(entry), opened.reference(entry)
         opened.split("train"), opened.split_digest(), opened.has_ignored
 
-    path = prepared.folder / part
+    path = small.folder / part
     mutation = JSON if path.suffix == ".json" else partial(damage.bytes_changed, within=128)
     found = damage.outcomes(read, path, mutation, COUNT)
     assert found["refused"] > COUNT // 10

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,9 +8,9 @@ import pytest
 
 from rwseg.data.case import Case
 from rwseg.data.recipe import Intensities, Recipe
-from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared, recipe_from
+from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.errors import DataError
-from rwseg.files import save_array, write_json
+from rwseg.files import from_json, save_array, write_json
 
 
 def cases_of(prepared: Prepared) -> list[Case]:
@@ -36,15 +37,34 @@ def test_every_recipe_comes_back(small: Prepared, recipe: Recipe) -> None:
     assert open_prepared(small.folder, small.root, cases_of(small)) == prepared
 
 
-@pytest.mark.parametrize(("change", "error"), [({"zoom": None}, KeyError), ({"crop": 1, "x": 2}, TypeError)])
-def test_a_recipe_with_a_wrong_key_is_an_error(
-    small: Prepared, change: dict[str, object], error: type[Exception]
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": 2}, "unexpected key 'x'"),
+        ({"crop": 1}, "crop: expected bool, got 1"),
+        ({"zoom": float("nan")}, "zoom: expected float, got nan"),
+        ({"spacing": [1.0]}, "spacing: expected 2 values"),
+        ({"interpolation": "nearest"}, "interpolation: expected .*spline.*, got 'nearest'"),
+        ({"intensities": [{"low": 1}]}, "intensities: .*missing 3 required"),
+    ],
+)
+def test_a_recipe_of_other_keys_or_values_is_an_error(
+    small: Prepared, change: dict[str, object], message: str
 ) -> None:
-    content = {**manifest_of(small)["recipe"], **change}
-    if error is KeyError:
-        del content["intensities"]
-    with pytest.raises(error, match=r"intensities|unexpected keyword"):
-        recipe_from(content)
+    content = json.loads(json.dumps(manifest_of(small)["recipe"]))
+    assert from_json(Recipe, content) == small.recipe
+    with pytest.raises(TypeError, match=message):
+        from_json(Recipe, {**content, **change})
+
+
+@pytest.mark.parametrize("change", [lambda a: a[:1], lambda a: a.astype(np.float64)])
+def test_an_array_of_another_shape_or_type_is_refused(
+    small: Prepared, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    entry = small.entries[0]
+    save_array(small.folder / "image" / f"{entry.name}.npy", change(np.array(small.image(entry))))
+    with pytest.raises(DataError, match=r"case0\.npy: expected a prepared array, found float\d\d of shape"):
+        small.image(entry)
 
 
 def test_splits_are_those_of_the_cases(small: Prepared) -> None:
