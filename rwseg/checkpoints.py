@@ -1,6 +1,6 @@
 """Checkpoints: `last.ckpt` after every epoch and `best.ckpt` by validation Dice, safe from crashes."""
 
-import zlib
+import warnings
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from rwseg.errors import RunError
+from rwseg.errors import MALFORMED, RunError
 from rwseg.files import replacing
 
 LAST = "last.ckpt"
@@ -99,13 +99,16 @@ def _read(path: Path) -> Any:
             damaged = archive.testzip()  # torch.load does not compare the checksums that torch.save writes
         if damaged is not None:
             raise BadZipFile(f"wrong checksum of {damaged}")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # of bytes that an error will name, or nothing will miss
+            return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise RunError(
             f"{path}: expected a checkpoint of tensors and plain values, found other objects, which could "
             "run code when read; delete it, or start over with train.py force=true"
         ) from error
-    except (BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError) as error:
+    except (BadZipFile, *MALFORMED) as error:
         raise RunError(
             f"{path}: expected a checkpoint of rwseg, found a file that cannot be read ({error}); "
             "delete it, or start over with train.py force=true"

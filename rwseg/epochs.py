@@ -15,6 +15,7 @@ from rich.progress import TaskID
 
 from rwseg.checkpoints import validated
 from rwseg.data.module import SliceDataModule
+from rwseg.errors import table_of_run
 from rwseg.files import write_text
 from rwseg.learner import Learner
 from rwseg.lease import Lease
@@ -75,11 +76,12 @@ class EpochTable(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Take over the rows of the epochs that are done; only now does the trainer know its epoch."""
         if self.path.is_file() and trainer.is_global_zero:
-            earlier = pd.read_csv(self.path)
-            done = earlier[earlier["epoch"] < trainer.current_epoch]
-            self.rows = [
-                {str(key): float(value) for key, value in row.items()} for row in done.to_dict("records")
-            ]
+            with table_of_run(self.path):
+                earlier = pd.read_csv(self.path)
+                done = earlier[earlier["epoch"] < trainer.current_epoch]
+                self.rows = [
+                    {str(key): float(value) for key, value in row.items()} for row in done.to_dict("records")
+                ]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clocks."""

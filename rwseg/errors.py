@@ -2,10 +2,14 @@
 
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from pickle import UnpicklingError
 
 MALFORMED = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,
@@ -43,3 +47,15 @@ class RunError(RwsegError):
 
 class ClaimLostError(RunError):
     """Another process has taken over what this one was writing."""
+
+
+@contextmanager
+def table_of_run(path: Path) -> Iterator[None]:
+    """Raise `RunError` that names the table `path` where a library finds something else in it."""
+    try:
+        yield
+    except MALFORMED as error:
+        raise RunError(
+            f"{path}: expected the table that train.py wrote, got: {type(error).__name__}: {error}; "
+            "start the run over with force=true"
+        ) from error

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig
 
 from rwseg.assembly import device_name, precision
 from rwseg.data.case import IGNORE, Case, LoadedCase, Source
+from rwseg.data.oddities import remark_lines
 from rwseg.data.reading import label_ending, native_image, read_case, write_labels
 from rwseg.errors import ConfigError, DataError
 from rwseg.evaluated import cases_to_evaluate
@@ -103,9 +104,11 @@ def _predict(
     digest = hashlib.blake2b(digest_size=16)
     rows: list[Row] = []
     faults: list[str] = []
+    remarks = []
     for case in track(cases, f"evaluating {split}"):
         try:
             loaded = read_case(case, source, data.slice_axis)
+            remarks.append((case.name, loaded.remarks))
             if faults:
                 continue  # nothing will be written: read on only to list all faults
             labels = predict_case(members, loaded)
@@ -119,6 +122,8 @@ def _predict(
             measured = Measured(case.name, case.subject, case.phase, loaded.spacing)
             rows += case_rows(labels, loaded.label, measured, data.classes, missed)
     raise_faults(f"nothing was written for split '{split}'", faults)
+    for line in remark_lines(remarks):
+        log.warning("odd data: %s", line)
     return rows, digest.hexdigest()
 
 

@@ -58,7 +58,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def from_json(kind: Any, value: Any) -> Any:
-    """`value`, as JSON gave it, as `kind`: a dataclass, named tuple, tuple, union, `Literal` or plain type.
+    """`value`, as JSON gave it, as `kind`: a dataclass, (named) tuple, dict, union, `Literal` or plain type.
 
     Raises `TypeError`, which names the key, for a value of another type, an unknown or missing key, and a
     number that is not finite.
@@ -70,6 +70,8 @@ def from_json(kind: Any, value: Any) -> Any:
         return _from_object(kind, value)
     if isinstance(value, list) and (origin is tuple or hasattr(kind, "_fields")):
         return _from_list(kind, arguments or tuple(get_type_hints(kind).values()), value)
+    if origin is dict and isinstance(value, dict):
+        return {from_json(arguments[0], key): from_json(arguments[1], item) for key, item in value.items()}
     is_literal = origin is Literal and isinstance(value, str) and value in arguments
     is_number = type(value) in (int, float) and math.isfinite(value)
     if is_literal or (is_number if kind is float else type(value) is kind):

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rwseg.data.case import Case, Source
+from rwseg.data.oddities import remark_lines
 from rwseg.data.reading import ENDINGS, label_ending, read_case, write_labels
-from rwseg.errors import ConfigError, DataError, RunError
+from rwseg.errors import MALFORMED, ConfigError, DataError, RunError
 from rwseg.files import write_json
 from rwseg.progress import track
 from rwseg.rundata import RunData
@@ -149,13 +150,15 @@ def _target(output: Path, case: Case) -> Path:
 
 def _check(cases: Sequence[Case], source: Source, slice_axis: int, folder: Path) -> None:
     """Read all files once: damage deep in a file shows only when it is read whole."""
-    faults = []
+    faults, remarks = [], []
     for case in track(cases, f"checking {folder.name}"):
         try:
-            read_case(case, source, slice_axis)
+            remarks.append((case.name, read_case(case, source, slice_axis).remarks))
         except DataError as fault:
             faults.append(str(fault))
     raise_faults(f"{folder}: nothing was predicted", faults)
+    for line in remark_lines(remarks):
+        log.warning("odd data: %s", line)
 
 
 def _record(members: Sequence[Trained], checkpoint: str) -> dict[str, Any]:
@@ -175,7 +178,7 @@ def _check_same_runs(output: Path, record: dict[str, Any]) -> None:
     try:
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
         known = {run["weights"]: run["run_dir"] for run in runs}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise RunError(f"{path}: expected what evaluate.py wrote, found {error!r}; remove it") from error
     if set(known) != {run["weights"] for run in record["runs"]}:
         raise RunError(

@@ -18,13 +18,16 @@ from omegaconf import DictConfig
 from rwseg import __version__
 from rwseg.config import Choices
 from rwseg.data.store import Prepared
-from rwseg.errors import RunError
-from rwseg.files import write_json
+from rwseg.errors import MALFORMED, RunError
+from rwseg.files import from_json, write_json
 from rwseg.lease import Lease
 from rwseg.rundir import check_same_config
 from rwseg.signals import Terminated
 
 log = logging.getLogger(__name__)
+
+FIELDS = {"status": str | None, "seconds": float | None, "choices": dict[str, str] | None}
+"""What others calculate with; other fields are only shown."""
 
 
 def read_run(folder: Path) -> dict[str, Any]:
@@ -34,12 +37,17 @@ def read_run(folder: Path) -> dict[str, Any]:
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except MALFORMED as error:
         raise RunError(f"{path}: expected JSON, got: {error}; start over with train.py force=true") from error
     if not isinstance(content, dict):
         raise RunError(
             f"{path}: expected a JSON object, got {content!r}; start over with train.py force=true"
         )
+    for key, kind in FIELDS.items():
+        try:
+            from_json(kind, content.get(key))
+        except TypeError as error:
+            raise RunError(f"{path}: {key}: {error}; start over with train.py force=true") from error
     return content
 
 
@@ -72,7 +80,7 @@ def recorded(
 
     Where `lease`, the claim of the folder, is lost, nothing is written any more.
     """
-    before = float(read_run(folder).get("seconds", 0.0))
+    before = float(read_run(folder).get("seconds") or 0.0)
     started = time.perf_counter()
     facts = {
         "processes": processes,

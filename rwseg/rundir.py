@@ -20,7 +20,7 @@ from yaml import YAMLError
 
 from rwseg.cli import compose
 from rwseg.config import CONF, Choices, TrainerConfig, check, typed
-from rwseg.errors import ConfigError, RunError
+from rwseg.errors import MALFORMED, ConfigError, RunError
 from rwseg.files import write_text
 from rwseg.lease import LEASE_DURATION, Lease
 
@@ -182,7 +182,7 @@ def load_config(folder: Path) -> DictConfig:
 def _read(path: Path) -> DictConfig:
     try:
         cfg = OmegaConf.load(path)
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (YAMLError, OmegaConfBaseException, *MALFORMED) as error:
         raise RunError(f"{path}: expected a configuration in YAML, got: {error}") from error
     if not isinstance(cfg, DictConfig):
         raise RunError(f"{path}: expected a configuration in YAML, got a list")

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rwseg.errors import RunError, RwsegError
+from rwseg.errors import RunError, RwsegError, table_of_run
 from rwseg.figures import run_colours, save
 from rwseg.paths import user_path
 from rwseg.record import read_run
@@ -61,7 +61,8 @@ def epochs_of(run: Path) -> pd.DataFrame:
     path = run / "metrics" / "epochs.csv"
     if not path.is_file():
         raise RunError(f"{path}: expected the table of a run that has finished an epoch, found no file")
-    table = pd.read_csv(path)
+    with table_of_run(path):
+        table = pd.read_csv(path)
     if not {"train/wrong_sign", "val/dice"} <= set(table.columns):
         raise RunError(f"{path}: expected columns train/wrong_sign and val/dice, found {list(table.columns)}")
     return table

@@ -14,7 +14,7 @@ from statistics import mean
 from omegaconf import DictConfig
 
 from rwseg.config import Choices
-from rwseg.errors import RunError
+from rwseg.errors import MALFORMED, RunError
 from rwseg.files import write_json
 from rwseg.progress import duration
 from rwseg.record import is_finished, read_run
@@ -150,7 +150,7 @@ def _seconds_if_finished(run: Path) -> float | None:
         record = read_run(run)
     except RunError:
         return None  # its own job says so
-    return float(record.get("seconds", 0.0)) if record.get("status") == "finished" else None
+    return float(record.get("seconds") or 0.0) if record.get("status") == "finished" else None
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -169,9 +169,11 @@ def _read(path: Path, folder: Path) -> Plan:
         names, failed = list(content["runs"]), dict(content["failed"])
         begun = str(content["command"]), str(content["host"]), int(content["pid"])
         root, top = path.resolve().parents[1], folder.resolve()
+        if "\0" in "".join(names):
+            raise ValueError("a run's name with a zero byte in it")
         inside = [name for name in names if (root / name).is_relative_to(top)]
         runs = {name: folder / (root / name).relative_to(top) for name in inside}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise RunError(
             f"{path}: expected the plan of a sweep in JSON, got: {type(error).__name__}: {error}; delete it"
         ) from error

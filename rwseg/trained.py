@@ -14,7 +14,7 @@ from rwseg.assembly import build_network
 from rwseg.checkpoints import load_checkpoint
 from rwseg.data.case import LoadedCase
 from rwseg.data.volume import prepare_volume
-from rwseg.errors import RunError
+from rwseg.errors import MALFORMED, RunError
 from rwseg.inference import most_probable
 from rwseg.rundata import RunData, load_data
 from rwseg.rundir import config_digest, load_config
@@ -68,10 +68,10 @@ def load_trained(run_dir: Path, checkpoint: str, device: torch.device) -> Traine
     OmegaConf.update(config, "model.pools", [list(pool) for pool in data.pools])
     network = build_network(config, len(data.channels), len(data.classes))
     prefix = "network."
-    weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
+        state = content["state_dict"].items()
+        network.load_state_dict({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
+    except MALFORMED as error:
         raise RunError(
             f"{run_dir}: expected a checkpoint of the network in config.yaml and data.json, got: {error}"
         ) from error

@@ -144,30 +144,33 @@ def _places(tree: Any) -> Any:
 
 
 def outcomes(
-    read: Callable[[], object], path: Path, mutation: Mutation, count: int, seed: int = 15
+    read: Callable[[], object],
+    path: Path,
+    mutation: Mutation,
+    count: int,
+    named: str | None = None,
+    seed: int = 15,
 ) -> dict[str, int]:
     """Damage `path` in `count` ways and `read` each time: how many were read, and how many refused.
 
-    Refused means an error of ours that names the file. Anything else fails, with the number of the damage.
-    The file is sound again afterwards.
+    Refused means an error of ours that names the file (or `named` instead). Anything else fails, with the
+    number of the damage. The file is sound again afterwards.
     """
     sound, found = path.read_bytes(), {"read": 0, "refused": 0}
-    try:
-        for number in range(count):
-            content = mutation(np.random.default_rng([seed, number]), sound)
-            path.write_bytes(content)
-            try:
-                read()
-            except RwsegError as error:
-                found["refused"] += 1
-                if path.name not in str(error):
-                    raise AssertionError(f"damage {number} of {path.name} is not named: {error}") from error
-            except Exception as error:
-                raise AssertionError(
-                    f"damage {number} of {path.name}: {type(error).__name__}: {error}"
-                ) from error
-            else:
-                found["read"] += 1
-    finally:
-        path.write_bytes(sound)
+    name = path.name if named is None else named
+    for number in range(count):
+        path.write_bytes(mutation(np.random.default_rng([seed, number]), sound))
+        try:
+            read()
+        except RwsegError as error:
+            found["refused"] += 1
+            if name not in str(error):
+                raise AssertionError(f"damage {number} of {path.name} is not named: {error}") from error
+        except Exception as error:
+            raise AssertionError(
+                f"damage {number} of {path.name}: {type(error).__name__}: {error}"
+            ) from error
+        else:
+            found["read"] += 1
+    path.write_bytes(sound)
     return found

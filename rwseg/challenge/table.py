@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rwseg.errors import DataError
+from rwseg.errors import MALFORMED, DataError
 
 PHASES = ("ED", "ES")
 STRUCTURES = {1: "RV", 2: "M", 3: "LV"}
@@ -52,7 +52,7 @@ def _read(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path)
         table = table[["case", "phase", "label", "missed", *METRICS]]
         found = set(zip(table["phase"], table["label"], strict=True))
-    except (OSError, ValueError, KeyError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{path}: expected a cases.csv that train.py or evaluate.py wrote: {error}"
         ) from error

@@ -20,7 +20,7 @@ from rwseg.data.case import Dataset, Source
 from rwseg.data.nifti import write_volume
 from rwseg.data.phantom_geometry import Heart, Ventricle, label_volume
 from rwseg.data.phantom_image import draw_scene, render
-from rwseg.errors import DataError
+from rwseg.errors import MALFORMED, DataError
 
 SUBJECTS = 24
 SEED = 2021
@@ -154,7 +154,7 @@ def _read_marker(root: Path) -> set[str]:
     try:
         marker = json.loads(path.read_text(encoding="utf-8"))
         found, subjects = (marker["format"], marker["seed"]), set(marker["subjects"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except MALFORMED as error:
         raise DataError(
             f"{root}: expected a folder that does not exist yet or a complete phantom with {_MARKER}, "
             f"got a folder without a sound {_MARKER} ({error}); {_MEND}"

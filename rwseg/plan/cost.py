@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rwseg.errors import RwsegError
+from rwseg.errors import MALFORMED, RwsegError
 from rwseg.files import write_json
 
 EPOCH_BYTES = 400
@@ -121,7 +121,7 @@ def load_measured(path: Path) -> dict[str, Measured]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["tables"]["measured"]
         found = [_measured(row) for row in rows]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except MALFORMED as error:
         raise RwsegError(
             f"{path}: expected what python -m rwseg.plan ... --json wrote, "
             f"got: {type(error).__name__}: {error}"

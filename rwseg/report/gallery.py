@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from rwseg.errors import RunError
+from rwseg.errors import MALFORMED, RunError, table_of_run
 from rwseg.report.comparison import Comparison, Method, Run
 from rwseg.report.samples import MEAN
 
@@ -79,8 +79,10 @@ def _overlays(method: Method) -> Iterator[_Found]:
         if not drawn:
             continue
         folder = drawn[-1].parent
-        dice = pd.read_csv(folder.parent / "cases.csv", dtype={"case": str}).groupby("case")["dice"].mean()
-        ranked = dice[[path.stem for path in drawn if path.parent == folder]].sort_values()
+        table = folder.parent / "cases.csv"
+        with table_of_run(table):
+            dice = pd.read_csv(table, dtype={"case": str}).groupby("case")["dice"].mean()
+            ranked = dice[[path.stem for path in drawn if path.parent == folder]].sort_values()
         for case in dict.fromkeys((ranked.index[0], ranked.index[-1])):
             title = f"{method.name}: {case}, Dice {ranked[case]:.3f} (seed {run.seed}, {folder.parent.name})"
             yield _Found(method.name, title, folder / f"{case}.png")
@@ -96,7 +98,7 @@ def _encoded(found: _Found, most_bytes: int) -> Picture:
     try:
         with Image.open(found.path) as file:
             original = file.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
+    except MALFORMED as error:
         raise RunError(
             f"{found.path}: expected a picture, got: {error}; delete it or draw it again"
         ) from error

@@ -5,13 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from rwseg.errors import RunError
+from rwseg.errors import MALFORMED, RunError
 from rwseg.lease import holder_lives
 from rwseg.metrics import ClassMetrics
 from rwseg.record import read_run
@@ -24,10 +23,13 @@ DAMAGED = "damaged"
 
 UNKNOWN = "unknown"
 
-FARTHEST = float(np.finfo(np.float64).max)
+LARGEST = 1e12
+"""No distance in mm and no number of voxels comes near it, and sums of it do not overflow."""
 
 COLUMNS = ("case", "subject", "phase", *ClassMetrics.__annotations__)
 """`rwseg.volumes.COLUMNS`, without the seconds that PyTorch and MONAI take to load."""
+
+_NUMBERS = tuple(name for name in COLUMNS if name not in ("case", "subject", "phase", "class_name"))
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:
@@ -75,6 +77,8 @@ def _read(folder: Path) -> Run:
     if status == RUNNING and holder_lives(folder / LOCK) is False:
         status, reason = INTERRUPTED, "its process ended without a word"
     epochs = _table(folder / "metrics" / "epochs.csv", ("epoch", "seconds"))
+    if epochs is not None:
+        _check_epochs(folder / "metrics" / "epochs.csv", epochs)
     cases = _table(folder / "metrics" / "cases.csv", COLUMNS)
     if cases is not None:
         _check_cases(folder / "metrics" / "cases.csv", cases)
@@ -100,7 +104,7 @@ def _run(
         status=status,
         reason=reason,
         seed=int(settings.pop("seed", "-1")),
-        seconds=float(facts.get("seconds", 0.0)),
+        seconds=float(facts.get("seconds") or 0.0),
         device=str(facts.get("device") or UNKNOWN),
         host=str(facts.get("host") or UNKNOWN),
         commit=str(facts.get("git_commit") or UNKNOWN),
@@ -122,7 +126,7 @@ def _settings(path: Path) -> dict[str, str]:
         return comparable(cfg)
     except FileNotFoundError as error:
         raise RunError(f"{path}: expected the run's configuration beside run.json, found no file") from error
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+    except (YAMLError, OmegaConfBaseException, *MALFORMED) as error:
         raise RunError(f"{path}: expected a configuration in YAML, got: {error}") from error
 
 
@@ -133,7 +137,7 @@ def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame | None:
     text = {"case": "str", "subject": "str", "phase": "str", "class_name": "str"}
     try:
         table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
+    except MALFORMED as error:
         raise RunError(f"{path}: expected a table in CSV, got: {error}") from error
     absent = [name for name in columns if name not in table]
     if absent:
@@ -141,9 +145,28 @@ def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame | None:
     return table
 
 
+def _check_epochs(path: Path, epochs: pd.DataFrame) -> None:
+    """Every column holds numbers; a loss may be infinite, what a report calculates with may not."""
+    faults = [f"{name} is not a number throughout" for name in epochs if epochs[name].dtype.kind not in "if"]
+    used = [
+        name
+        for name in map(str, epochs)
+        if name.startswith(("epoch", "seconds", "val/dice", "val/hausdorff"))
+    ]
+    faults = faults or [
+        f"{name} is {epochs.loc[wrong, name].iloc[0]:g} in a row"
+        for name in used
+        if (wrong := (epochs[name] < 0) | (epochs[name] > LARGEST)).any()
+    ]
+    if epochs[["epoch", "seconds"]].isna().any(axis=None):
+        faults.append("a row has no epoch or no seconds")
+    if faults:
+        raise RunError(f"{path}: expected a row of numbers per epoch, but {'; '.join(faults)}")
+
+
 def _values_out_of_range(cases: pd.DataFrame) -> list[str]:
-    """A Dice is in [0, 1], a distance finite and not negative; NaN says that there is none."""
-    limits = {"dice": 1.0, "hausdorff_mm": FARTHEST, "hausdorff95_mm": FARTHEST, "missed": 1.0}
+    """A Dice is in [0, 1], other numbers are finite and not negative; NaN says that there is none."""
+    limits = {name: LARGEST for name in _NUMBERS} | {"dice": 1.0, "missed": 1.0}
     return [
         f"{name} is {cases.loc[wrong, name].iloc[0]:g} in case {cases.loc[wrong, 'case'].iloc[0]}"
         for name, most in limits.items()
@@ -152,8 +175,7 @@ def _values_out_of_range(cases: pd.DataFrame) -> list[str]:
 
 
 def _check_cases(path: Path, cases: pd.DataFrame) -> None:
-    numbers = [name for name in COLUMNS if name not in ("case", "subject", "phase", "class_name")]
-    faults = [f"{name} is not a number throughout" for name in numbers if cases[name].dtype.kind not in "if"]
+    faults = [f"{name} is not a number throughout" for name in _NUMBERS if cases[name].dtype.kind not in "if"]
     faults = faults or _values_out_of_range(cases)
     twice = cases.loc[cases.duplicated(["case", "class_name"]), "case"]
     if len(twice):

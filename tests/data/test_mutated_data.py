@@ -108,5 +108,5 @@ def test_damaged_prepared_data_is_read_or_named(small: Prepared, part: str) -> N
 
     path = small.folder / part
     mutation = JSON if path.suffix == ".json" else partial(damage.bytes_changed, within=128)
-    found = damage.outcomes(read, path, mutation, COUNT)
+    found = damage.outcomes(read, path, mutation, COUNT, named=small.folder.name)
     assert found["refused"] > COUNT // 10
