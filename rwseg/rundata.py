@@ -11,6 +11,8 @@ from rwseg.errors import MALFORMED, RunError
 from rwseg.files import from_json, write_json
 
 NAME = "data.json"
+MOST_PIXELS = 2**16
+"""The longest side of an image or a patch that makes sense."""
 FORMAT = 1
 """Raise this when the meaning of the file changes: older runs are then refused."""
 
@@ -85,8 +87,28 @@ def load_data(folder: Path) -> RunData:
                 f"{path}: expected format {FORMAT}, found {found}: a file of another version of rwseg; "
                 "use that version, or train this run again"
             )
-        return from_json(RunData, content)  # type: ignore[no-any-return]
+        data: RunData = from_json(RunData, content)
+        _check(data)
+        return data
     except MALFORMED as error:
         raise RunError(
             f"{path}: expected what train.py wrote, found {error!r}; start over with train.py force=true"
         ) from error
+
+
+def _check(data: RunData) -> None:
+    """Raise `ValueError` that names the fields which no training writes."""
+    recipe, channels = data.recipe, len(data.channels)
+    sides = [*data.patch_size, *(recipe.size or ()), *(side for pool in data.pools for side in pool)]
+    steps = [recipe.zoom, *(recipe.spacing or ())]
+    sound = {
+        "classes": 2 <= len(data.classes) == len(data.label_values),
+        "channels": channels >= 1 and data.files_per_case in (1, channels),
+        "slice_axis": data.slice_axis in (0, 1, 2),
+        "patch_size, pools or size": all(0 < side <= MOST_PIXELS for side in sides),
+        "zoom or spacing": all(1 / MOST_PIXELS < step < MOST_PIXELS for step in steps),
+        "intensities": len(recipe.intensities) == (channels if recipe.normalisation == "ct" else 0),
+    }
+    wrong = [name for name, is_sound in sound.items() if not is_sound]
+    if wrong:
+        raise ValueError(f"senseless {', '.join(wrong)}")

@@ -66,9 +66,9 @@ def load_trained(run_dir: Path, checkpoint: str, device: torch.device) -> Traine
     # A planned run has null in its configuration where the plan decided.
     OmegaConf.update(config, "dataset.patch_size", list(data.patch_size))
     OmegaConf.update(config, "model.pools", [list(pool) for pool in data.pools])
-    network = build_network(config, len(data.channels), len(data.classes))
     prefix = "network."
     try:
+        network = build_network(config, len(data.channels), len(data.classes))
         state = content["state_dict"].items()
         network.load_state_dict({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
     except MALFORMED as error:

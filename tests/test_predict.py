@@ -16,8 +16,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor, nn
 
+from rwseg.data.case import Source
 from rwseg.errors import ConfigError, DataError, RunError
-from rwseg.predict import new_cases, predict_folder
+from rwseg.predict import _check, new_cases, predict_folder
 from rwseg.rundata import RunData
 from rwseg.trained import Trained
 
@@ -217,6 +218,18 @@ def test_a_case_that_cannot_be_prepared_stops_no_other(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"(?s)predicted 1 of 2 cases; 1 faults:.*a_empty: .*0 everywhere"):
         predict_folder([oracle()], images, out, "last", force=False)
     assert sorted(path.name for path in out.iterdir()) == ["good.nii.gz", "predictions.json"]
+
+
+def test_what_is_odd_about_new_images_is_said_in_a_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in "abc":
+        write(tmp_path / f"{name}.nii.gz", np.full((6, 9, 5), 7 if name != "b" else np.arange(5), np.int16))
+    source = Source((), DATA.classes, DATA.channels, DATA.label_values)
+    _check(new_cases(tmp_path, DATA), source, 2, tmp_path)
+    assert [record.getMessage() for record in caplog.records] == [
+        "odd data: an image of a single value in 2 case(s): a, c; a.nii.gz: 7"
+    ]
 
 
 def test_what_is_there_is_kept_unless_forced(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

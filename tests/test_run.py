@@ -95,10 +95,13 @@ def test_a_finished_run_is_left_alone_and_force_starts_it_over(
     tiny: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = run(tiny)
+    assert caplog.text.count("odd data: 4 of the 24 labelled subjects of a complete download are here") == 1
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    caplog.clear()
     with caplog.at_level("INFO"):
         assert run(tiny) == folder
     assert "finished; nothing to do" in caplog.text
+    assert "odd data" not in caplog.text
     after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert {p: t for p, t in after.items()} == before
     first = weights(folder)

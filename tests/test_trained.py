@@ -36,7 +36,9 @@ def loaded(seed: int = 0, shape: tuple[int, int, int] = (3, 40, 50)) -> LoadedCa
 
 
 def test_data_is_read_as_it_was_written(tmp_path: Path) -> None:
-    data = replace(DATA, recipe=CT, label_values=((0, 2), (1,)), pools=((2, 2), (2, 1)), converted=True)
+    channels = tuple(f"channel {number}" for number, _ in enumerate(CT.intensities))
+    data = replace(DATA, recipe=CT, channels=channels, label_values=((0, 2), (1,), (3,), (4,)))
+    data = replace(data, pools=((2, 2), (2, 1)), converted=True)
     save_data(tmp_path, data)
     assert load_data(tmp_path) == data
 
@@ -70,6 +72,8 @@ def test_the_facts_of_a_training_are_those_of_its_data() -> None:
     ("change", "message"),
     [
         ({"format": 99}, r"data\.json: expected format 1, found 99: .* another version of rwseg"),
+        ({"channels": []}, r"data\.json: expected what train\.py wrote, .*senseless channels"),
+        ({"slice_axis": 3, "patch_size": [0, 8]}, r"data\.json: .*senseless slice_axis, patch_size"),
         ({"recipe": None}, r"data\.json: expected what train\.py wrote, found TypeError"),
         ({"surprise": 1}, r"data\.json: expected what train\.py wrote, .*surprise"),
     ],
@@ -177,7 +181,7 @@ def test_what_is_missing_or_foreign_is_named(tiny: list[str], tmp_path: Path) ->
     (run / "checkpoints" / "last.ckpt").unlink()
     with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint, found no file"):
         load_trained(run, "last", CPU)
-    save_data(run, replace(DATA, classes=("background", "heart")))
+    save_data(run, replace(DATA, classes=("background", "heart"), label_values=((0,), (1,))))
     with pytest.raises(
         RunError, match=r"expected a checkpoint of the network in config\.yaml and data\.json"
     ):

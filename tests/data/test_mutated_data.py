@@ -18,6 +18,8 @@ from rwseg.data.case import Case, Source, plain_labels
 from rwseg.data.nnunet import NNUNET
 from rwseg.data.reading import read_case, slice_axis_of
 from rwseg.data.store import Prepared, open_prepared
+from rwseg.doctor.__main__ import main as doctor
+from rwseg.errors import DataError
 
 pytestmark = pytest.mark.slow
 
@@ -110,3 +112,29 @@ def test_damaged_prepared_data_is_read_or_named(small: Prepared, part: str) -> N
     mutation = JSON if path.suffix == ".json" else partial(damage.bytes_changed, within=128)
     found = damage.outcomes(read, path, mutation, COUNT, named=small.folder.name)
     assert found["refused"] > COUNT // 10
+
+
+@pytest.mark.parametrize(
+    ("name", "mutation"),
+    [
+        ("imagesTr/a_0000.nii.gz", damage.inside_gzip(damage.header_changed)),
+        ("labelsTr/a.nii.gz", ANY_GZ),
+        ("dataset.json", damage.values_changed),
+    ],
+)
+def test_the_doctor_names_what_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, mutation: damage.Mutation
+) -> None:
+    """The command itself, on a few; without a split to validate on it never comes to timing a training."""
+    root = write_tree(tmp_path / "tree", channels=1)
+    asked = ["dataset=nnunet", f"dataset.root={root}", "dataset.fold=null", "workers=1", "trainer=cpu"]
+    folders = [f"{key}={tmp_path / key}" for key in ("output_root", "prepared_root")]
+
+    def command() -> None:
+        assert doctor(["-o", str(tmp_path / "sheet.png"), *asked, *folders]) == 1
+        told = capsys.readouterr().out
+        if told.count("fault ") > 1 or "cases:" not in told:
+            raise DataError(told)
+
+    found = damage.outcomes(command, root / name, mutation, 8)
+    assert found["refused"] > 0

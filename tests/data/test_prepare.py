@@ -9,6 +9,7 @@ from small_dataset import PLAIN, UNLABELLED, Scan, dataset_of, write_dataset
 
 from rwseg.data.acdc import ACDC
 from rwseg.data.case import IGNORE, LoadedCase
+from rwseg.data.oddities import oddities
 from rwseg.data.prepare import prepare
 from rwseg.data.recipe import Preparation
 from rwseg.data.store import Prepared
@@ -64,6 +65,20 @@ def test_on_their_own_grid_labels_and_geometry_are_those_of_the_files(
         assert entry.voxels == tuple((label == k).sum() for k in range(4))
         assert prepared.source(entry) == case.images[0]
     assert not prepared.has_ignored
+
+
+def test_what_is_odd_is_kept_with_the_data_and_said_of_it_later(tmp_path: Path, sources: list[Scan]) -> None:
+    constant = sources[1]._replace(image=np.full_like(sources[1].image, 7))
+    scans = [sources[0], constant, sources[2]._replace(spacing=(8.0, 0.8, 2.4)), sources[3]]
+    dataset = write_dataset(tmp_path / "root", scans)
+    first, again = (prepare(dataset, tmp_path / "root", tmp_path / "out", PLAIN) for _ in range(2))
+    assert again == first
+    assert list(oddities(again.entries, again.classes, subjects=5)) == [
+        "4 of the 5 labelled subjects of a complete download are here",
+        "split 'val': no voxel of class 'two' in any reference",
+        "in-plane spacing differs by more than a factor 2 in 1 case(s): case2; is the slice axis right?",
+        "an image of a single value in 1 case(s): case1; case1_0.nii.gz: 7",
+    ]
 
 
 @pytest.mark.parametrize("interpolation", ["spline", "area"])

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import mutations as damage
@@ -12,7 +13,11 @@ from made_run import make_run
 from PIL import Image
 from synthetic import write_run
 
+from rwseg import cli
+from rwseg.errors import RunError
+from rwseg.evaluation import evaluate_run
 from rwseg.predict import predict_folder
+from rwseg.report.__main__ import main as report
 from rwseg.report.numbers import compare
 from rwseg.report.runs import DAMAGED, find_runs, read_directory
 from rwseg.report.status import overview
@@ -105,3 +110,51 @@ def test_a_damaged_record_of_predictions_is_read_or_named(tiny: list[str], tmp_p
     predict()
     found = damage.outcomes(predict, output / "predictions.json", JSON, COUNT, named=str(output))
     assert found["refused"] > COUNT // 10
+
+
+@pytest.mark.parametrize(
+    ("name", "mutation"),
+    [
+        ("checkpoints/last.ckpt", damage.inside_zip),
+        ("data.json", damage.values_changed),
+        ("config.yaml", damage.words_changed),
+    ],
+)
+def test_evaluate_ends_in_a_sentence(
+    tiny: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    mutation: damage.Mutation,
+) -> None:
+    """The command itself, on a few: status 2 and the file's name, where it does not go through."""
+    run, images = make_run(tmp_path / "run", tiny), tmp_path / "images"
+    images.mkdir()
+    Image.fromarray(np.arange(40 * 50, dtype=np.uint8).reshape(40, 50)).save(images / "a.png")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("logging.basicConfig", lambda **_: None)
+    argv = ["evaluate.py", f"run_dir={run}", f"input={images}", f"output={tmp_path / 'out'}", "trainer=cpu"]
+    monkeypatch.setattr(sys, "argv", [*argv, "force=true"])
+
+    def command() -> None:
+        try:
+            cli.main(lambda cfg, choices: evaluate_run(cfg), "evaluate")
+        except SystemExit as stop:
+            raise (RunError if stop.code == 2 else ValueError)(capsys.readouterr().err) from stop
+
+    found = damage.outcomes(command, run / name, mutation, 12, named=str(run))
+    assert found["refused"] > 2
+
+
+def test_the_report_ends_in_a_table_or_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_run(tmp_path, cases=3)
+    statuses = []
+
+    def command() -> None:
+        statuses.append(report([str(tmp_path), "--status"]))
+
+    for name, mutation in (("run.json", JSON), ("metrics/epochs.csv", WORDS), ("config.yaml", WORDS)):
+        damage.outcomes(command, folder / name, mutation, 12)
+    assert set(statuses) <= {0, 2}
+    assert "damaged" in capsys.readouterr().out
