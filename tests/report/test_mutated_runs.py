@@ -1,7 +1,6 @@
 """Damaged run directories, by the hundred: what is wrong is said, and nothing ends in a traceback."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from rwseg.trained import load_trained
 
 pytestmark = pytest.mark.slow
 
-COUNT = int(os.environ.get("FUZZ", "60"))
+COUNT = 60
 WORDS = damage.either(damage.words_changed, damage.words_changed, damage.bytes_changed)
 JSON = damage.either(damage.values_changed, damage.values_changed, damage.bytes_changed)
 CPU = torch.device("cpu")
