@@ -55,7 +55,7 @@ def table_of_run(path: Path) -> Iterator[None]:
     try:
         yield
     except MALFORMED as error:
+        reason = f"{type(error).__name__}: {str(error).strip()}"
         raise RunError(
-            f"{path}: expected the table that train.py wrote, got: {type(error).__name__}: {error}; "
-            "start the run over with force=true"
+            f"{path}: expected the table of train.py, got: {reason}; start the run over with force=true"
         ) from error

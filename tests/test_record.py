@@ -123,7 +123,16 @@ def test_update_keeps_what_it_does_not_name(tmp_path: Path) -> None:
     assert read_run(tmp_path) == {"a": 1, "b": 3}
 
 
-@pytest.mark.parametrize(("content", "message"), [("{", "expected JSON"), ("[1]", "expected a JSON object")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "expected JSON"),
+        ("[" * 99999, "expected JSON"),
+        ("[1]", "expected a JSON object"),
+        ('{"seconds": "long"}', "seconds: expected float, got 'long'"),
+        ('{"choices": {"loss": 3}}', "choices: expected str, got 3"),
+    ],
+)
 def test_a_damaged_record_is_refused(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunError, match=f"run.json: {message}.*force=true"):

@@ -1,6 +1,7 @@
 """The figure of wrong signs over training, from real tiny runs."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -8,8 +9,10 @@ import torch
 
 from rwseg.cli import compose
 from rwseg.config import check
+from rwseg.epochs import EpochTable
+from rwseg.errors import RunError
 from rwseg.run import train_run
-from rwseg.stability_figure import main
+from rwseg.stability_figure import epochs_of, main
 
 
 def run(overrides: list[str]) -> Path:
@@ -53,3 +56,15 @@ def test_a_class_that_is_never_predicted_is_warned_of(
     assert "class 'RV' is in the reference but was predicted nowhere in 3 validations in a row" in caplog.text
     saved = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert saved["silent_validations"]["RV"] >= 3
+
+
+@pytest.mark.parametrize("text", ["", "epoch\n0,1\n0,1,2\n", "epoch,a\nx,\0\n"])
+def test_a_damaged_table_of_epochs_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "metrics" / "epochs.csv"
+    path.parent.mkdir()
+    path.write_text(text)
+    trainer = SimpleNamespace(is_global_zero=True, current_epoch=1)
+    with pytest.raises(RunError, match=r"epochs\.csv: expected the table of train\.py, got: .*force=true"):
+        EpochTable(path).on_train_start(trainer, None)  # type: ignore[arg-type]
+    with pytest.raises(RunError, match=r"epochs\.csv: expected "):
+        epochs_of(tmp_path)

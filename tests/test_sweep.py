@@ -156,7 +156,10 @@ def test_a_reason_that_cannot_be_written_does_not_stop_the_sweep(
     assert "the reason could not be noted" in caplog.text
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"runs": 3, "failed": {}}', '{"runs": ["a"]}'])
+NUL = '{"runs": ["a\\u0000"], "failed": {}, "command": "", "host": "", "pid": 1}'
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"runs": 3, "failed": {}}', '{"runs": ["a"]}', NUL])
 def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
     planned(tmp_path, "seed=0,1")
     (path,) = (tmp_path / "default" / FOLDER).iterdir()

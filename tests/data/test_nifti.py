@@ -16,7 +16,8 @@ from rwseg.errors import DataError
 
 SHAPE = (3, 5, 7)
 SPACING = (10.0, 1.5, 1.25)
-DIM, PIXDIM_X, VOX_OFFSET = 40, 80, 108  # where the NIfTI-1 header holds dim[0], pixdim[1], vox_offset
+DIM, PIXDIM_X, VOX_OFFSET, SROW_X = 40, 80, 108, 280
+"""Where the NIfTI-1 header holds dim[0], pixdim[1], vox_offset, srow_x."""
 
 
 @pytest.fixture
@@ -165,6 +166,10 @@ FAULTS: dict[str, tuple[Callable[[Case], None], str]] = {
     "an offset beyond the end": (
         lambda case: poke(case.images[0], VOX_OFFSET, struct.pack("<f", 1e6)),
         r"case\.nii\.gz: .*: 562 bytes, too few for shape \(7, 5, 3\) from byte 1000000 on",
+    ),
+    "an affine that is not finite": (
+        lambda case: poke(case.images[0], SROW_X, struct.pack("<f", np.nan)),
+        r"case\.nii\.gz: expected a finite affine, got \[\[nan",
     ),
     "more voxels than bytes": (
         lambda case: poke(case.images[0], DIM, struct.pack("<4h", 3, 30000, 30000, 30000)),

@@ -59,6 +59,7 @@ FAULTY_JSON: list[tuple[dict[str, Any], str]] = [
     ({"labels": LABELS | {"ignore": 4}}, "labels: expected 'ignore' to be the highest, 3, got 4"),
     ({"labels": LABELS | {"ignore": 1}}, "labels: expected 'ignore' to be the highest, 3, got 1"),
     ({"file_ending": ".mha"}, r"file_ending: expected one of \.nii, \.nii\.gz, \.png.*got \"\.mha\""),
+    ({"file_ending": [".png"]}, r"file_ending: expected one of .*got \[\"\.png\"\]"),
     ({"file_ending": None}, "file_ending: expected one of .*got nothing"),
     (
         {"overwrite_image_reader_writer": "NibabelIOWithReorient"},

@@ -90,6 +90,11 @@ def empty_table(folder: Path) -> None:
     (folder / "metrics" / "epochs.csv").write_text("")
 
 
+def change_epochs(folder: Path, **columns: object) -> None:
+    path = folder / "metrics" / "epochs.csv"
+    pd.read_csv(path).assign(**columns).to_csv(path, index=False)
+
+
 DAMAGES = [
     (break_json, "run.json: expected JSON"),
     (drop_config, "config.yaml: expected the run's configuration"),
@@ -104,7 +109,14 @@ DAMAGES = [
     (lambda folder: change_cases(folder, hausdorff_mm=np.inf), "hausdorff_mm is inf in case 000_0"),
     (lambda folder: change_cases(folder, hausdorff95_mm=-1.0), "hausdorff95_mm is -1 in case 000_0"),
     (lambda folder: change_cases(folder, missed=2), "missed is 2 in case 000_0"),
+    (
+        lambda folder: change_cases(folder, reference_voxels=1e300),
+        r"reference_voxels is 1e\+300 in case 000_0",
+    ),
     (empty_table, "epochs.csv: expected a table in CSV"),
+    (lambda folder: change_epochs(folder, seconds="x"), "epochs.csv: .*seconds is not a number throughout"),
+    (lambda folder: change_epochs(folder, seconds=None), "epochs.csv: .*a row has no epoch or no seconds"),
+    (lambda folder: change_epochs(folder, **{"val/dice": np.inf}), "epochs.csv: .*val/dice is inf in a row"),
 ]
 
 
