@@ -1,8 +1,8 @@
 """Dice and Hausdorff distances of one volume, per foreground class, in mm.
 
 The surface of a structure is the mask without its erosion by face connectivity; voxels at the image border
-belong to it. An image of a single slice has no border across it: its surface is the contour in plane, and its
-diagonal lies in plane. Distances are MONAI's: the Hausdorff distance is the larger of the two directed maxima,
+belong to it. An image of a single slice has no border across it: its surface is the contour in plane, and so
+lies its diagonal. Distances are MONAI's: the Hausdorff distance is the larger of the two directed maxima,
 hausdorff95 the larger of the two directed 95th percentiles.
 """
 

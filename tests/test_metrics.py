@@ -148,7 +148,7 @@ def in_plane(prediction: Volume, reference: Volume, spacing: tuple[float, ...]) 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
 @pytest.mark.parametrize("prediction", [disc(50, shift=4), disc(53), disc(50) - disc(20), disc(50, shift=60)])
 def test_the_surface_of_a_single_slice_is_its_contour_in_plane(prediction: Volume) -> None:
-    """Whichever axis has the length of one; a disc at the border of the image, a ring and a shift among them."""
+    """Whichever axis has the length of one; a disc at the image's border, a ring and a shift among them."""
     (row,) = case_metrics(prediction, disc(50), CLASSES[:2], SPACING)
     measured = [row["hausdorff_mm"], row["hausdorff95_mm"]]
     np.testing.assert_allclose(measured, in_plane(prediction[0], disc(50)[0], SPACING[1:]), atol=1e-4)
