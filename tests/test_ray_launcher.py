@@ -19,6 +19,8 @@ from rwseg.errors import ConfigError, RwsegError
 from rwseg.ray_sweep import command_of, launch
 from rwseg.sweep import plan_sweep
 
+pytestmark = pytest.mark.xdist_group("ray_launcher")
+
 SETTINGS: dict[str, Any] = {
     "address": None,
     "num_cpus": 1,

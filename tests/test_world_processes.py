@@ -211,15 +211,12 @@ def test_a_run_on_two_that_was_ended_goes_on_exactly(
     pd.testing.assert_frame_equal(epochs(resumed), epochs(alone), check_exact=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
         (["dataset.batch_size=3"], "dataset.batch_size=3: expected a multiple of the 2 processes"),
-        pytest.param(
-            ["dataset.batch_size=4", "model.norm=batch"],
-            "model.norm=batch: expected GPUs with 2 processes",
-            marks=pytest.mark.slow,
-        ),
+        (["dataset.batch_size=4", "model.norm=batch"], "model.norm=batch: expected GPUs with 2 processes"),
     ],
 )
 def test_what_rank_0_finds_wrong_is_said_once_and_ends_all(

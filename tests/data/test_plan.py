@@ -120,6 +120,7 @@ def test_data_of_many_spacings_is_not_planned(small: Prepared) -> None:
         plan_of(small)
 
 
+@pytest.mark.slow
 def test_the_papers_half_of_acdc(acdc_root: Path, tmp_path: Path) -> None:
     """Some volumes have columns of zeros at their border: the crop takes half a pixel off the median."""
 

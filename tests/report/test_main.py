@@ -16,6 +16,8 @@ from synthetic import write_run, write_unfinished
 
 from rwseg.report.__main__ import main
 
+pytestmark = pytest.mark.xdist_group("report_command")
+
 LOSSES = {"rrw": 0.9, "ce": 0.88}
 
 
@@ -150,6 +152,7 @@ MEASURE = (
 )
 
 
+@pytest.mark.slow
 def test_a_hundred_runs_take_less_than_20_seconds_and_a_gigabyte(tmp_path: Path) -> None:
     write_study(tmp_path / "runs", seeds=50, cases=60, epochs=50)
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "runs"), "-o", str(tmp_path / "out")]

@@ -103,8 +103,15 @@ train_run(check(cfg), choices)
 """A training whose process is killed before an epoch is sent, or after that and before it is saved."""
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
-@pytest.mark.parametrize("logger", READ)
+@pytest.mark.parametrize(
+    ("logger", "when"),
+    [
+        ("tensorboard", "before"),
+        ("mlflow", "after"),
+        pytest.param("tensorboard", "after", marks=pytest.mark.slow),
+        pytest.param("mlflow", "before", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_was_interrupted_twice_has_each_epoch_once(
     tiny: list[str], tmp_path: Path, logger: str, when: str, fails_once: Callable[[int], None]
 ) -> None:

@@ -15,6 +15,8 @@ from wandb_files import config, epoch_rows, exit_codes, offline_files, records, 
 
 from rwseg.config import CONF
 
+pytestmark = pytest.mark.xdist_group("wandb_sweep")
+
 LOSSES = ("rrw", "rw_boundary")
 CLASSES = {"0": "background", "1": "RV", "2": "myocardium", "3": "LV"}
 EPOCHS = 2
