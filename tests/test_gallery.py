@@ -30,6 +30,7 @@ def load(file: Path) -> SegmentationLoss:
 
 pytestmark = pytest.mark.xdist_group("gallery")
 
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     docs = tmp_path_factory.mktemp("docs")
