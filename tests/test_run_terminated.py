@@ -84,6 +84,7 @@ def test_a_run_that_a_scheduler_ends_goes_on_and_ends_as_one_left_alone(
         pd.testing.assert_frame_equal(ours[same], theirs[same], check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_ended_while_it_prepares_leaves_nothing_half_made(
     tiny: list[str], tmp_path: Path
 ) -> None:

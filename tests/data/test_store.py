@@ -149,7 +149,7 @@ def test_labels_with_ignored_voxels_are_known_by_their_counts(small: Prepared) -
 def test_a_split_holds_its_cases_and_an_empty_one_is_an_error(small: Prepared) -> None:
     assert [entry.name for entry in small.split("train")] == ["case0", "case1", "case2"]
     assert [entry.name for entry in small.split("val")] == ["case3"]
-    with pytest.raises(DataError, match=r"split 'test' is empty; .* found 3 of 'train', 1 of 'val'; choose"):
+    with pytest.raises(DataError, match=r"split 'test' is empty; .* found 3 of 'train', 1 of 'val'; add"):
         small.split("test")
     with pytest.raises(DataError, match=r"split 'train' is empty; .* found no case at all"):
         replace(small, entries=()).split("train")

@@ -33,7 +33,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("name", ["page_of_three", "page_of_fourteen"])
+@pytest.mark.parametrize("name", ["page_of_three", pytest.param("page_of_fourteen", marks=pytest.mark.slow)])
 def test_it_opens_without_an_error_a_request_or_a_sideways_scroll(
     tab: Browser, name: str, width: int, dark: bool, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

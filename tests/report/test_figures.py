@@ -169,6 +169,7 @@ def test_failures_show_share_and_count(three: Comparison) -> None:
     assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"] == [0, 0.25, 0]
 
 
+@pytest.mark.slow
 def test_figures_of_many_methods_stay_small(page_of_fourteen: Path) -> None:
     files = list((page_of_fourteen.parent / "figures").iterdir())
     assert len(files) == 14

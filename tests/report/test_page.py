@@ -154,6 +154,7 @@ def test_the_page_is_the_same_every_time_and_names_no_folder(
     assert str(tmp_path.parent) not in again.read_text()
 
 
+@pytest.mark.slow
 def test_the_page_of_many_methods_is_small(page_of_fourteen: Path) -> None:
     figures = sum(path.stat().st_size for path in (page_of_fourteen.parent / "figures").iterdir())
     text = page_of_fourteen.read_text()

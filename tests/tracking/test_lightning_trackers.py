@@ -107,7 +107,7 @@ train_run(check(cfg), choices)
     ("logger", "when"),
     [
         ("tensorboard", "before"),
-        ("mlflow", "after"),
+        pytest.param("mlflow", "after", marks=pytest.mark.slow),
         pytest.param("tensorboard", "after", marks=pytest.mark.slow),
         pytest.param("mlflow", "before", marks=pytest.mark.slow),
     ],
