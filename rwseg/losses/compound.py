@@ -10,14 +10,13 @@ from collections.abc import Sequence
 from typing import final
 
 import torch
-from monai.losses import dice as monai_dice
 from torch import Tensor, nn
 
 from rwseg.checks import check_logits
 from rwseg.losses.base import RegionMap, full_precision, pixel_cross_entropy
 from rwseg.losses.classes import class_masks, weight_tensor
 from rwseg.losses.distribution import LOG_EPSILON, TopKLoss, check_gamma, pixel_class_weights
-from rwseg.losses.region import finite_power
+from rwseg.losses.region import finite_power, monai_loss
 
 
 @final
@@ -36,7 +35,9 @@ class DiceCELoss(nn.Module):
 
     def __init__(self, include_background: bool = True, class_weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.dice = monai_dice.DiceLoss(include_background, softmax=True, to_onehot_y=True)
+        self.dice = monai_loss(
+            "DiceLoss", include_background=include_background, softmax=True, to_onehot_y=True
+        )
         self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
@@ -72,7 +73,9 @@ class DiceFocalLoss(nn.Module):
         super().__init__()
         check_gamma(gamma)
         self.gamma = gamma
-        self.dice = monai_dice.DiceLoss(include_background, softmax=True, to_onehot_y=True)
+        self.dice = monai_loss(
+            "DiceLoss", include_background=include_background, softmax=True, to_onehot_y=True
+        )
         self.register_buffer("weights", weight_tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
@@ -100,7 +103,9 @@ class DiceTopKLoss(nn.Module):
 
     def __init__(self, percent: float = 10.0, include_background: bool = True) -> None:
         super().__init__()
-        self.dice = monai_dice.DiceLoss(include_background, softmax=True, to_onehot_y=True)
+        self.dice = monai_loss(
+            "DiceLoss", include_background=include_background, softmax=True, to_onehot_y=True
+        )
         self.topk = TopKLoss(percent)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:

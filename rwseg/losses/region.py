@@ -12,11 +12,9 @@ MONAI computes what MONAI has. Its smoothing of 1e-5 makes an absent class that 
 
 import math
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
-from monai.losses import dice as monai_dice
-from monai.losses.tversky import TverskyLoss as MonaiTverskyLoss
 from torch import Tensor, nn
 
 from rwseg.checks import check_logits
@@ -115,7 +113,7 @@ class IoULoss(nn.Module):
 
     def __init__(self, include_background: bool = True, class_weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.monai = monai_dice.DiceLoss(jaccard=True, softmax=True, to_onehot_y=True, reduction="none")
+        self.monai = monai_loss("DiceLoss", jaccard=True, softmax=True, to_onehot_y=True, reduction="none")
         self.over_classes = ClassMean(include_background, class_weights)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
@@ -267,8 +265,17 @@ def finite_power(error: Tensor, exponent: float) -> Tensor:
     return torch.where(error > POWER_EPSILON, power, error * POWER_EPSILON ** (exponent - 1))
 
 
+def monai_loss(name: str, **settings: Any) -> nn.Module:
+    """Return MONAI's loss of this name; to import MONAI takes longer than PyTorch, and few losses need it."""
+    import monai.losses
+
+    loss: nn.Module = getattr(monai.losses, name)(**settings)
+    return loss
+
+
 def _generalized_dice(include_background: bool) -> nn.Module:
-    loss: nn.Module = monai_dice.GeneralizedDiceLoss(
+    return monai_loss(
+        "GeneralizedDiceLoss",
         include_background=include_background,
         softmax=True,
         to_onehot_y=True,
@@ -276,7 +283,6 @@ def _generalized_dice(include_background: bool) -> nn.Module:
         smooth_nr=GENERALIZED_EPSILON,
         smooth_dr=GENERALIZED_EPSILON,
     )
-    return loss
 
 
 def _tversky(alpha: float, beta: float) -> nn.Module:
@@ -284,7 +290,4 @@ def _tversky(alpha: float, beta: float) -> nn.Module:
         raise ValueError(
             f"expected finite alpha >= 0 and beta >= 0, not both 0, got alpha={alpha}, beta={beta}"
         )
-    loss: nn.Module = MonaiTverskyLoss(
-        alpha=alpha, beta=beta, softmax=True, to_onehot_y=True, reduction="none"
-    )
-    return loss
+    return monai_loss("TverskyLoss", alpha=alpha, beta=beta, softmax=True, to_onehot_y=True, reduction="none")
