@@ -86,16 +86,17 @@ def faults_of(folder: Path, root: Path) -> list[str]:
 
 
 def _file_faults(path: Path, case: Case) -> list[str]:
-    faults = []
     try:
         prediction, image = read_nifti(path), read_nifti(case.images[0])
-        check_same_grid(image, prediction)
+        odd = [*check_same_grid(image, prediction), *prediction.remarks]
     except DataError as fault:
         return [str(fault)]
-    if not np.allclose(prediction.spacing, image.spacing, rtol=1e-4):
-        faults.append(
-            f"{path}: expected voxel sizes {image.spacing} mm as the image, got {prediction.spacing}"
-        )
+    shared = {remark.kind for remark in image.remarks}
+    faults = [
+        f"{path}: expected a header as the image's, got {remark.kind}: {remark.detail}"
+        for remark in odd
+        if remark.kind not in shared
+    ]
     if prediction.array.dtype != np.uint8:
         faults.append(f"{path}: expected unsigned 8-bit integers (uint8), got {prediction.array.dtype}")
     wrong = [value for value in np.unique(prediction.array).tolist() if value not in range(LABELS)]

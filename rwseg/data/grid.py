@@ -11,7 +11,11 @@ from rwseg.data.case import Remark
 from rwseg.errors import DataError
 
 GEOMETRY_TOLERANCE = 0.05
-"""How far apart two files of a case may place the same voxel, as a fraction of the smallest voxel side."""
+"""How far apart two files of a case may place the same voxel, as a fraction of the smallest voxel side
+along an axis of several voxels."""
+
+SAME_SPACING = 1e-3
+"""Relative difference below which voxel sizes are the same: headers hold single precision, scanners round."""
 
 
 @dataclass(frozen=True)
@@ -50,24 +54,36 @@ def from_slices(array: NDArray[Any], slice_axis: int) -> NDArray[Any]:
     return array.transpose(np.argsort(slice_order(slice_axis)))
 
 
-def check_same_grid(first: Volume, other: Volume) -> None:
-    """Raise `DataError` unless both files have the same shape and place their voxels alike."""
+def corners(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Indices (8, 4) of the voxels at the corners of a volume of `shape` (x, y, z), each with a 1 behind."""
+    ends = np.array([*np.ndindex(2, 2, 2)], dtype=np.float64) * (np.array(shape) - 1)
+    return np.column_stack([ends, np.ones(8)])
+
+
+def check_same_grid(first: Volume, other: Volume) -> list[Remark]:
+    """Raise `DataError` unless both files have the same shape and place their voxels alike.
+
+    What remains is returned as a remark: sizes that too few voxels lie along to move them apart.
+    """
     shape, found = first.array.shape[1:], other.array.shape[1:]
     if shape != found:
         raise DataError(
             f"{other.path}: expected shape (x, y, z) {shape} as {first.path.name}, got {found}; "
             "resample one onto the other's grid"
         )
-    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(shape) - 1)
-    homogeneous = np.c_[corners, np.ones(8)]  # (8, 4)
     with np.errstate(all="ignore"):  # of a damaged header; NaN is no place within the tolerance
-        apart = np.linalg.norm(homogeneous @ (first.affine - other.affine).T, axis=1).max()
-    allowed = GEOMETRY_TOLERANCE * min(first.spacing)
+        apart = np.linalg.norm(corners(shape) @ (first.affine - other.affine).T, axis=1).max()
+    sides = [side for side, length in zip(first.spacing, shape, strict=True) if length > 1]
+    allowed = GEOMETRY_TOLERANCE * min(sides or first.spacing)
     if not apart <= allowed:
         raise DataError(
             f"{other.path}: expected the affine of {first.path.name} (voxels within {allowed:.3g} mm), "
             f"got voxels up to {apart:.3g} mm away; correct the header, or resample one onto the other's grid"
         )
+    if np.allclose(first.spacing, other.spacing, rtol=SAME_SPACING, atol=0):
+        return []
+    detail = f"{other.path.name}: {other.spacing} mm, {first.path.name}: {first.spacing} mm, which is taken"
+    return [Remark("files of a case that differ in spacing", detail)]
 
 
 def check_finite(path: Path, array: NDArray[Any]) -> None:

@@ -21,6 +21,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from rwseg.data.case import Remark
+from rwseg.data.geometry import Geometry, geometry_of
 from rwseg.data.grid import Volume
 from rwseg.errors import MALFORMED, DataError
 from rwseg.files import write_bytes
@@ -40,23 +41,16 @@ def read_nifti(path: Path) -> Volume:
     """Read a volume (x, y, z) or a slice (x, y), values scaled by its slope; axes of length 1 may follow.
 
     Raises `DataError` for a missing, unreadable or corrupt file, one of several frames or channels, voxels
-    that are not numbers (colours, complex), spacing that is not positive. What nibabel says of the header
-    becomes a remark.
+    that are not numbers (colours, complex), and as `rwseg.data.geometry.geometry_of`. What nibabel says of
+    the header becomes a remark.
     """
-    image, array, said = _read_image(path)
+    _, array, geometry = _read_image(path)
     if not (np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)):
         raise DataError(
             f"{path}: expected integer or floating voxels, got {array.dtype}; save one number per voxel, "
             "each channel in a file of its own"
         )
-    spacing = _voxel_sizes(path, image.header)
-    affine = np.asarray(image.affine, dtype=np.float64)
-    if not np.isfinite(affine).all():
-        raise DataError(
-            f"{path}: expected a finite affine, got {affine[:3].tolist()}; correct sform or qform"
-        )
-    remarks = tuple(Remark("headers that nibabel complains of", f"{path.name}: {text}") for text in said)
-    return Volume(path, array[None], spacing, affine, remarks)
+    return Volume(path, array[None], geometry.spacing, geometry.affine, geometry.remarks)
 
 
 def read_thickness(path: Path) -> tuple[float, float, float]:
@@ -68,12 +62,8 @@ def read_thickness(path: Path) -> tuple[float, float, float]:
     _check_ending(path)
     with _naming(path), gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
         content = file.read(_HEADER_BYTES)
-    header = _raw_header(path, content)
-    lengths = _grid(path, header.get_data_shape())
-    x, y, z = (
-        size if length > 1 else np.inf
-        for size, length in zip(_voxel_sizes(path, header), lengths, strict=True)
-    )
+    shape, spacing, *_ = _geometry(path, content)
+    x, y, z = (size if length > 1 else np.inf for size, length in zip(spacing, shape, strict=True))
     return x, y, z
 
 
@@ -118,18 +108,18 @@ def _write_image(path: Path, image: Nifti) -> None:
     write_bytes(path, content)
 
 
-def _read_image(path: Path) -> tuple[Nifti, NDArray[Any], list[str]]:
-    """The image, its values, scaled, with the file's axes (x, y, z), and what nibabel says of the header."""
+def _read_image(path: Path) -> tuple[Nifti, NDArray[Any], Geometry]:
+    """The image, its values, scaled, with the file's axes (x, y, z), and its geometry, with all remarks."""
     _check_ending(path)
     with _naming(path):
         content = path.read_bytes()
         if path.name.endswith(".gz"):
             content = gzip.decompress(content)
-    _raw_header(path, content)
+    geometry = _geometry(path, content)
+    shape = geometry.shape
     try:
         with _collected() as said, np.errstate(all="ignore"):  # values that overflow are looked for later
             image = nib.Nifti1Image.from_bytes(content)
-            shape = _grid(path, image.shape)
             held = image.dataobj
             if held.offset < 0 or held.offset + math.prod(shape) * held.dtype.itemsize > len(content):
                 raise ValueError(
@@ -138,42 +128,20 @@ def _read_image(path: Path) -> tuple[Nifti, NDArray[Any], list[str]]:
             array = np.asanyarray(held).reshape(shape)
     except _NOT_NIFTI as error:
         raise _not_nifti(path, error) from error
-    return image, array, said
+    remarks = (Remark("headers that nibabel complains of", f"{path.name}: {text}") for text in said)
+    return image, array, geometry._replace(remarks=(*remarks, *geometry.remarks))
 
 
-def _raw_header(path: Path, content: bytes) -> Any:
-    """The header as it stands: nibabel mends a size of 0 to 1 and drops the sign of a negative one."""
+def _geometry(path: Path, content: bytes) -> Geometry:
+    """What the header at the beginning of `content` says, before nibabel mends it."""
     try:
-        header = nib.Nifti1Header(content[:_HEADER_BYTES], check=False)
+        with np.errstate(all="ignore"):
+            header = nib.Nifti1Header(content[:_HEADER_BYTES], check=False)
+            if header["magic"].item() not in _MAGIC:
+                raise ValueError(f"magic {header['magic'].item()!r}, expected {_MAGIC[0]!r}")
+            return geometry_of(path, header)
     except _NOT_NIFTI as error:
         raise _not_nifti(path, error) from error
-    if header["magic"].item() not in _MAGIC:
-        raise _not_nifti(path, f"magic {header['magic'].item()!r}, expected {_MAGIC[0]!r}")
-    _voxel_sizes(path, header)
-    return header
-
-
-def _grid(path: Path, shape: tuple[int, ...]) -> tuple[int, int, int]:
-    """The shape (x, y, z) of a file of `shape`: a slice is a volume of one, trailing axes of 1 are none."""
-    if len(shape) < 2 or min(shape) < 1 or math.prod(shape[3:]) != 1:
-        raise DataError(
-            f"{path}: expected a 3D volume or a 2D slice, got shape {shape}; "
-            "write one file per frame or channel"
-        )
-    x, y, z = (*shape, 1)[:3]
-    return int(x), int(y), int(z)
-
-
-def _voxel_sizes(path: Path, header: Any) -> tuple[float, float, float]:
-    """Sizes in mm of the axes that the file has, 1 of those that it has not."""
-    axes = min(3, int(header["dim"][0]))
-    x, y, z = (*header["pixdim"][1 : axes + 1].tolist(), 1.0, 1.0, 1.0)[:3]
-    if not all(0 < size < np.inf for size in (x, y, z)):
-        raise DataError(
-            f"{path}: expected positive voxel sizes (pixdim) in mm, got {[x, y, z][:axes]}; "
-            "correct the header"
-        )
-    return x, y, z
 
 
 @contextmanager

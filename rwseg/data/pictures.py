@@ -1,7 +1,8 @@
 """Pictures in and out: 2D PNG, BMP and TIFF, grey or RGB, as volumes of one slice.
 
 A picture has no physical scale that could be trusted: its spacing is 1, so what is given in mm for volumes is
-in pixels here. nnU-Net reads such files likewise, except that it calls the distance between slices 999.
+in pixels here. nnU-Net reads such files likewise, except that it calls the distance between slices 999. What
+a file says of its resolution is not used, and a remark says so where that matters (`_resolution`).
 """
 
 import io
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from rwseg.data.case import Remark
-from rwseg.data.grid import Volume
+from rwseg.data.grid import SAME_SPACING, Volume
 from rwseg.errors import MALFORMED, DataError
 from rwseg.files import write_bytes
 
@@ -48,6 +49,7 @@ def read_picture(path: Path, labels: bool = False) -> Volume:
                 _check_kind(path, image, labels)
                 largest = _LARGEST_OF_DEPTH.get(_layout(image), 255) if labels else 255
                 array = np.asarray(image)
+                remarks = _resolution(path, image)
     except FileNotFoundError as error:
         raise DataError(f"{path}: this file is missing; restore it or remove its case") from error
     except Image.DecompressionBombError as error:
@@ -62,8 +64,8 @@ def read_picture(path: Path, labels: bool = False) -> Volume:
         array = array // np.uint8(255 // largest)
     planes = np.atleast_3d(array.astype(np.uint8) if array.dtype == bool else array)  # (H, W, C)
     texts = dict.fromkeys(str(warning.message) for warning in said)
-    remarks = tuple(Remark("pictures that Pillow complains of", f"{path.name}: {text}") for text in texts)
-    return Volume(path, planes.transpose(2, 1, 0)[..., None], (1.0, 1.0, 1.0), np.eye(4), remarks)
+    remarks += [Remark("pictures that Pillow complains of", f"{path.name}: {text}") for text in texts]
+    return Volume(path, planes.transpose(2, 1, 0)[..., None], (1.0, 1.0, 1.0), np.eye(4), tuple(remarks))
 
 
 def write_picture_labels(path: Path, labels: NDArray[np.uint8], like: Path, same_shape: bool) -> None:
@@ -85,6 +87,31 @@ def _layout(image: Image.Image) -> Any:
     tiles = getattr(image, "tile", None)
     args = tiles[0].args if tiles else None
     return args[0] if isinstance(args, tuple) else args
+
+
+def _resolution(path: Path, image: Image.Image) -> list[Remark]:
+    """Remarks on what the file says of its pixels: that they are not square, or (TIFF alone) their size.
+
+    PNG and BMP state the size of a print or a screen, TIFF that of a microscope or scanner.
+    """
+    info = image.info
+    per_inch = "dpi" in info
+    x, y = (float(step) for step in info.get("dpi", info.get("resolution", info.get("aspect", (1, 1)))))
+    if not (0 < x < np.inf and 0 < y < np.inf):  # what no writer meant; Pillow reads it all the same
+        return []
+    if abs(x / y - 1) > SAME_SPACING:
+        return [
+            Remark(
+                "pixels that are not square, taken for square ones",
+                f"{path.name}: {x:g} x {y:g} pixels per unit (x, y); resample them, or convert to NIfTI",
+            )
+        ]
+    if image.format != "TIFF" or x == y == 1:
+        return []
+    size = f"{25.4 / x:.4g} mm" if per_inch else f"1/{x:g} of a unit"
+    return [
+        Remark("a stated size of pixels, which is not used: distances are in pixels", f"{path.name}: {size}")
+    ]
 
 
 def _check_kind(path: Path, image: Image.Image, labels: bool) -> None:

@@ -26,7 +26,7 @@ from rwseg.data.volume import PreparedVolume, prepare_volume
 from rwseg.errors import DataError
 from rwseg.files import relative, save_array, write_json
 
-FORMAT = 4
+FORMAT = 5
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
 
 

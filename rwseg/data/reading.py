@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from rwseg.data import nifti, pictures
 from rwseg.data.case import Case, LoadedCase, Remark, Source
-from rwseg.data.grid import Volume, check_finite, check_same_grid, from_slices, slice_order, to_slices
+from rwseg.data.grid import (
+    SAME_SPACING,
+    Volume,
+    check_finite,
+    check_same_grid,
+    from_slices,
+    slice_order,
+    to_slices,
+)
 from rwseg.data.labels import to_classes
 from rwseg.data.parallel import raise_faults
 from rwseg.errors import DataError
@@ -20,7 +28,6 @@ ENDINGS = (*nifti.ENDINGS, *pictures.ENDINGS)
 """Endings of the image files that can be read."""
 
 _PICTURE_AXIS = 2
-_SAME_SPACING = 1e-3  # relative: headers hold single precision, and scanners round
 
 
 def read_case(case: Case, source: Source, slice_axis: int) -> LoadedCase:
@@ -33,12 +40,11 @@ def read_case(case: Case, source: Source, slice_axis: int) -> LoadedCase:
     """
     volumes = [_read(path, slice_axis) for path in case.images]
     _check_channels(case, source, volumes)
-    for other in volumes[1:]:
-        check_same_grid(volumes[0], other)
+    differing = [remark for other in volumes[1:] for remark in check_same_grid(volumes[0], other)]
     first = volumes[0]
     channels = [_intensities(volume, slice_axis) for volume in volumes]
     image = channels[0] if len(channels) == 1 else np.concatenate(channels)  # (C, Z, H, W)
-    remarks = [remark for volume in volumes for remark in (*volume.remarks, *_constant(volume))]
+    remarks = [remark for volume in volumes for remark in (*volume.remarks, *_constant(volume))] + differing
     label = None
     if case.label is not None:
         label, said = _label(case.label, source, first, slice_axis)
@@ -67,7 +73,7 @@ def slice_axis_of(source: Source) -> int:
     if not spacings:
         raise DataError("no case to train on: expected some, to find the axis across slices by their spacing")
     medians = np.median(spacings, axis=0)
-    return int(np.flatnonzero(medians >= medians.max() * (1 - _SAME_SPACING))[-1])
+    return int(np.flatnonzero(medians >= medians.max() * (1 - SAME_SPACING))[-1])
 
 
 def native_image(path: Path, slice_axis: int) -> NDArray[np.float32]:
@@ -161,7 +167,7 @@ def _label(
     path: Path, source: Source, image: Volume, slice_axis: int
 ) -> tuple[NDArray[np.uint8], list[Remark]]:
     volume = _read(path, slice_axis, labels=True)
-    check_same_grid(image, volume)
+    differing = check_same_grid(image, volume)
     label, rounded = to_classes(path, volume.array, source.label_values, source.ignore)
-    remarks = [*volume.remarks, *([] if rounded is None else [rounded])]
+    remarks = [*volume.remarks, *differing, *([] if rounded is None else [rounded])]
     return np.ascontiguousarray(to_slices(label, slice_axis)[0]), remarks

@@ -16,8 +16,8 @@ from rwseg.errors import DataError
 
 SHAPE = (3, 5, 7)
 SPACING = (10.0, 1.5, 1.25)
-DIM, PIXDIM_X, VOX_OFFSET, SROW_X = 40, 80, 108, 280
-"""Where the NIfTI-1 header holds dim[0], pixdim[1], vox_offset, srow_x."""
+DIM, PIXDIM_X, VOX_OFFSET, SFORM_CODE, SROW_X = 40, 80, 108, 254, 280
+"""Where the NIfTI-1 header holds dim[0], pixdim[1], vox_offset, sform_code, srow_x."""
 
 
 @pytest.fixture
@@ -142,8 +142,15 @@ def put(value: float) -> Callable[[Case], None]:
     return change
 
 
-def voxel_size(value: float) -> Callable[[Case], None]:
-    return lambda case: poke(case.images[0], PIXDIM_X, struct.pack("<f", value))
+def voxel_size(value: float, sform: bool = False) -> Callable[[Case], None]:
+    """In pixdim, without an sform; or in the sform."""
+
+    def change(case: Case) -> None:
+        poke(case.images[0], SROW_X if sform else PIXDIM_X, struct.pack("<f", value))
+        if not sform:
+            poke(case.images[0], SFORM_CODE, struct.pack("<h", 0))
+
+    return change
 
 
 FAULTS: dict[str, tuple[Callable[[Case], None], str]] = {
@@ -186,17 +193,29 @@ FAULTS: dict[str, tuple[Callable[[Case], None], str]] = {
     "beyond float32": (put(1e300), r"case\.nii\.gz: expected finite values, got 2 NaN or infinite"),
     "spacing 0": (
         voxel_size(0),
-        r"case\.nii\.gz: expected positive voxel sizes \(pixdim\) in mm, got \[0\.0,",
+        r"case\.nii\.gz: expected positive voxel sizes \(pixdim\), got \[0\.0,",
     ),
     "spacing -1": (
         voxel_size(-1),
-        r"case\.nii\.gz: expected positive voxel sizes \(pixdim\) in mm, got \[-1\.0",
+        r"case\.nii\.gz: expected positive voxel sizes \(pixdim\), got \[-1\.0",
     ),
     "spacing NaN": (voxel_size(np.nan), r"case\.nii\.gz: expected positive voxel sizes .*nan"),
+    "sform of 0": (
+        voxel_size(0, sform=True),
+        r"case\.nii\.gz: expected positive voxel sizes \(columns of sform\), got \[0\.0, 1\.5, 10\.0\]",
+    ),
 }
 
 
-HEADER_FAULTS = ("missing image", "no gzip", "not NIfTI", "spacing 0", "spacing -1", "spacing NaN")
+HEADER_FAULTS = (
+    "missing image",
+    "no gzip",
+    "not NIfTI",
+    "spacing 0",
+    "spacing -1",
+    "spacing NaN",
+    "sform of 0",
+)
 
 
 @pytest.mark.parametrize("fault", HEADER_FAULTS)
