@@ -18,6 +18,7 @@ from rwseg.data.case import Case, Dataset, Source, plain_labels
 from rwseg.data.layout import Layout
 from rwseg.data.nnunet_json import Description, Files, read_description, read_folds
 from rwseg.data.pictures import ENDINGS as PICTURES
+from rwseg.data.reading import ENDINGS
 from rwseg.errors import DataError
 
 HOMEPAGE = "https://github.com/MIC-DKFZ/nnUNet"
@@ -36,7 +37,7 @@ def load(root: Path) -> Source:
 
     Raises `DataError` where `dataset.json` or `splits_final.json` is faulty, and for all faulty cases
     together: missing or unequal channels, an image without label, a label without image, one name for two
-    cases, another number of cases than `numTraining`.
+    cases, another number of cases than `numTraining`, images of another ending than `file_ending`.
     """
     _check_root(root)
     description = read_description(root / "dataset.json")
@@ -76,6 +77,13 @@ def _in_folders(root: Path, part: str, ending: str, faults: list[str]) -> dict[s
             faults.append(f"{path}: expected a name such as case_0000{ending}, the number being the channel")
         else:
             images.setdefault(match[1], {})[int(match[2])] = path
+    others = [path.name for path in _files(root / f"images{part}", "") if _is_image(path, but=ending)]
+    if others:
+        listed = ", ".join(others[:5])
+        faults.append(
+            f"{root / f'images{part}'}: expected images ending in {ending} as dataset.json says, got "
+            f"{len(others)} others: {listed}; correct file_ending, or remove them"
+        )
     labels = root / f"labels{part}"
     for path in _files(labels, ending):
         if path.name.removesuffix(ending) not in images:
@@ -87,6 +95,13 @@ def _files(folder: Path, ending: str) -> list[Path]:
     """Hidden files are left out: archives made on a Mac hold a `._case_0000.nii.gz` for each image."""
     found = folder.glob(f"*{ending}")
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def _is_image(path: Path, but: str) -> bool:
+    """Whether the name is that of an image of any ending `but` one: such files would be left out unseen."""
+    ending = max((end for end in ENDINGS if path.name.lower().endswith(end)), key=len, default="")
+    stem = path.name[: -len(ending)] if ending else ""
+    return not path.name.endswith(but) and re.fullmatch(r".+_\d{4}", stem) is not None
 
 
 def _case_faults(

@@ -103,7 +103,7 @@ def _resolution(path: Path, image: Image.Image) -> list[Remark]:
         return [
             Remark(
                 "pixels that are not square, taken for square ones",
-                f"{path.name}: {x:g} x {y:g} pixels per unit (x, y); resample them, or convert to NIfTI",
+                f"{path.name}: {x:.4g} x {y:.4g} pixels per unit (x, y); resample them, or convert to NIfTI",
             )
         ]
     if image.format != "TIFF" or x == y == 1:

@@ -1,7 +1,6 @@
 """What a header says of geometry, against nibabel's affine and sizes given by hand."""
 
 import re
-import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +10,13 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from rwseg.data.case import Case, LoadedCase, Source, plain_labels
+from rwseg.data.case import Case, Dataset, LoadedCase, Source, plain_labels
 from rwseg.data.nifti import read_nifti, read_thickness, write_nifti_labels
+from rwseg.data.oddities import oddities
+from rwseg.data.prepare import prepare
 from rwseg.data.reading import read_case
+from rwseg.data.recipe import Preparation
+from rwseg.doctor.survey import findings, look
 from rwseg.errors import DataError
 from rwseg.metrics import case_metrics
 
@@ -243,3 +246,28 @@ def test_image_and_label_of_another_spacing(tmp_path: Path) -> None:
             *_, remark = read_case(case, source, 2).remarks
             assert remark.kind == "files of a case that differ in spacing"
             assert remark.detail.startswith("d.nii: (1.5, 1.5, 4.0) mm, c.nii: (1.5, 1.5, 8.0) mm")
+
+
+def test_spacing_and_remark_reach_the_doctor_and_the_prepared_data(tmp_path: Path) -> None:
+    cases = []
+    for name in ("a", "b"):
+        label = np.zeros(SHAPE, np.uint8)
+        label[2:8, 3:8] = 1
+        noise = np.random.default_rng(ord(name)).integers(0, 99, SHAPE).astype(np.uint8)
+        files = [
+            stored(tmp_path / f"{name}_{kind}.nii", pixdim(1, 1, 1), image(array))
+            for kind, array in (("image", noise), ("label", label))
+        ]
+        cases.append(Case(name, name, "", "train", (files[0],), files[1]))
+    source = Source(tuple(cases), ("background", "organ"), ("MRI",), plain_labels(2), slice_axis=None)
+    dataset = Dataset("pixdim", "", "", "", lambda root: source)
+    preparation = Preparation(False, None, None, 1.0, "spline", "zscore")
+    prepared = prepare(dataset, tmp_path, tmp_path / "prepared", preparation)
+    assert [entry.native_spacing for entry in prepared.entries] == [SIZES[::-1]] * 2
+    line = f"{PIXDIM} in 2 case(s): a, b; a_image.nii: voxels of 1 x 1 x 1 by pixdim, "
+    said = list(oddities(prepared.entries, prepared.classes, None))
+    notes = [
+        f.text for f in findings([look(source, 2, case) for case in cases], source, None) if f.level == "note"
+    ]
+    assert said == notes
+    assert [text.startswith(line) for text in said] == [True]

@@ -156,6 +156,14 @@ CASE_FAULTS: list[tuple[Callable[[Path], None], str]] = [
         r"c\.nii\.gz: expected a name such as case_0000\.nii\.gz",
     ),
     (
+        copied("imagesTr/b_0001.nii.gz", "imagesTr/f_0000.nii"),
+        r"imagesTr: expected images ending in \.nii\.gz as .* got 1 others: f_0000\.nii; correct",
+    ),
+    (
+        copied("imagesTs/u_0001.nii.gz", "imagesTs/v_0001.PNG"),
+        r"imagesTs: expected images ending in \.nii\.gz as dataset\.json .* v_0001\.PNG; ",
+    ),
+    (
         lambda root: (root / "imagesTs").rename(root / "old") and write_same_name(root),
         "a: expected one case of this name, got one to train on and one for testing",
     ),
