@@ -62,10 +62,11 @@ def boundary_kervadec_map(labels: Tensor, num_classes: int, spacing: Sequence[fl
 
     In pixels this is the map in the published code of Kervadec et al., "Boundary loss for highly unbalanced
     segmentation" (2021). With a spacing that code still subtracts 1, then 1 mm, which punishes the true class
-    at borders where pixels are smaller; here the smallest spacing is subtracted, so the true class never
-    weighs more than 0. A class that fills an item has no border and stays -1.
+    at borders where pixels are smaller; here the smallest spacing is subtracted, of the axes longer than one
+    pixel, so the true class never weighs more than 0. A class that fills an item has no border and stays -1.
     """
-    pixel = min(check_spacing(spacing, labels.ndim - 1))
+    steps = check_spacing(spacing, labels.ndim - 1)
+    pixel = min((step for step, size in zip(steps, labels.shape[1:], strict=True) if size > 1), default=1.0)
     region_map = boundary_map(labels, num_classes, spacing)
     own = labels[:, None].long()
     low, high = own.flatten(1).aminmax(dim=1)

@@ -126,6 +126,14 @@ def test_kervadecs_map_never_punishes_the_true_class_where_the_published_one_doe
     )
 
 
+@pytest.mark.parametrize("name", MAP_NAMES)
+@pytest.mark.parametrize("thickness", [0.1, 1.0, 7.0])
+def test_the_thickness_of_a_single_slice_changes_no_map(name: str, thickness: float) -> None:
+    labels, spacing = scene((3, 10, 15)), (0.8, 0.5)
+    volume = region_map(name, labels[:, None], K, (thickness, *spacing))
+    torch.testing.assert_close(volume[:, :, 0], region_map(name, labels, K, spacing), rtol=1e-5, atol=1e-6)
+
+
 def test_spacing_of_none_is_pixels() -> None:
     labels = scene((3, 10, 15))
     for name in MAP_NAMES:
