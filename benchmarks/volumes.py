@@ -4,11 +4,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from rwseg.data.nifti import read_nifti
 
 K = 4
 Labels = NDArray[np.int64]
@@ -45,9 +46,8 @@ def phantom(shape: Sequence[int]) -> Labels:
 
 def read(path: Path) -> Volume:
     """A label volume `(Z, Y, X)` and its spacing in that order."""
-    image = nib.nifti1.Nifti1Image.from_filename(path)
-    labels = np.ascontiguousarray(np.asarray(image.dataobj).T.astype(np.int64))
-    return labels, tuple(float(step) for step in image.header["pixdim"][3:0:-1])
+    volume = read_nifti(path)
+    return np.ascontiguousarray(volume.array[0].T.astype(np.int64)), volume.spacing[::-1]
 
 
 def slices(volumes: Sequence[Volume], count: int, size: tuple[int, int]) -> Tensor:
