@@ -2,7 +2,6 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -235,35 +234,6 @@ def test_labels_of_another_size_are_written_only_when_asked_for(tmp_path: Path) 
     np.testing.assert_array_equal(read_picture(path).array[0], small)
     with pytest.raises(ValueError, match="labels: expected shape"):
         write_picture_labels(path, np.ones((5, 4, 2), np.uint8), like, same_shape=False)
-
-
-PIXELS = "pixels that are not square, taken for square ones"
-SIZE = "a stated size of pixels, which is not used: distances are in pixels"
-
-
-@pytest.mark.parametrize(
-    ("ending", "stated", "kind", "detail"),
-    [
-        (".tif", {}, None, ""),
-        (".tif", {"dpi": (254, 254)}, SIZE, "image.tif: 0.1 mm"),
-        (".tif", {"resolution_unit": 3, "resolution": 20}, SIZE, "image.tif: 0.5 mm"),  # per cm
-        (".tif", {"resolution_unit": 1, "resolution": 4}, SIZE, "image.tif: 1/4 of a unit"),
-        (".tif", {"dpi": (100, 200)}, PIXELS, "image.tif: 100 x 200 pixels per unit (x, y)"),
-        (".png", {"dpi": (96, 96)}, None, ""),
-        (".png", {"dpi": (100, 200)}, PIXELS, "image.png: 100"),
-        (".bmp", {"dpi": (96, 96)}, None, ""),
-        (".bmp", {"dpi": (100, 200)}, PIXELS, "image.bmp: 100"),
-    ],
-)
-def test_a_stated_resolution_is_not_used_and_named_where_it_matters(
-    tmp_path: Path, ending: str, stated: dict[str, Any], kind: str | None, detail: str
-) -> None:
-    path = tmp_path / f"image{ending}"
-    Image.fromarray(RNG.integers(0, 256, (4, 5)).astype(np.uint8)).save(path, **stated)
-    volume = read_picture(path)
-    assert volume.spacing == (1.0, 1.0, 1.0)
-    assert [remark.kind for remark in volume.remarks] == ([] if kind is None else [kind])
-    assert all(remark.detail.startswith(detail) for remark in volume.remarks)
 
 
 @pytest.mark.parametrize(
