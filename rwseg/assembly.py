@@ -70,6 +70,7 @@ def prepared_data(cfg: DictConfig) -> Prepared:
         folds=chosen.folds,
         split_seed=chosen.split_seed,
         workers=workers(cfg),
+        cache=None if chosen.cache is None else Path(chosen.cache).absolute(),
     )
 
 

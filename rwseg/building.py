@@ -8,10 +8,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rwseg.errors import DataError
+from rwseg.errors import DataError, ReadOnlyError
 from rwseg.lease import LEASE_DURATION, Lease
 
 log = logging.getLogger(__name__)
+
+BESIDE = "dataset.cache=... or prepared_root"
+"""What names another folder for what would lie below `prepared_root`."""
+CACHE = "dataset.cache"
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
@@ -21,7 +25,7 @@ _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 def build_once(
     folder: Path,
     make: Callable[[Path], None],
-    setting: str = "prepared_root",
+    setting: str = BESIDE,
     lease_duration: float = LEASE_DURATION,
 ) -> None:
     """Have `make` fill a private folder that then becomes `folder`, unless that is there.
@@ -29,7 +33,8 @@ def build_once(
     Of several processes, on whatever machines, one makes it and the others wait; where it is killed, or shows
     no heartbeat for `lease_duration` seconds, another one begins anew. Two that make it at once after all do
     no harm: the first result stays. What `make` raises is raised here, and what it wrote removed. Raises
-    `DataError` where the disk is full or the place cannot be written; `setting` is what names another one.
+    `DataError` where the disk is full, `ReadOnlyError` where the place cannot be written; `setting` is what
+    names another one.
     """
     lease, told = Lease(folder.with_name(f".{folder.name}.lock"), lease_duration), False
     try:
@@ -93,7 +98,7 @@ def _cannot_build(folder: Path, setting: str, error: OSError) -> Exception:
             f"{free:.1f} MB are free now. Free more or choose a folder on another disk ({setting}=...)"
         )
     if error.errno in _NOT_WRITABLE:
-        return DataError(
+        return ReadOnlyError(
             f"{folder.parent}: expected a folder to write {folder.name} into, got: {error.strerror}; "
             f"mend it or choose another folder ({setting}=...)"
         )

@@ -41,6 +41,10 @@ class DataError(RwsegError):
     """Files of a dataset are missing or faulty."""
 
 
+class ReadOnlyError(DataError):
+    """A folder for prepared data cannot be written."""
+
+
 class RunError(RwsegError):
     """A run directory cannot be used as asked."""
 

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rwseg.building import build_once
+from rwseg.building import BESIDE, build_once
 from rwseg.data.case import IGNORE
 from rwseg.data.parallel import Workers
 from rwseg.data.store import Entry, Prepared
@@ -24,9 +24,6 @@ from rwseg.distance import inside_distance
 from rwseg.errors import DataError
 from rwseg.files import save_array
 from rwseg.maps import boundary_map
-
-BESIDE = "dataset.cache=... or prepared_root"
-"""What names another folder for distances that would lie beside the prepared arrays."""
 
 KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
 """Which distances a map is made from; maps that are not listed cost less than reading them would."""

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rwseg.building import build_once
+from rwseg.building import CACHE, build_once
 from rwseg.data.distances import KIND_OF_MAP, ensure_distances
 from rwseg.data.store import MANIFEST, Prepared
 from rwseg.errors import DataError
@@ -19,8 +19,6 @@ from rwseg.files import relative
 
 BASE = ("image", "label", "reference", MANIFEST)
 """What every preparation holds; `reference` and `label` only where there are some."""
-
-SETTING = "dataset.cache"
 
 
 def local_copy(prepared: Prepared, cache: Path, map_name: str | None, workers: int = 1) -> Prepared:
@@ -32,12 +30,12 @@ def local_copy(prepared: Prepared, cache: Path, map_name: str | None, workers: i
     """
     copy = replace(prepared, folder=cache / prepared.folder.name)
     base = [prepared.folder / name for name in BASE if (prepared.folder / name).exists()]
-    build_once(copy.folder, partial(_copy, prepared.folder, base), SETTING)
+    build_once(copy.folder, partial(_copy, prepared.folder, base), CACHE)
     kind = KIND_OF_MAP.get(map_name or "")
     if kind is not None and (prepared.folder / kind).is_dir():
         source = prepared.folder / kind
-        build_once(copy.folder / kind, partial(_copy, source, [source]), SETTING)
-    ensure_distances(copy, map_name, workers, SETTING)
+        build_once(copy.folder / kind, partial(_copy, source, [source]), CACHE)
+    ensure_distances(copy, map_name, workers, CACHE)
     return copy
 
 
@@ -52,7 +50,7 @@ def _copy(root: Path, sources: list[Path], folder: Path) -> None:
         if _digest(path) != _digest(target):
             raise DataError(
                 f"{target}: expected the bytes of {path}, got others: the disk is faulty or the source was "
-                f"changed; choose another folder ({SETTING}=...)"
+                f"changed; choose another folder ({CACHE}=...)"
             )
 
 

@@ -4,15 +4,16 @@ The folder's name holds a hash of the files' content, the settings and the forma
 another place is found again, and anything that would change an array makes another folder.
 """
 
+import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from rwseg.building import build_once
+from rwseg.building import CACHE, build_once
 from rwseg.data.case import Case, Dataset, LoadedCase, Source
 from rwseg.data.digest import digest_of
 from rwseg.data.oddities import fingerprint
@@ -23,8 +24,10 @@ from rwseg.data.split import Fold, with_fold
 from rwseg.data.statistics import case_statistics, needs_statistics, recipe_of
 from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.data.volume import PreparedVolume, prepare_volume
-from rwseg.errors import DataError
+from rwseg.errors import DataError, ReadOnlyError
 from rwseg.files import relative, save_array, write_json
+
+log = logging.getLogger(__name__)
 
 FORMAT = 5
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
@@ -65,8 +68,11 @@ def prepare(
     folds: int = 5,
     split_seed: int = 0,
     workers: int = 1,
+    cache: Path | None = None,
 ) -> Prepared:
     """Return the prepared form of the dataset at `root`, making it below `prepared_root` unless it is there.
+
+    Where `prepared_root` cannot be written, it is made below `cache` if that is given.
 
     The entries' splits are those of the dataset, or of fold `fold` of `folds` (`rwseg.data.split.with_fold`).
     `workers` processes share the cases, each holding one in memory; the arrays do not depend on how many.
@@ -79,10 +85,26 @@ def prepare(
     work.check([f"{name}: expected one case of this name, got {n}" for name, n in names.items() if n > 1])
     digest, unreadable = digest_of(dataset.name, root, source, preparation, FORMAT, workers)
     work.check(unreadable)
-    folder = prepared_root / f"{dataset.name}-{digest[:12]}"
-    if not folder.is_dir():
-        build_once(folder, partial(_build, work, digest))
+    folder = _prepared_folder(
+        f"{dataset.name}-{digest[:12]}", prepared_root, cache, partial(_build, work, digest)
+    )
     return open_prepared(folder, root, source.cases)
+
+
+def _prepared_folder(name: str, root: Path, cache: Path | None, make: Callable[[Path], None]) -> Path:
+    """Where the preparation `name` is: in `root`, or in `cache` where `root` lacks it and is read-only."""
+    if (root / name).is_dir():
+        return root / name
+    try:
+        build_once(root / name, make)
+        return root / name
+    except ReadOnlyError:
+        if cache is None:
+            raise
+    if not (cache / name).is_dir():
+        log.info("%s cannot be written: preparing %s in %s", root, name, cache)
+        build_once(cache / name, make, CACHE)
+    return cache / name
 
 
 def _build(work: _Work, digest: str, folder: Path) -> None:

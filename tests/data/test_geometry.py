@@ -271,3 +271,17 @@ def test_spacing_and_remark_reach_the_doctor_and_the_prepared_data(tmp_path: Pat
     ]
     assert said == notes
     assert [text.startswith(line) for text in said] == [True]
+
+
+@pytest.mark.parametrize("name", ["header.nii", "header.nii.gz"])
+@pytest.mark.parametrize("endianness", ["<", ">"])
+def test_the_header_alone_tells_the_spacing(tmp_path: Path, name: str, endianness: str) -> None:
+    path = tmp_path / name
+    header = nib.Nifti1Header(endianness=endianness)
+    image = nib.Nifti1Image(np.zeros((7, 5, 3), np.int16), np.diag([-1.25, -1.5, 10, 1]), header)
+    image.to_filename(path)
+    assert read_thickness(path) == nib.load(path).header.get_zooms()
+    content = path.read_bytes()
+    path.write_bytes(content[:20])
+    with pytest.raises(DataError, match=rf"{name}: expected a complete"):
+        read_thickness(path)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rwseg.data.case import Case, LoadedCase, Source, plain_labels
-from rwseg.data.nifti import read_thickness, write_nifti_labels, write_volume
+from rwseg.data.nifti import read_thickness, write_volume
 from rwseg.data.reading import read_case
 from rwseg.errors import DataError
 
@@ -226,20 +226,6 @@ def test_a_faulty_header_is_named_when_it_is_read_alone(case: Case, fault: str) 
         read_thickness(case.images[0])
 
 
-@pytest.mark.parametrize("name", ["header.nii", "header.nii.gz"])
-@pytest.mark.parametrize("endianness", ["<", ">"])
-def test_the_header_alone_tells_the_spacing(tmp_path: Path, name: str, endianness: str) -> None:
-    path = tmp_path / name
-    header = nib.Nifti1Header(endianness=endianness)
-    image = nib.Nifti1Image(np.zeros((7, 5, 3), np.int16), np.diag([-1.25, -1.5, 10, 1]), header)
-    image.to_filename(path)
-    assert read_thickness(path) == nib.load(path).header.get_zooms()
-    content = path.read_bytes()
-    path.write_bytes(content[:20])
-    with pytest.raises(DataError, match=rf"{name}: expected a complete"):
-        read_thickness(path)
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_file_is_named_with_expected_and_got(case: Case, fault: str) -> None:
     break_it, message = FAULTS[fault]
@@ -281,16 +267,6 @@ def test_a_file_of_two_axes_is_one_slice(case: Case, tmp_path: Path, thickness: 
     np.testing.assert_array_equal(loaded.image[0, 0], values.T)
     assert loaded.spacing == (1, 1.5, 1.25)
     assert read_thickness(path) == (1.25, 1.5, np.inf)  # so the one slice lies across axis 2
-
-
-@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 1), (7, 5, 3, 1)])
-def test_labels_are_written_in_the_shape_of_their_image(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    image, path = tmp_path / "image.nii", tmp_path / "label.nii"
-    save(image, np.zeros(shape, np.int16))
-    labels = np.arange(np.prod(shape)).reshape(*shape, 1)[:, :, :3].reshape(7, 5, -1).astype(np.uint8)
-    write_nifti_labels(path, labels, image, same_shape=True)
-    assert nib.load(path).shape == shape
-    np.testing.assert_array_equal(np.asanyarray(nib.load(path).dataobj).reshape(labels.shape), labels)
 
 
 def test_a_difference_within_the_geometry_tolerance_is_accepted(case: Case) -> None:

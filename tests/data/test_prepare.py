@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from small_dataset import PLAIN, UNLABELLED, Scan, dataset_of, write_dataset
 
 from rwseg.data.acdc import ACDC
 from rwseg.data.case import IGNORE, LoadedCase
+from rwseg.data.local import local_copy
 from rwseg.data.oddities import oddities
 from rwseg.data.prepare import prepare
 from rwseg.data.recipe import Preparation
 from rwseg.data.store import Prepared
+from rwseg.errors import DataError
 
 ALL_RULES = Preparation(True, "median", None, 1.5, "spline", "ct")
 
@@ -207,3 +210,24 @@ def test_the_manifest_holds_the_recipe_and_no_split(tmp_path: Path, sources: lis
     assert content["recipe"] == json.loads(json.dumps(asdict(prepared.recipe)))
     assert len(content["recipe"]["intensities"]) == len(content["channels"]) == 2
     assert all("split" not in entry for entry in content["entries"])
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_what_a_read_only_prepared_root_lacks_is_made_in_the_cache(
+    exists: bool, sources: list[Scan], tmp_path: Path, read_only: Callable[[Path], None]
+) -> None:
+    root, cache = tmp_path / "small", tmp_path / "cache"
+    dataset = write_dataset(root, sources)
+    if exists:
+        (tmp_path / "prepared").mkdir()
+    read_only(tmp_path / "prepared")
+    with pytest.raises(
+        DataError, match=r"prepared: expected a folder to write .* \(dataset\.cache=\.\.\. or prep"
+    ):
+        prepare(dataset, root, tmp_path / "prepared", PLAIN)
+    data = prepare(dataset, root, tmp_path / "prepared", PLAIN, cache=cache)
+    assert data.folder.parent == cache
+    assert [entry.name for entry in data.entries] == [case.name for case in dataset.load(root).cases]
+    assert local_copy(data, cache, "rrw").folder == data.folder
+    assert (data.folder / "inside").is_dir()
+    assert prepare(dataset, root, tmp_path / "prepared", PLAIN, cache=cache).folder == data.folder

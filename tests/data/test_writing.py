@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from rwseg.data.case import Case, Source, plain_labels
-from rwseg.data.nifti import write_volume
+from rwseg.data.nifti import write_nifti_labels, write_volume
 from rwseg.data.reading import label_ending, read_case, write_labels
 from rwseg.errors import DataError
 
@@ -235,3 +235,13 @@ def test_another_file_type_is_refused(image: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"out\.mha: expected a file ending in \.nii or \.nii\.gz"):
         write_labels(tmp_path / "out.mha", np.ones(SHAPE, np.uint8), image, 2)
     assert not (tmp_path / "out.mha").exists()
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (7, 5, 1), (7, 5, 3, 1)])
+def test_labels_are_written_in_the_shape_of_their_image(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    image, path = tmp_path / "image.nii", tmp_path / "label.nii"
+    nib.Nifti1Image(np.zeros(shape, np.int16), np.eye(4)).to_filename(image)
+    labels = np.arange(np.prod(shape)).reshape(*shape, 1)[:, :, :3].reshape(7, 5, -1).astype(np.uint8)
+    write_nifti_labels(path, labels, image, same_shape=True)
+    assert nib.load(path).shape == shape
+    np.testing.assert_array_equal(np.asanyarray(nib.load(path).dataobj).reshape(labels.shape), labels)

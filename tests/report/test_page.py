@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from rwseg.report.gallery import LARGEST_PICTURE, MOST_BYTES, gallery
 from rwseg.report.page import write_page
 from rwseg.report.page_svg import inline_svg
 from rwseg.report.tables import NOTHING
-from rwseg.report.verdict import verdict
 
 pytestmark = pytest.mark.xdist_group("studies")
 
@@ -257,35 +255,6 @@ def test_columns_sort_by_the_number_that_is_shown(text: str) -> None:
             else:
                 step = 10.0 ** -len(first.partition(".")[2])
                 assert float(value) == pytest.approx(float(first), abs=0.5001 * step), shown
-
-
-def test_verdict_names_the_best_the_sure_and_the_failed(three: Comparison) -> None:
-    dice, distance, missed, failed = verdict(three)
-    mean = three.summary.query("class_name == 'mean' and metric == 'dice'").set_index("method")["mean"]
-    assert f"Best mean Dice: {mean.idxmax()} with {mean.max():.3f}" in dice
-    assert "Of 2 other methods" in dice
-    assert "worse (rw_boundary" in dice
-    assert "mm" in distance
-    assert missed.endswith("cannot raise its mean: rrw 1.")
-    assert failed == "Runs that failed to converge: rw_boundary 1 of 4."
-
-
-def test_verdict_names_all_that_print_the_same(three: Comparison) -> None:
-    summary = three.summary.assign(
-        mean=three.summary["mean"].where(three.summary["metric"] != "dice", 0.90004)
-    )
-    summary.loc[summary["method"] == "rw_boundary", "mean"] = 0.8
-    assert verdict(replace(three, summary=summary))[0].startswith(
-        "Best mean Dice: rrw and rw_boundary, rectified with 0.900. Of 2"
-    )
-
-
-def test_verdict_on_one_method_and_on_nothing(three: Comparison, tmp_path: Path) -> None:
-    said = verdict(study.one_run(tmp_path))
-    assert [sentence.split(":")[0] for sentence in said] == [
-        "Best mean Dice", "Best mean Hausdorff distance", "Runs that failed to converge",
-    ]  # fmt: skip
-    assert verdict(study.nothing(three)) == []
 
 
 def test_a_figure_takes_the_colours_of_the_page_and_keeps_its_names(page_of_three: Path) -> None:
