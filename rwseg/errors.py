@@ -61,5 +61,5 @@ def table_of_run(path: Path) -> Iterator[None]:
     except MALFORMED as error:
         reason = f"{type(error).__name__}: {str(error).strip()}"
         raise RunError(
-            f"{path}: expected the table of train.py, got: {reason}; start the run over with force=true"
+            f"{path}: expected the table of train.py, got: {reason}; start over with train.py force=true"
         ) from error

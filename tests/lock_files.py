@@ -71,8 +71,9 @@ def seconds_until_taken(path: Path, duration: float = SHORT) -> float:
 
 
 @contextmanager
-def holding_process(path: Path, duration: float) -> Iterator["subprocess.Popen[str]"]:
-    line = [sys.executable, "-c", HOLD, str(path), str(duration)]
+def holding_process(*arguments: Path | float, code: str = HOLD) -> Iterator["subprocess.Popen[str]"]:
+    """A process that runs `code` and has said that it holds what it takes."""
+    line = [sys.executable, "-c", code, *map(str, arguments)]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "holds\n"

@@ -3,48 +3,32 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from lock_files import NO_PROCESS, write_lock
+from lock_files import NO_PROCESS, holding_process, write_lock
 
 from rwseg.cli import compose
 from rwseg.config import check
 from rwseg.errors import ClaimLostError, RunError
 from rwseg.rundir import LOCK, claimed, clear, save_config
 
-HOLD = """
+CLAIM = """
 import sys
 import threading
 from pathlib import Path
 from rwseg.rundir import claimed
 with claimed(Path(sys.argv[1])):
-    print("claimed", flush=True)
+    print("holds", flush=True)
     sys.stdin.read()
 """
 
 
-@contextmanager
-def claiming_process(folder: Path) -> Iterator["subprocess.Popen[str]"]:
-    line = [sys.executable, "-c", HOLD, str(folder)]
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "claimed\n"
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 def test_a_second_process_is_refused_until_the_first_one_dies(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "there" / "yet"
-    with claiming_process(folder) as process:
+    with holding_process(folder, code=CLAIM) as process:
         who = f"host {socket.gethostname()}, process {process.pid}"
         with pytest.raises(RunError, match=f"another process is writing this run: {who}"), claimed(folder):
             pytest.fail("two processes hold the same run")
