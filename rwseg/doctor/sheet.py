@@ -21,9 +21,11 @@ def contact_sheet(
 
     The whole slice is shown, so that wrong orientation, spacing or slice axis can be seen.
     """
-    rows = -(-len(cases) // COLUMNS)
-    figure = Figure(figsize=(2.3 * COLUMNS, 0.9 + 2.75 * rows), layout="constrained")
-    panels = figure.subplots(rows, COLUMNS, squeeze=False).flat
+    columns = min(COLUMNS, len(cases))
+    rows = -(-len(cases) // columns)
+    width = 2.3 * max(3, columns)  # of the title, where there are few cases
+    figure = Figure(figsize=(width, 0.9 + 2.75 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
     for axes in panels:
         axes.set_axis_off()
     for axes, (name, loaded) in zip(figure.axes, cases, strict=False):
