@@ -198,7 +198,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(
             rf"{tmp_path}/prepared: no space left while making acdc-\w+; nothing of it was left", message
         )
         assert (
-            "1.0 MB are free now. Free more or choose a folder on another disk (prepared_root=...)" in message
+            "1.0 MB are free now. Free more or choose a folder on another disk" in message
         )
         assert left == []
     message, left, before = told["distances"]
