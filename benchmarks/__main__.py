@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rwseg.files import write_json
+from rwseg.core.files import write_json
 
 HERE = Path(__file__).resolve().parent
 

@@ -35,14 +35,14 @@ from monai.transforms import (
 from torch import Tensor
 
 from benchmarks.timing import Work, paired, parser, report
-from rwseg.assembly import build_data, planned, prepared_data
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.data.augment import loader_size
-from rwseg.data.augment_settings import AugmentConfig
-from rwseg.data.bank import SliceBank
-from rwseg.data.module import SliceDataModule
-from rwseg.data.sampling import Size
+from rwseg.data.augmentation.batches import loader_size
+from rwseg.data.augmentation.config import AugmentConfig
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.data.sampling.patches import Size
+from rwseg.data.sampling.slice_cache import SliceBank
+from rwseg.experiments.build import build_data, planned, prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
 
 CPU = torch.device("cpu")
 KEYS = ("image", "label", "map")

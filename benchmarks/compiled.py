@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmarks.timing import Work, paired, parser, report
 from benchmarks.volumes import K, label_volumes, slices
-from rwseg.distance_torch import inside_squared, outside_squared
+from rwseg.maps.distance_torch import inside_squared, outside_squared
 
 
 def works(labels: Tensor) -> dict[str, dict[str, Work]]:

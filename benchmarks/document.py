@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jinja2
 
 from benchmarks.targets import TARGETS, Target
-from rwseg.files import write_text
+from rwseg.core.files import write_text
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"

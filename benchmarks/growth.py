@@ -24,13 +24,13 @@ import numpy as np
 import torch
 
 from benchmarks.timing import machine, parser
-from rwseg.assembly import prepared_data
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.data.phantom import write_phantom
-from rwseg.files import write_json
-from rwseg.report.__main__ import main as compare_runs
-from rwseg.run import train_run
+from rwseg.commands.report import main as compare_runs
+from rwseg.core.files import write_json
+from rwseg.data.datasets.phantom import write_phantom
+from rwseg.experiments.build import prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.run import train_run
 
 FACTORS = (1, 2, 4, 8)
 SUBJECTS, RUNS = 4, 3

@@ -18,10 +18,10 @@ from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
 from benchmarks.timing import Work, paired, parser, report
-from rwseg.inference import most_probable, predict_slices, to_native, window_weights
-from rwseg.norm import InstanceNorm
-from rwseg.unet import UNet
-from rwseg.volumes import WINDOW_BATCH
+from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native, window_weights
+from rwseg.models.inference.whole_volumes import WINDOW_BATCH
+from rwseg.models.instance_norm import InstanceNorm
+from rwseg.models.unet import UNet
 
 SMALL: dict[str, Any] = {"features": 12, "pools": [(2, 2)] * 3}
 PAPER: dict[str, Any] = {"features": 32, "pools": [(2, 2)] * 5 + [(2, 1)]}

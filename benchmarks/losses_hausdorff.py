@@ -16,10 +16,10 @@ from torch import Tensor
 from benchmarks.losses_monai import ONE_HOT, step
 from benchmarks.timing import Work, paired, parser, report
 from benchmarks.volumes import K, label_volumes, predicted, slices
-from rwseg.distance import outside_distances
 from rwseg.losses import HausdorffDTLoss
 from rwseg.losses.classes import predicted_classes
 from rwseg.maps import boundary_map
+from rwseg.maps.distance import outside_distances
 
 
 def works(logits: Tensor, labels: Tensor) -> dict[str, Work]:

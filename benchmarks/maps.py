@@ -17,8 +17,8 @@ from scipy.ndimage import distance_transform_edt
 
 from benchmarks.timing import Work, paired, parser, report
 from benchmarks.volumes import K, Labels, Volume, label_volumes, slices
-from rwseg.distance import inside_distance, outside_distances
 from rwseg.maps import boundary_kervadec_map, boundary_map, rectified_rrw_map, rrw_map
+from rwseg.maps.distance import inside_distance, outside_distances
 
 Map = NDArray[np.float64]
 SCIPY = "SciPy per class"

@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rwseg.data.acdc import ACDC
-from rwseg.data.distances import COMPUTE
-from rwseg.data.phantom import write_phantom
-from rwseg.data.prepare import prepare
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.data.recipe import Preparation
-from rwseg.data.volume import prepare_volume
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.datasets.phantom import write_phantom
+from rwseg.data.io.cases import read_case, slice_axis_of
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.distances import COMPUTE
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.volume import prepare_volume
 
 ACDC_RULES = Preparation(
     crop=True, spacing=(1.5625, 1.5625), size=None, zoom=1.0, interpolation="spline", normalisation="zscore"

@@ -3,7 +3,7 @@
 python -m benchmarks.projection [--seconds 20] [--device cuda] [--json FILE] [EXPERIMENT ...]
 
 All commands in an experiment's file are counted. Steps are timed once per data, network and batch, with the
-first loss: what a loss costs is small beside the network, and `python -m rwseg.plan` times each. The data are
+first loss: what a loss costs is small beside the network, and `rwseg plan` times each. The data are
 those in RWSEG_DATA; an experiment whose data is not there is left out, with the reason.
 """
 
@@ -13,13 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.timing import machine, parser
-from rwseg.config import CONF
-from rwseg.errors import RwsegError
-from rwseg.files import write_json
-from rwseg.plan.cost import Measured, Method, plan_rows, prepared_bytes
-from rwseg.plan.measure import measure
-from rwseg.plan.sweeps import commands_of, methods_of
-from rwseg.rundir import comparable
+from rwseg.core.errors import RwsegError
+from rwseg.core.files import write_json
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.cost.arithmetic import Measured, Method, plan_rows, prepared_bytes
+from rwseg.experiments.cost.measure import measure
+from rwseg.experiments.cost.sweeps import commands_of, methods_of
+from rwseg.experiments.run_directory import comparable
 
 COST = ("dataset.", "model.", "augment.", "trainer.", "map.", "evaluation.flips")
 """The settings that decide what a step and a volume cost, but for the loss."""

@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.timing import paired, parser, report
-from rwseg.cli import compose
-from rwseg.config import CONF, check
-from rwseg.rundir import run_path, save_config
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.run_directory import run_path, save_config
 
 ROOT = CONF.parent
 HEAVY = "import torch, pytorch_lightning, monai, pandas, matplotlib.pyplot"
@@ -26,9 +26,9 @@ COMMANDS: Mapping[str, tuple[list[str], int]] = {
     "train.py, a value of a wrong type": (["train.py", "schedule.epochs=many"], 2),
     "train.py, a finished run": (["train.py", "loss=ce"], 0),
     "evaluate.py, a mistyped key": (["evaluate.py", "rundir=x"], 2),
-    "python -m rwseg.report --help": (["-m", "rwseg.report", "--help"], 0),
-    "python -m rwseg.doctor --help": (["-m", "rwseg.doctor", "--help"], 0),
-    "python -m rwseg.plan, a mistyped experiment": (["-m", "rwseg.plan", "acdc_smal"], 2),
+    "rwseg report --help": (["-m", "rwseg.commands.report", "--help"], 0),
+    "rwseg doctor --help": (["-m", "rwseg.commands.doctor", "--help"], 0),
+    "rwseg plan, a mistyped experiment": (["-m", "rwseg.commands.plan", "acdc_smal"], 2),
 }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rwseg.files import write_json
+from rwseg.core.files import write_json
 
 Work = Callable[[], object]
 

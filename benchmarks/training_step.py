@@ -8,9 +8,9 @@ import argparse
 
 import torch
 
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.steptime import time_run
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.cost.step_time import time_run
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -29,11 +29,11 @@ from torch import Tensor, nn
 
 from benchmarks.augmentation import slices_of
 from benchmarks.timing import Work, paired, parser, report
-from rwseg.assembly import build_data, build_learner, has_bf16, planned, prepared_data
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.data.bank import Batch
-from rwseg.data.module import SliceDataModule
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.data.sampling.slice_cache import Batch
+from rwseg.experiments.build import build_data, build_learner, has_bf16, planned, prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
 from rwseg.losses import head_weights, supervised_loss
 
 PEER = "nnU-Net v2"

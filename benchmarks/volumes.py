@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rwseg.data.nifti import read_nifti
+from rwseg.data.io.nifti import read_nifti
 
 K = 4
 Labels = NDArray[np.int64]

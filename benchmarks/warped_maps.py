@@ -17,16 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rwseg.assembly import planned, prepared_data
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.data.augment import warped_batch
-from rwseg.data.augment_draws import Warps
-from rwseg.data.bank import SliceBank
-from rwseg.data.distances import ensure_distances
-from rwseg.data.sampling import Boxes, Floats, Size, uniforms
-from rwseg.data.store import Prepared
-from rwseg.data.warp import views_of
+from rwseg.data.augmentation.batches import warped_batch
+from rwseg.data.augmentation.draws import Warps
+from rwseg.data.augmentation.spatial import views_of
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.sampling.patches import Boxes, Floats, Size, uniforms
+from rwseg.data.sampling.slice_cache import SliceBank
+from rwseg.experiments.build import planned, prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
 from rwseg.maps import RectifiedMap, boundary_map, rectified_rrw_map
 
 CPU = torch.device("cpu")

@@ -27,9 +27,9 @@ class RayLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run all jobs; what failed is in the command's summary, so that none counts as failed here."""
-        from rwseg.cli import fail
-        from rwseg.errors import RwsegError
-        from rwseg.ray_sweep import launch
+        from rwseg.core.errors import RwsegError
+        from rwseg.experiments.composition import fail
+        from rwseg.experiments.sweeps.ray_sweep import launch
 
         try:
             launch(self.task, job_overrides, initial_job_idx, self.hydra_overrides, self.settings)

@@ -25,9 +25,9 @@ class Slurm(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run all jobs; what failed is in the command's summary, so that none counts as failed here."""
-        from rwseg.cli import fail
-        from rwseg.errors import RwsegError
-        from rwseg.slurm import launch
+        from rwseg.core.errors import RwsegError
+        from rwseg.experiments.composition import fail
+        from rwseg.experiments.sweeps.slurm import launch
 
         try:
             launch(self.task, job_overrides, initial_job_idx, self.settings, self.hydra_context, self.config)

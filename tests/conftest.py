@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rwseg.data.phantom import write_phantom
-from rwseg.outcome import draw_figures
+from rwseg.data.datasets.phantom import write_phantom
+from rwseg.training.results import draw_figures
 
 collect_ignore_glob = ["*/conftest.py"]
 """They hold no doctests, and Python tells modules of one name in two folders apart only by chance."""
@@ -54,13 +54,13 @@ TINY = [
 @pytest.fixture
 def no_run_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs in this process draw no figures, which would take half their time."""
-    monkeypatch.setattr("rwseg.outcome.draw_figures", lambda *_: [])
+    monkeypatch.setattr("rwseg.training.results.draw_figures", lambda *_: [])
 
 
 @pytest.fixture
 def with_figures(tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of `tiny` draws its figures."""
-    monkeypatch.setattr("rwseg.outcome.draw_figures", draw_figures)
+    monkeypatch.setattr("rwseg.training.results.draw_figures", draw_figures)
 
 
 @pytest.fixture(scope="session")
@@ -72,8 +72,8 @@ def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def four_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Directories of runs have no part for other settings: to find it composes 12 configurations anew for
-    every dataset and experiment, seconds in each test. `tests/test_rundir.py` tests that part."""
-    monkeypatch.setattr("rwseg.rundir._other_settings", lambda cfg, chosen: [])
+    every dataset and experiment, seconds in each test. `test_run_directory.py` tests that part."""
+    monkeypatch.setattr("rwseg.experiments.run_directory._other_settings", lambda cfg, chosen: [])
 
 
 @pytest.fixture

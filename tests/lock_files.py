@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from filelock import SoftFileLease
 
-from rwseg.lease import Lease
+from rwseg.core.lease import Lease
 
 NO_PROCESS = 2**22 + 1
 """Beyond the highest number of a process."""
@@ -35,8 +35,8 @@ KEPT = 1.0
 HOLD = """
 import sys
 from pathlib import Path
-from rwseg.errors import ClaimLostError
-from rwseg.lease import Lease
+from rwseg.core.errors import ClaimLostError
+from rwseg.core.lease import Lease
 lease = Lease(Path(sys.argv[1]), float(sys.argv[2]))
 assert lease.take()
 print("holds", flush=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from rwseg.assembly import build_network
-from rwseg.cli import compose
-from rwseg.config import check
 from rwseg.data.case import plain_labels
-from rwseg.data.recipe import Recipe
-from rwseg.rundata import RunData, save_data
-from rwseg.rundir import config_digest, save_config
+from rwseg.data.preprocessing.config import Recipe
+from rwseg.experiments.build import build_network
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.run_directory import config_digest, save_config
+from rwseg.models.inference.run_data import RunData, save_data
 
 HEART = ("background", "RV", "myocardium", "LV")
 NATIVE = Recipe(crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")

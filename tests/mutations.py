@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rwseg.errors import RwsegError
+from rwseg.core.errors import RwsegError
 
 Mutation = Callable[[np.random.Generator, bytes], bytes]
 

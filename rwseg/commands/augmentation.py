@@ -1,6 +1,6 @@
 """Draw what the augmentation does to one slice and to its RRW map.
 
-    python -m rwseg.augment_figure [--out docs/figures/augmentation.png] [override ...]
+    rwseg augmentation [--out docs/figures/augmentation.png] [override ...]
 
 The slice is the one of the training split with most foreground, cut to a square around it. Each column but
 the first shows one augmentation at a setting within nnU-Net's ranges. The map is the cached one, computed on
@@ -22,21 +22,21 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from torch import Tensor
 
-from rwseg.assembly import prepared_data
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.data.augment import warped_batch
-from rwseg.data.augment_draws import Chosen, Intensities, Warps
-from rwseg.data.augment_intensity import change_intensities
-from rwseg.data.bank import Batch, SliceBank
-from rwseg.data.distances import ensure_distances
-from rwseg.data.sampling import Boxes
-from rwseg.data.store import Prepared
-from rwseg.data.warp import views_of
-from rwseg.errors import RwsegError
-from rwseg.figures import run_colours, save
+from rwseg.core.errors import RwsegError
+from rwseg.core.paths import user_path
+from rwseg.data.augmentation.batches import warped_batch
+from rwseg.data.augmentation.draws import Chosen, Intensities, Warps
+from rwseg.data.augmentation.intensity import change_intensities
+from rwseg.data.augmentation.spatial import views_of
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.sampling.patches import Boxes
+from rwseg.data.sampling.slice_cache import Batch, SliceBank
+from rwseg.experiments.build import prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
 from rwseg.maps import RectifiedMap
-from rwseg.paths import user_path
+from rwseg.training.figures import run_colours, save
 
 MARGIN = 1.5
 """The square's side over that of the foreground."""
@@ -71,7 +71,7 @@ EXAMPLES = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; what the user can mend ends it with status 2 and a message."""
     parser = argparse.ArgumentParser(
-        prog="python -m rwseg.augment_figure", description="Draw examples of the augmentation."
+        prog="rwseg augmentation", description="Draw examples of the augmentation."
     )
     parser.add_argument("--out", type=user_path, default=Path("docs/figures/augmentation.png"))
     parser.add_argument("overrides", nargs="*", help="settings of train.py, such as dataset=acdc")
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prepared = prepared_data(cfg)
         ensure_distances(prepared, "rrw")
     except RwsegError as error:
-        print(f"python -m rwseg.augment_figure: {error}", file=sys.stderr)
+        print(f"rwseg augmentation: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     print(f"wrote {save(augmentation_figure(prepared), asked.out)}")
 

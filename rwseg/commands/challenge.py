@@ -1,17 +1,17 @@
 """The ACDC challenge, from predictions of its test set to the files that are submitted.
 
-python -m rwseg.challenge export EVALUATION --root ACDC -o OUT   what evaluate.py split=test wrote, renamed
-python -m rwseg.challenge check OUT --root ACDC                  status 1 and a line per fault, or 0
-python -m rwseg.challenge table CASES_CSV...                     ED and ES apart, beside the paper's Table 5
+rwseg challenge export EVALUATION --root ACDC -o OUT   what evaluate.py split=test wrote, renamed
+rwseg challenge check OUT --root ACDC                  status 1 and a line per fault, or 0
+rwseg challenge table CASES_CSV...                     ED and ES apart, beside the paper's Table 5
 """
 
 import argparse
 import sys
 
-from rwseg.challenge.submission import export, faults_of
-from rwseg.challenge.table import phase_table
-from rwseg.errors import RwsegError
-from rwseg.paths import user_path
+from rwseg.core.errors import RwsegError
+from rwseg.core.paths import user_path
+from rwseg.report.challenge.submission import export, faults_of
+from rwseg.report.challenge.table import phase_table
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"wrote {count} label maps to {asked.out}")
         faults = faults_of(asked.out, asked.root)
     except RwsegError as error:
-        print(f"python -m rwseg.challenge: {error}", file=sys.stderr)
+        print(f"rwseg challenge: {error}", file=sys.stderr)
         return 2
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rwseg.challenge", description="Export, check and tabulate results on ACDC."
+        prog="rwseg challenge", description="Export, check and tabulate results on ACDC."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     rename = commands.add_parser("export", help="copy predictions under the names of a submission")

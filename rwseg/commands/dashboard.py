@@ -1,7 +1,7 @@
 """Build W&B's views of a project: curves by group, wrong signs, the distribution over seeds, a comparison.
 
-    python -m rwseg.tracking dashboard PROJECT [--entity E]      needs an account (wandb login)
-    python -m rwseg.tracking dashboard PROJECT --dry-run         prints them as JSON instead
+    rwseg dashboard PROJECT [--entity E]      needs an account (wandb login)
+    rwseg dashboard PROJECT --dry-run         prints them as JSON instead
 
 docs/tracking.md says what is where in W&B.
 """
@@ -10,8 +10,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from rwseg.errors import RunError
-from rwseg.tracking.dashboard import dashboard
+from rwseg.core.errors import RunError
+from rwseg.report.dashboard import dashboard
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             dashboard(asked.project, asked.entity or _default_entity(), saved=True).save()
     except RunError as error:
-        print(f"python -m rwseg.tracking: {error}", file=sys.stderr)
+        print(f"rwseg dashboard: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -42,7 +42,7 @@ def _default_entity() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rwseg.tracking",
+        prog="rwseg dashboard",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""Say what is wrong with an installation or a dataset: python -m rwseg.doctor [dataset=acdc] [override ...].
+"""Say what is wrong with an installation or a dataset: rwseg doctor [dataset=acdc] [override ...].
 
 Without a dataset: versions, devices, disk. With one: every case is read; class shares, geometry and faults
 are told, a contact sheet is drawn, the data is prepared, and a few training steps of the chosen configuration
@@ -11,15 +11,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from rwseg.cli import INTERRUPTED, preflight
-from rwseg.errors import ConfigError, RwsegError
-from rwseg.paths import user_path
+from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.paths import user_path
+from rwseg.experiments.composition import INTERRUPTED, preflight
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m rwseg.doctor",
+        prog="rwseg doctor",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -38,9 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise ConfigError(f"expected one run to examine, got {len(jobs)}; give one value of each, {form}")
         cfg, _ = jobs[0]
         # Only now: a mistyped option is answered at once, and these take seconds to import.
-        from rwseg.doctor.examine import examine
-        from rwseg.doctor.findings import print_findings
-        from rwseg.doctor.installation import PREPARED, installation
+        from rwseg.report.doctor.examine import examine
+        from rwseg.report.doctor.findings import print_findings
+        from rwseg.report.doctor.installation import PREPARED, installation
 
         found = list(installation({"runs": Path(cfg.output_root), PREPARED: Path(cfg.prepared_root)}))
         print_findings(found, console)

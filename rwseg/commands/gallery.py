@@ -1,6 +1,6 @@
 """The gallery of losses: a row for each file of `conf/loss`, with a picture of the gradient.
 
-    python -m rwseg.gallery [DOCS]      writes DOCS/losses.md and DOCS/figures/losses (default: docs)
+    rwseg gallery [DOCS]      writes DOCS/losses.md and DOCS/figures/losses (default: docs)
 
 What a row says is quoted: the first comment of the file gives branch and source, the docstring of the class
 what the loss rewards (after the colon of its first line) and the formula (the sentence after that line). The
@@ -17,9 +17,9 @@ from typing import NamedTuple
 import hydra.utils
 from omegaconf import OmegaConf
 
-from rwseg.config import CONF
-from rwseg.files import write_text
-from rwseg.gallery_pictures import draw_example, draw_gradient, example, gradient
+from rwseg.core.files import write_text
+from rwseg.core.paths import user_path
+from rwseg.experiments.config.schema import CONF
 from rwseg.losses import (
     RegionWiseLoss,
     SegmentationLoss,
@@ -29,7 +29,7 @@ from rwseg.losses import (
     region,
     region_wise,
 )
-from rwseg.paths import user_path
+from rwseg.report.figures.loss_gallery import draw_example, draw_gradient, example, gradient
 
 BRANCHES: dict[str, ModuleType] = {
     "region-wise": region_wise,
@@ -56,7 +56,7 @@ EXAMPLE = "example"
 
 HEAD = f"""# Losses
 
-Made by `python -m rwseg.gallery`. `loss=NAME` selects a loss; its options, with their defaults, are in
+Made by `rwseg gallery`. `loss=NAME` selects a loss; its options, with their defaults, are in
 `conf/loss/NAME.yaml`.
 
 ## How to read the pictures
@@ -89,9 +89,7 @@ class Entry(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rwseg.gallery", description="Write the gallery of losses."
-    )
+    parser = argparse.ArgumentParser(prog="rwseg gallery", description="Write the gallery of losses.")
     parser.add_argument("docs", type=user_path, nargs="?", default=Path("docs"), help="folder of losses.md")
     docs = parser.parse_args(arguments).docs
     write_gallery(docs)

@@ -1,8 +1,8 @@
 """Say what an experiment will cost before it is started: runs, hours and disk.
 
-    python -m rwseg.plan convergence loss=rrw,rw_boundary 'seed=range(50)'
-    python -m rwseg.plan convergence --commands        all that conf/experiment/convergence.yaml proposes
-    python -m rwseg.plan ... --json FILE               keep the table and the times, for --from FILE elsewhere
+    rwseg plan convergence loss=rrw,rw_boundary 'seed=range(50)'
+    rwseg plan convergence --commands        all that conf/experiment/convergence.yaml proposes
+    rwseg plan ... --json FILE               keep the table and the times, for --from FILE elsewhere
 
 Some steps of each method are timed here, with the experiment's own data, network and device; the data is
 prepared for that. Runs that have finished in output_root are subtracted.
@@ -14,10 +14,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rwseg.errors import RwsegError
-from rwseg.paths import user_path
-from rwseg.plan.cost import Measured, Method, load_measured, plan_rows, prepared_bytes, save_plan
-from rwseg.plan.sweeps import commands_of, methods_of
+from rwseg.core.errors import RwsegError
+from rwseg.core.paths import user_path
+from rwseg.experiments.cost.arithmetic import (
+    Measured,
+    Method,
+    load_measured,
+    plan_rows,
+    prepared_bytes,
+    save_plan,
+)
+from rwseg.experiments.cost.sweeps import commands_of, methods_of
 
 STEPS = 20
 
@@ -37,11 +44,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = plan_rows(methods, measured)
         _print(asked.experiment, rows, measured)
         if asked.json:
-            from rwseg.plan.measure import machine
+            from rwseg.experiments.cost.measure import machine
 
             save_plan(asked.json, machine(), measured, rows)
     except RwsegError as error:
-        print(f"python -m rwseg.plan: {error}", file=sys.stderr)
+        print(f"rwseg plan: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -50,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(methods: Sequence[Method], seconds: float) -> dict[str, Measured]:
     """Time all methods; only here, because what it needs takes seconds to import."""
-    from rwseg.plan.measure import measure
-    from rwseg.progress import track
+    from rwseg.core.progress import track
+    from rwseg.experiments.cost.measure import measure
 
     return {method.name: measure(method, STEPS, seconds) for method in track(methods, "timing the methods")}
 
@@ -87,7 +94,7 @@ def _print(experiment: str, rows: Sequence[Mapping[str, Any]], measured: Mapping
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rwseg.plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="rwseg plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
     add("experiment", metavar="EXPERIMENT", help="a file of conf/experiment, without .yaml")

@@ -1,7 +1,7 @@
 """Compare runs, or see what they are doing.
 
-    python -m rwseg.report DIR... -o OUT          tables, tests, figures and a page from all runs below DIR
-    python -m rwseg.report --status DIR [--watch]   how far they are
+    rwseg report DIR... -o OUT          tables, tests, figures and a page from all runs below DIR
+    rwseg report --status DIR [--watch]   how far they are
 
 docs/report.md says what every number is.
 """
@@ -10,8 +10,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from rwseg.errors import RwsegError
-from rwseg.paths import user_path
+from rwseg.core.errors import RwsegError
+from rwseg.core.paths import user_path
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("-o OUT: expected a folder for the report (or --status)")
     try:
         if asked.status:
-            from rwseg.report.status import show
+            from rwseg.report.status.status import show
 
             show(asked.runs, asked.watch)
         else:
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             report(asked)
     except RwsegError as error:
-        print(f"python -m rwseg.report: {error}", file=sys.stderr)
+        print(f"rwseg report: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rwseg.report",
+        prog="rwseg report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

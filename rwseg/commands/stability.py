@@ -1,6 +1,6 @@
 """Wrong gradient signs over training beside the Dice that came of it, for any number of runs.
 
-python -m rwseg.stability_figure RUN_DIR [RUN_DIR ...] -o FIGURE.png
+rwseg stability RUN_DIR [RUN_DIR ...] -o FIGURE.png
 """
 
 import argparse
@@ -12,14 +12,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rwseg.errors import RunError, RwsegError, table_of_run
-from rwseg.figures import run_colours, save
-from rwseg.paths import user_path
-from rwseg.record import read_run
-from rwseg.rundir import load_config
+from rwseg.core.errors import RunError, RwsegError, table_of_run
+from rwseg.core.paths import user_path
+from rwseg.experiments.run_directory import load_config
+from rwseg.experiments.run_status import read_run
+from rwseg.training.figures import run_colours, save
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the figure and print one line per run; returns the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -93,4 +93,4 @@ def _finish(axes: Axes, title: str, label: str) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    raise SystemExit(main())

@@ -1,7 +1,7 @@
 """Draw figures 2, 3 and 4 of the region-wise paper.
 
-    python -m rwseg.theory OUT                            figure 3 on a phantom heart with made-up predictions
-    python -m rwseg.theory OUT --run RUN_DIR [--case CASE]  figure 3 from a run's own checkpoints
+    rwseg theory OUT                            figure 3 on a phantom heart with made-up predictions
+    rwseg theory OUT --run RUN_DIR [--case CASE]  figure 3 from a run's own checkpoints
 
 Writes figure2, figure3 and figure4 to OUT as PNG and SVG. The case is the first of the validation split
 unless named, its slice the one with most foreground.
@@ -19,21 +19,21 @@ from omegaconf import DictConfig
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from rwseg.assembly import build_network, planned, prepared_data
-from rwseg.checkpoints import BEST, LAST, load_checkpoint
-from rwseg.data.acdc import CLASSES
-from rwseg.data.phantom import draw_hearts
-from rwseg.data.phantom_geometry import label_volume
-from rwseg.data.store import Entry, Prepared
-from rwseg.errors import RunError, RwsegError
-from rwseg.files import replacing
-from rwseg.inference import predict_volume
-from rwseg.paths import user_path
-from rwseg.rundir import config_digest, load_config
-from rwseg.theory.pixel_figure import Stage, negatives_figure
-from rwseg.theory.weight_figures import gradient_signs_figure, small_gradients_figure
-from rwseg.unet import UNet
-from rwseg.volumes import WINDOW_BATCH
+from rwseg.core.errors import RunError, RwsegError
+from rwseg.core.files import replacing
+from rwseg.core.paths import user_path
+from rwseg.data.datasets.acdc import CLASSES
+from rwseg.data.datasets.phantom import draw_hearts
+from rwseg.data.datasets.phantom_geometry import label_volume
+from rwseg.data.preprocessing.prepared import Entry, Prepared
+from rwseg.experiments.build import build_network, planned, prepared_data
+from rwseg.experiments.run_directory import config_digest, load_config
+from rwseg.models.inference.sliding_window import predict_volume
+from rwseg.models.inference.whole_volumes import WINDOW_BATCH
+from rwseg.models.unet import UNet
+from rwseg.report.figures.theory_pixels import Stage, negatives_figure
+from rwseg.report.figures.theory_weights import gradient_signs_figure, small_gradients_figure
+from rwseg.training.callbacks.checkpoints import BEST, LAST, load_checkpoint
 
 CONFIDENCES = {"uniform prediction": 0.0, "unsure": 1.5, "nearly right": 8.0}
 """Made-up predictions: the logit of a pixel's class above the others, before noise."""
@@ -41,9 +41,7 @@ CONFIDENCES = {"uniform prediction": 0.0, "unsure": 1.5, "nearly right": 8.0}
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; what the user can mend ends it with status 2 and a message."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rwseg.theory", description="Draw figures 2 to 4 of the paper."
-    )
+    parser = argparse.ArgumentParser(prog="rwseg theory", description="Draw figures 2 to 4 of the paper.")
     parser.add_argument("out", type=user_path, metavar="OUT", help="folder for the pictures")
     parser.add_argument(
         "--run", type=user_path, metavar="RUN_DIR", help="run directory whose checkpoints figure 3 shows"
@@ -55,7 +53,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         third = phantom_figure() if asked.run is None else run_figure(asked.run, asked.case)
     except RwsegError as error:
-        print(f"python -m rwseg.theory: {error}", file=sys.stderr)
+        print(f"rwseg theory: {error}", file=sys.stderr)
         raise SystemExit(2) from error
     figures = {"figure2": gradient_signs_figure(), "figure3": third, "figure4": small_gradients_figure()}
     for name, figure in figures.items():

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rwseg.errors import DataError, ReadOnlyError
-from rwseg.lease import LEASE_DURATION, Lease
+from rwseg.core.errors import DataError, ReadOnlyError
+from rwseg.core.lease import LEASE_DURATION, Lease
 
 log = logging.getLogger(__name__)
 

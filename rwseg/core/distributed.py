@@ -26,7 +26,7 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from torch.distributed import distributed_c10d as c10d
 from torch.distributed.rendezvous import rendezvous
 
-from rwseg.errors import ConfigError, RunError
+from rwseg.core.errors import ConfigError, RunError
 
 TIMEOUT = timedelta(days=1)
 """How long ranks wait for one another: preparing data and validation may keep one of them busy for hours."""

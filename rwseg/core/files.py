@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
 
 
 @contextmanager
@@ -109,7 +109,7 @@ def _fits(kind: Any, value: Any) -> bool:
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write `array` as NPY. Not atomic: for folders that are renamed as a whole (`rwseg.building`).
+    """Write `array` as NPY. Not atomic: for folders that are renamed as a whole (`rwseg.core.build_once`).
 
     NumPy's own writer reports a full disk without its error number; writing the bytes ourselves keeps it.
     """

@@ -9,7 +9,7 @@ from typing import Self
 
 from filelock import LeaseSettingsMismatch, OwnerRecord, SoftFileLease, Timeout
 
-from rwseg.errors import ClaimLostError, RunError
+from rwseg.core.errors import ClaimLostError, RunError
 
 LEASE_DURATION = 120.0
 """Seconds without a heartbeat after which a lease may be taken over; the same for all contenders."""

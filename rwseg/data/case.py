@@ -84,7 +84,7 @@ class Dataset:
     subjects in a complete download, where they are known.
 
     `load(root)` raises `DataError` that names every faulty file and what was expected. It looks at names and
-    small text files only: images are read, and checked, by `rwseg.data.reading.read_case`.
+    small text files only: images are read, and checked, by `rwseg.data.io.cases.read_case`.
     """
 
     name: str

@@ -10,16 +10,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rwseg.data.augment import augmented_batch, loader_size
-from rwseg.data.augment_draws import STREAM, draws_per_sample
-from rwseg.data.augment_settings import AugmentConfig
-from rwseg.data.bank import Batch, SliceBank, region_map_of
-from rwseg.data.distances import ensure_distances
-from rwseg.data.sampling import forced_samples, uniforms
-from rwseg.data.store import Entry, Prepared
-from rwseg.errors import DataError
+from rwseg.core.distributed import ALONE, World
+from rwseg.core.errors import DataError
+from rwseg.data.augmentation.batches import augmented_batch, loader_size
+from rwseg.data.augmentation.config import AugmentConfig
+from rwseg.data.augmentation.draws import STREAM, draws_per_sample
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepared import Entry, Prepared
+from rwseg.data.sampling.patches import forced_samples, uniforms
+from rwseg.data.sampling.slice_cache import Batch, SliceBank, region_map_of
 from rwseg.maps import RectifiedMap
-from rwseg.world import ALONE, World
 
 VALIDATION_SLICES = 4
 """Slices of a volume on which the validation loss is computed: some losses take longer than a prediction."""
@@ -43,7 +43,7 @@ class Volume(NamedTuple):
 
 
 class SliceDataModule(pl.LightningDataModule):
-    """Serves `rwseg.data.bank.Batch` for training and `Volume` for validation.
+    """Serves `rwseg.data.sampling.slice_cache.Batch` for training and `Volume` for validation.
 
     `map_name` and `rectified` come from the loss; `source` says whether its map is served (`cached`: made of
     the volume in mm; cut, warped and flipped like the image) or left to the loss (`online`: made of the

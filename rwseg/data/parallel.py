@@ -16,8 +16,8 @@ from typing import Self, TypeVar
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
-from rwseg.errors import DataError
-from rwseg.progress import track
+from rwseg.core.errors import DataError
+from rwseg.core.progress import track
 
 T = TypeVar("T")
 R = TypeVar("R")

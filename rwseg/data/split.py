@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
+from rwseg.core.errors import ConfigError, DataError
 from rwseg.data.case import Case, Source
-from rwseg.errors import ConfigError, DataError
 
 
 class HasSplit(Protocol):

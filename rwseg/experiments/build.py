@@ -10,22 +10,22 @@ from hydra.utils import get_object
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
-from rwseg.config import check
-from rwseg.data.augment_settings import AugmentConfig
+from rwseg.core.distributed import ALONE, World
+from rwseg.core.errors import ConfigError
+from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.case import IGNORE, Dataset, Source
-from rwseg.data.local import local_copy
-from rwseg.data.module import SliceDataModule
-from rwseg.data.plan import plan_of
-from rwseg.data.prepare import prepare
-from rwseg.data.recipe import Preparation
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.local_copy import local_copy
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.split import with_fold
-from rwseg.data.store import Prepared
-from rwseg.errors import ConfigError
-from rwseg.learner import Learner
+from rwseg.experiments.config.schema import check
 from rwseg.losses import build_loss
-from rwseg.rundata import RunData, run_data
-from rwseg.unet import UNet
-from rwseg.world import ALONE, World
+from rwseg.models.inference.run_data import RunData, run_data
+from rwseg.models.planner import plan_of
+from rwseg.models.unet import UNet
+from rwseg.training.lightning_module import Learner
 
 log = logging.getLogger(__name__)
 

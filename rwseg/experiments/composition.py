@@ -24,10 +24,10 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg.config import CONF, FOR_TRAINING, SCHEMAS, Choices, check
-from rwseg.errors import ConfigError, RwsegError
-from rwseg.keys import keys_of
-from rwseg.overrides import (
+from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.signals import Terminated, terminable
+from rwseg.experiments.config.names import keys_of
+from rwseg.experiments.config.overrides import (
     Setting,
     form_faults,
     hydra_faults,
@@ -39,7 +39,7 @@ from rwseg.overrides import (
     with_home,
     with_settings,
 )
-from rwseg.signals import Terminated, terminable
+from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices, check
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
@@ -108,7 +108,7 @@ class Jobs:
             self.sweep.fail(number, reason)
 
 
-def main(
+def run_command(
     task: Callable[[DictConfig, Choices], object],
     config_name: str,
     plan: Callable[[Sequence[Checked], Sequence[str]], Sweep] | None = None,

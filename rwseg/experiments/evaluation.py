@@ -12,20 +12,21 @@ import pandas as pd
 import torch
 from omegaconf import DictConfig, ListConfig
 
-from rwseg.assembly import device_name, precision
+from rwseg.core.errors import ConfigError, DataError
+from rwseg.core.files import write_json, write_text
+from rwseg.core.progress import track
 from rwseg.data.case import IGNORE, Case, LoadedCase, Source
+from rwseg.data.io.cases import label_ending, native_image, read_case, write_labels
 from rwseg.data.oddities import remark_lines
-from rwseg.data.reading import label_ending, native_image, read_case, write_labels
-from rwseg.errors import ConfigError, DataError
-from rwseg.evaluated import cases_to_evaluate
-from rwseg.figures import case_picture
-from rwseg.files import write_json, write_text
+from rwseg.experiments.build import device_name, precision
+from rwseg.experiments.evaluation_cases import cases_to_evaluate
+from rwseg.experiments.load_run import load_ensemble
 from rwseg.metrics import MissedPolicy
-from rwseg.predict import predict_folder, raise_faults
-from rwseg.progress import track
-from rwseg.tables import print_cases
-from rwseg.trained import Trained, load_ensemble, predict_case
-from rwseg.volumes import Measured, Row, case_rows, case_table
+from rwseg.metrics.terminal_table import print_cases
+from rwseg.models.inference.folder import predict_folder, raise_faults
+from rwseg.models.inference.predictor import Trained, predict_case
+from rwseg.models.inference.whole_volumes import Measured, Row, case_rows, case_table
+from rwseg.training.figures import case_picture
 
 log = logging.getLogger(__name__)
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rwseg.assembly import source_of
+from rwseg.core.errors import DataError, RunError
 from rwseg.data.case import Case, Source
 from rwseg.data.split import of_split
-from rwseg.errors import DataError, RunError
-from rwseg.trained import Trained
+from rwseg.experiments.build import source_of
+from rwseg.models.inference.predictor import Trained
 
 MOST_NAMED = 10
 

@@ -13,21 +13,22 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 
-from rwseg.assembly import dataset_of, device_name, facts_of, planned, prepared_data, training_device
-from rwseg.checkpoints import LAST, load_checkpoint
-from rwseg.config import Choices
+from rwseg.core.distributed import Peers, World, check_world, find_world, joined, naming_the_lost
+from rwseg.core.errors import ConfigError, RunError
+from rwseg.core.lease import Lease
 from rwseg.data.oddities import leaks, oddities
-from rwseg.data.store import Prepared
-from rwseg.errors import ConfigError, RunError
-from rwseg.fit import assemble, configured_callbacks, fit
-from rwseg.lease import Lease
-from rwseg.outcome import log_outcome, write_outcome
-from rwseg.record import left_alone, read_run, recorded, update_run
-from rwseg.rundata import save_data
-from rwseg.rundir import claimed, clear, config_digest, run_path, save_config
-from rwseg.tracking.identity import Identity
-from rwseg.tracking.loggers import tracked
-from rwseg.world import Peers, World, check_world, find_world, joined, naming_the_lost
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.experiments.build import dataset_of, device_name, facts_of, planned, prepared_data, training_device
+from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.loggers import tracked
+from rwseg.experiments.run_directory import claimed, clear, config_digest, run_path, save_config
+from rwseg.experiments.run_identity import Identity
+from rwseg.experiments.run_status import left_alone, read_run, recorded, update_run
+from rwseg.experiments.trainer import assemble, configured_callbacks
+from rwseg.models.inference.run_data import save_data
+from rwseg.training.callbacks.checkpoints import LAST, load_checkpoint
+from rwseg.training.fit import fit
+from rwseg.training.results import send_results, write_results
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +122,9 @@ def _train(
         with naming_the_lost(peers, partial(_end, folder, lease)):
             fit(parts, order.resume)
         lease.check()
-        write_outcome(cfg, folder, parts.learner, parts.data)
-        log_outcome(cfg, identity, parts.trainer.global_step, parts.learner, parts.data, loggers)
+        write_results(folder, parts.learner, parts.data)
+        facts, steps = read_run(folder), parts.trainer.global_step
+        send_results(folder, facts, identity.settings(cfg), steps, parts.learner, parts.data, loggers)
 
 
 def _follow(cfg: DictConfig, folder: Path, peers: Peers) -> None:

@@ -18,16 +18,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from rwseg.cli import compose
-from rwseg.config import CONF, Choices, TrainerConfig, check, typed
-from rwseg.errors import MALFORMED, ConfigError, RunError
-from rwseg.files import write_text
-from rwseg.lease import LEASE_DURATION, Lease
+from rwseg.core.errors import MALFORMED, ConfigError, RunError
+from rwseg.core.files import write_text
+from rwseg.core.lease import LEASE_DURATION, Lease
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, Choices, TrainerConfig, check, typed
 
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
-"""File of a run directory that says who writes it: `rwseg.lease`."""
+"""File of a run directory that says who writes it: `rwseg.core.lease`."""
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
 NO_EFFECT = (

@@ -16,13 +16,13 @@ from typing import Any
 from omegaconf import DictConfig
 
 from rwseg import __version__
-from rwseg.config import Choices
-from rwseg.data.store import Prepared
-from rwseg.errors import MALFORMED, RunError
-from rwseg.files import from_json, write_json
-from rwseg.lease import Lease
-from rwseg.rundir import check_same_config
-from rwseg.signals import Terminated
+from rwseg.core.errors import MALFORMED, RunError
+from rwseg.core.files import from_json, write_json
+from rwseg.core.lease import Lease
+from rwseg.core.signals import Terminated
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.run_directory import check_same_config
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +123,7 @@ def environment(device: str) -> dict[str, Any]:
 
 def _git_commit() -> str | None:
     """Commit of this checkout, `-dirty` with uncommitted changes; None without git or a checkout."""
-    here = Path(__file__).resolve().parent.parent
+    here = Path(__file__).resolve().parents[2]
     try:
         found = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -15,9 +15,9 @@ from rwseg.losses.distribution import (
     TopKLoss,
     WeightedCrossEntropyLoss,
 )
-from rwseg.losses.gap import loss_at_perfect, perfect_logits
 from rwseg.losses.hausdorff import OneSidedHausdorffLoss, squared_region_wise_loss
 from rwseg.losses.ignored import without_ignored
+from rwseg.losses.loss_gap import loss_at_perfect, perfect_logits
 from rwseg.losses.region import (
     AsymmetricSimilarityLoss,
     DiceLoss,

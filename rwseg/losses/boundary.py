@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.checks import check_logits
+from rwseg.core.validation import check_logits
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.losses.classes import ClassMean, predicted_classes
 from rwseg.maps import boundary_map

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rwseg.errors import ConfigError
+from rwseg.core.errors import ConfigError
 from rwseg.losses.base import SegmentationLoss
 from rwseg.losses.combined import CombinedLoss
 

@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.checks import check_logits
+from rwseg.core.validation import check_logits
 from rwseg.losses.base import RegionMap, full_precision, pixel_cross_entropy
 from rwseg.losses.classes import class_masks, weight_tensor
 from rwseg.losses.distribution import LOG_EPSILON, TopKLoss, check_gamma, pixel_class_weights

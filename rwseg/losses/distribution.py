@@ -12,11 +12,11 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from rwseg.checks import check_logits
-from rwseg.distance import inside_distance
+from rwseg.core.validation import check_logits
 from rwseg.losses.base import RegionMap, full_precision, pixel_cross_entropy, true_class_probability
 from rwseg.losses.classes import check_weight_count, class_masks, weight_tensor
 from rwseg.maps import RectifiedMap, rectified_rrw_map
+from rwseg.maps.distance import inside_distance
 
 LOG_EPSILON = 1e-15
 

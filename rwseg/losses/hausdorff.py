@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.checks import check_logits, check_spacing
+from rwseg.core.validation import check_logits, check_spacing
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.losses.region_wise import check_dense, check_rectified
 from rwseg.maps import RectifiedMap, compact, hausdorff_map

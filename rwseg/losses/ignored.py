@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from rwseg.losses.gap import CERTAIN
+from rwseg.losses.loss_gap import CERTAIN
 
 
 def without_ignored(logits: Tensor, labels: Tensor, ignore: int) -> tuple[Tensor, Tensor]:

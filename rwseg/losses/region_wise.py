@@ -2,7 +2,7 @@
 
 Valverde and Tohka, "Region-wise loss for biomedical image segmentation", Pattern Recognition 136 (2023),
 Eq. 1 with its normalisation 1/(NK), averaged over the batch. Its value is negative at a good fit: see
-`rwseg.losses.gap`.
+`rwseg.losses.loss_gap`.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from rwseg.checks import check_logits, check_spacing
+from rwseg.core.validation import check_logits, check_spacing
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.maps import (
     RECTIFIED_MAP_NAMES,

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.checks import check_logits
+from rwseg.core.validation import check_logits
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.losses.classes import class_masks
 

@@ -3,8 +3,8 @@
 Distances run from pixel centre to pixel centre; the image border is no boundary. Two backends compute them,
 exact both:
 
-- `edt`: `rwseg.distance_edt`, a lower envelope in C++, for tensors on the CPU only;
-- `torch`: `rwseg.distance_torch`, on the device of the labels, which nothing leaves.
+- `edt`: `rwseg.maps.distance_edt`, a lower envelope in C++, for tensors on the CPU only;
+- `torch`: `rwseg.maps.distance_torch`, on the device of the labels, which nothing leaves.
 
 `backend=None` means `edt` for a tensor on the CPU and `torch` for one on any other device. Nothing else falls
 back: `edt` refuses a tensor that is not on the CPU. `max_bytes` bounds the working memory of `torch`.
@@ -16,8 +16,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from rwseg import distance_edt, distance_torch
-from rwseg.checks import check_labels, check_spacing
+from rwseg.core.validation import check_labels, check_spacing
+from rwseg.maps import distance_edt, distance_torch
 
 Backend = Literal["edt", "torch"]
 

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rwseg.checks import check_labels, check_spacing
-from rwseg.distance import inside_distance, outside_distances, signed_distances
+from rwseg.core.validation import check_labels, check_spacing
+from rwseg.maps.distance import inside_distance, outside_distances, signed_distances
 
 
 class RectifiedMap(NamedTuple):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from rwseg.checks import check_spacing
+from rwseg.core.validation import check_spacing
 
 Volume = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]

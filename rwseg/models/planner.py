@@ -14,9 +14,9 @@ from math import prod
 
 import numpy as np
 
-from rwseg.data.recipe import Plane
-from rwseg.data.store import Entry, Prepared
-from rwseg.errors import ConfigError, DataError
+from rwseg.core.errors import ConfigError, DataError
+from rwseg.data.preprocessing.config import Plane
+from rwseg.data.preprocessing.prepared import Entry, Prepared
 
 Size = tuple[int, int]
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from rwseg.norm import InstanceNorm
+from rwseg.models.instance_norm import InstanceNorm
 
 Norm = Literal["instance", "batch"]
 SLOPE = 0.01  # of LeakyReLU; the initialisation depends on it

@@ -1,4 +1,4 @@
-"""The report that `python -m rwseg.report` was asked for: made, written, and its table printed."""
+"""The report that `rwseg report` was asked for: made, written, and its table printed."""
 
 from argparse import Namespace
 
@@ -6,11 +6,11 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-from rwseg.errors import RwsegError
+from rwseg.core.errors import RwsegError
+from rwseg.report.comparison.compare import compare
+from rwseg.report.comparison.runs import find_runs
 from rwseg.report.files import write_report
 from rwseg.report.markup import TextTable
-from rwseg.report.numbers import compare
-from rwseg.report.runs import find_runs
 from rwseg.report.tables import results
 
 

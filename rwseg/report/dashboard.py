@@ -11,8 +11,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rwseg.errors import RunError
-from rwseg.tracking.identity import require
+from rwseg.core.errors import RunError
+from rwseg.experiments.run_identity import require
 
 if TYPE_CHECKING:
     import wandb_workspaces.reports.v2.interface as wr
@@ -33,7 +33,7 @@ COLUMNS = (
 HOW_TO_READ = (
     "A line or bar is a method: its runs differ in the seed only. Loss values of different losses cannot be "
     "compared: take train/loss_gap (the loss above that of a perfect prediction) within a loss and "
-    "validation Dice between losses. Tests between losses, corrected: python -m rwseg.report DIR... -o OUT."
+    "validation Dice between losses. Tests between losses, corrected: rwseg report DIR... -o OUT."
 )
 
 

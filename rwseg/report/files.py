@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from rwseg.files import write_text
-from rwseg.report.comparison import Comparison
-from rwseg.report.figures import DRAWINGS, draw_figures
+from rwseg.core.files import write_text
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
+from rwseg.report.html.page import write_page
 from rwseg.report.markup import TextTable, latex, markdown
-from rwseg.report.page import write_page
 from rwseg.report.tables import text_tables
 
 HEADINGS = {

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from rwseg.progress import duration
-from rwseg.report.comparison import Comparison
-from rwseg.report.guard import count_of
+from rwseg.core.progress import duration
+from rwseg.metrics.terminal_table import POLICY
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.guard import count_of
+from rwseg.report.comparison.samples import MEAN
 from rwseg.report.markup import Cell, TextTable, cell, piece
-from rwseg.report.samples import MEAN
-from rwseg.tables import POLICY
 
 NAMES = {"dice": "Dice", "hausdorff_mm": "HD mm", "hausdorff95_mm": "HD95 mm"}
 DIGITS = {"dice": 3, "hausdorff_mm": 2, "hausdorff95_mm": 2}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from rwseg.files import replacing
+from rwseg.core.files import replacing
 
 # Okabe and Ito's colours, told apart by colour-blind readers; one per foreground class, then around again.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")

@@ -12,16 +12,16 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
-from rwseg.data.bank import Batch
-from rwseg.data.module import Volume
-from rwseg.inference import most_probable, predict_slices, to_native
+from rwseg.data.datamodule import Volume
+from rwseg.data.sampling.slice_cache import Batch
 from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss, without_ignored
 from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
-from rwseg.monitor import epoch_means, measure
-from rwseg.stability import CollapseWatch
-from rwseg.unet import UNet
-from rwseg.volumes import WINDOW_BATCH, Row, case_rows, case_table, class_means
+from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native
+from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, class_means
+from rwseg.models.unet import UNet
+from rwseg.training.diagnostics.loss_monitor import epoch_means, measure
+from rwseg.training.diagnostics.stability import CollapseWatch
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ class Learner(pl.LightningModule):
     Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch,
     and nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
 
-    Logs per epoch `train/loss`, the means of `rwseg.monitor.measure` over every `measure_every`-th batch,
-    those of `rwseg.volumes.class_means`, and `val/loss` and `val/loss_gap`: the full-resolution loss on some
+    Logs per epoch `train/loss`, the means of `loss_monitor.measure` over each `measure_every`-th batch, those
+    of `whole_volumes.class_means`, and `val/loss` and `val/loss_gap`: the full-resolution loss on some
     slices of each validation volume, with the map of training. Loggers get these from the table of epochs,
     which has each of them once. Pixels labelled `ignore` do not train. `cases` holds the rows of the last
     validation, `cases_epoch` its epoch. Warns of a class that `patience` validations in a row found in

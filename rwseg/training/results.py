@@ -1,36 +1,31 @@
 """What a run leaves when training is over: tables, figures, and results in the loggers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-from omegaconf import DictConfig
 
-from rwseg.data.module import SliceDataModule
-from rwseg.figures import case_sheet, learning_curves
-from rwseg.files import write_text
-from rwseg.learner import Learner
-from rwseg.tables import print_cases
-from rwseg.tracking.callbacks import predicted, shown_entries
-from rwseg.tracking.identity import Identity
-from rwseg.tracking.loggers import Tracked
-from rwseg.tracking.pictures import log_results
-from rwseg.tracking.results import results
+from rwseg.core.files import write_text
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.metrics.terminal_table import print_cases
+from rwseg.training.figures import case_sheet, learning_curves
+from rwseg.training.lightning_module import Learner
+from rwseg.training.loggers.callbacks import Tracked, predicted, shown_entries
+from rwseg.training.loggers.pictures import log_results
+from rwseg.training.loggers.results import results
 
 log = logging.getLogger(__name__)
 
 
-def write_outcome(cfg: DictConfig, folder: Path, learner: Learner, data: SliceDataModule) -> None:
+def write_results(folder: Path, learner: Learner, data: SliceDataModule) -> None:
     """Tables and figures of the last weights; everything here can be written again from the checkpoint."""
     cases = learner.cases
     assert cases is not None
     write_text(folder / "metrics" / "cases.csv", cases.to_csv(index=False))
     figures = draw_figures(folder, learner, data, cases)
     count = len(cases["case"].unique())
-    print_cases(
-        cases, cfg.evaluation.missed, title=f"{cfg.dataset.name}, {count} validation cases, last epoch"
-    )
+    print_cases(cases, learner.missed, title=f"{data.prepared.name}, {count} validation cases, last epoch")
     for path in [folder / "metrics" / "cases.csv", *figures]:
         log.info("wrote %s", path)
 
@@ -43,24 +38,27 @@ def draw_figures(folder: Path, learner: Learner, data: SliceDataModule, cases: p
     ]
 
 
-def log_outcome(
-    cfg: DictConfig,
-    identity: Identity,
+def send_results(
+    folder: Path,
+    facts: Mapping[str, object],
+    settings: dict[str, object],
     steps: int,
     learner: Learner,
     data: SliceDataModule,
     tracked: Sequence[Tracked],
 ) -> None:
-    """Results, and overlays of the same cases in every run."""
+    """Send loggers the results, and overlays of the same cases in every run.
+
+    `facts` are the run's `run.json`, `settings` what a logger is told of its configuration.
+    """
     if not tracked:
         return
     cases = learner.cases
     assert cases is not None
     overlays = [predicted(learner, data, entry) for entry in shown_entries(data)]
-    found = results(identity.folder, steps, cases, data.prepared.classes, overlays)
+    found = results(folder, facts, steps, cases, data.prepared.classes, overlays)
     for one in tracked:
-        table = identity.folder / "metrics" / "cases.csv"
-        log_results(one.logger, found, identity.settings(cfg), table)
+        log_results(one.logger, found, settings, folder / "metrics" / "cases.csv")
 
 
 def _draw_cases(learner: Learner, data: SliceDataModule, cases: pd.DataFrame, path: Path) -> Path:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from rwseg.assembly import prepared_data
-from rwseg.augment_figure import EXAMPLES, example_batch, main, most_foreground
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.data.bank import SliceBank
-from rwseg.data.distances import ensure_distances
-from rwseg.data.sampling import Boxes
+from rwseg.commands.augmentation import EXAMPLES, example_batch, main, most_foreground
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.sampling.patches import Boxes
+from rwseg.data.sampling.slice_cache import SliceBank
+from rwseg.experiments.build import prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
 from rwseg.maps import RectifiedMap
 
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from rwseg.config import CONF
-from rwseg.gallery import BRANCHES, REWARDS, main, read_entry
-from rwseg.gallery_pictures import ENLARGED, SHAPE, Scene, draw_gradient, example, gradient
+from rwseg.commands.gallery import BRANCHES, REWARDS, main, read_entry
+from rwseg.experiments.config.schema import CONF
 from rwseg.losses import CrossEntropyLoss, RegionWiseLoss, RRWLoss, SegmentationLoss
 from rwseg.maps import boundary_map, rrw_map
+from rwseg.report.figures.loss_gallery import ENLARGED, SHAPE, Scene, draw_gradient, example, gradient
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 FILES = sorted((CONF / "loss").glob("*.yaml"))
 LARGEST_PICTURE = 12_000  # bytes
 
@@ -49,7 +49,7 @@ def test_every_loss_has_one_row_of_five_cells(made: Path) -> None:
 
 def test_the_committed_gallery_is_what_the_command_writes(made: Path) -> None:
     assert (DOCS / "losses.md").read_text() == (made / "losses.md").read_text(), (
-        "run python -m rwseg.gallery and commit docs"
+        "run rwseg gallery and commit docs"
     )
     ours, committed = made / "figures" / "losses", DOCS / "figures" / "losses"
     names = sorted(path.name for path in ours.iterdir())

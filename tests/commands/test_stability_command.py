@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import torch
 
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.epochs import EpochTable
-from rwseg.errors import RunError
-from rwseg.run import train_run
-from rwseg.stability_figure import epochs_of, main
+from rwseg.commands.stability import epochs_of, main
+from rwseg.core.errors import RunError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.run import train_run
+from rwseg.training.callbacks.epoch_table import EpochTable
 
 
 def run(overrides: list[str]) -> Path:

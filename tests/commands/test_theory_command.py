@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
-from rwseg.cli import compose
-from rwseg.config import check
+from rwseg.commands.theory import main, phantom_figure
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.run import train_run
 from rwseg.losses import region_wise_loss
 from rwseg.maps import boundary_map
-from rwseg.run import train_run
-from rwseg.theory.__main__ import main, phantom_figure
-from rwseg.theory.pixel_figure import Stage, negatives_figure
-from rwseg.theory.simplex import CORNERS, softmax_grid, triangulation
-from rwseg.theory.weight_figures import gradient_signs_figure, small_gradients_figure
+from rwseg.report.figures.theory_pixels import Stage, negatives_figure
+from rwseg.report.figures.theory_simplex import CORNERS, softmax_grid, triangulation
+from rwseg.report.figures.theory_weights import gradient_signs_figure, small_gradients_figure
 
 NAMES = ("background", "RV", "myocardium", "LV", "scar", "aorta")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from lock_files import NO_PROCESS, write_lock
 
-from rwseg.building import build_once
-from rwseg.errors import DataError
-from rwseg.lease import Lease
+from rwseg.core.build_once import build_once
+from rwseg.core.errors import DataError
+from rwseg.core.lease import Lease
 
 SHORT = 0.4
 """Seconds of a lease."""

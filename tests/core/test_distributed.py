@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from rwseg.cli import compose
-from rwseg.config import EvaluateConfig, check
-from rwseg.errors import ConfigError
-from rwseg.unet import UNet
-from rwseg.world import ALONE, Peers, World, check_world, find_world, joined
+from rwseg.core.distributed import ALONE, Peers, World, check_world, find_world, joined
+from rwseg.core.errors import ConfigError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import EvaluateConfig, check
+from rwseg.models.unet import UNet
 
 
 def test_batch_norm_of_the_network_is_one_that_can_be_synchronised() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwseg.files import replacing, save_array, write_json, write_text
+from rwseg.core.files import replacing, save_array, write_json, write_text
 
 
 def names(folder: Path) -> list[str]:

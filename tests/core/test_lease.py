@@ -10,8 +10,8 @@ import pytest
 from filelock import _soft
 from lock_files import KEPT, NO_PROCESS, SHORT, names, seconds_until_taken, take, write_lock
 
-from rwseg.errors import RunError
-from rwseg.lease import Lease, holder_lives
+from rwseg.core.errors import RunError
+from rwseg.core.lease import Lease, holder_lives
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_without_a_place_for_temporary_files_nobody_is_taken_for_gone(
     def fail() -> None:
         raise error("no usable temporary directory")
 
-    monkeypatch.setattr("rwseg.lease.TemporaryDirectory", fail)
+    monkeypatch.setattr("rwseg.core.lease.TemporaryDirectory", fail)
     with take(path) as lease:
         assert holder_lives(path) is None
         assert not Lease(path, KEPT).take()

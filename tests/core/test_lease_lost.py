@@ -11,8 +11,8 @@ import pytest
 from filelock import _lease
 from lock_files import KEPT, holding_process, seconds_until_taken, take, write_lock
 
-from rwseg.errors import ClaimLostError
-from rwseg.lease import Lease, holder_lives
+from rwseg.core.errors import ClaimLostError
+from rwseg.core.lease import Lease, holder_lives
 
 
 @pytest.fixture

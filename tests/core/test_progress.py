@@ -5,8 +5,8 @@ from contextlib import contextmanager, redirect_stderr
 
 import pytest
 
-from rwseg import progress
-from rwseg.progress import duration, on_terminal, track
+from rwseg.core import progress
+from rwseg.core.progress import duration, on_terminal, track
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import pytest
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
-from rwseg.signals import Terminated, terminable
+from rwseg.core.signals import Terminated, terminable
 
 
 def test_sigterm_is_raised_once_and_then_left_to_those_of_before() -> None:

@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 from small_dataset import UNLABELLED, Scan, small_scans
 
-from rwseg.data.augment_settings import AugmentConfig, IntensitySettings, SpatialSettings
+from rwseg.data.augmentation.config import AugmentConfig, IntensitySettings, SpatialSettings
 
 SPATIAL = SpatialSettings(rotate=0.2, degrees=180.0, scale=0.2, factor=(0.7, 1.4), loader_margin=0.85)
 INTENSITY = IntensitySettings(

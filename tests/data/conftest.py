@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from small_dataset import PLAIN, Scan, small_scans, write_dataset
 
-from rwseg.data.prepare import prepare
-from rwseg.data.store import Prepared
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rwseg.data.case import Case, Dataset, Source, plain_labels
-from rwseg.data.nifti import write_volume
-from rwseg.data.recipe import Preparation
+from rwseg.data.io.nifti import write_volume
+from rwseg.data.preprocessing.config import Preparation
 
 CLASSES = ("background", "one", "two", "three")
 UNLABELLED = 9  # in the files: what nobody labelled

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from augmentation import FLIPS, NNUNET
+from augmentation_samples import FLIPS, NNUNET
 
-from rwseg.data.augment_settings import AugmentConfig
-from rwseg.data.bank import Batch
-from rwseg.data.module import SliceDataModule, Volume
-from rwseg.data.sampling import forced_samples
-from rwseg.data.store import Prepared
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.augmentation.config import AugmentConfig
+from rwseg.data.datamodule import SliceDataModule, Volume
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.sampling.patches import forced_samples
+from rwseg.data.sampling.slice_cache import Batch
 from rwseg.maps import RectifiedMap
 
 CPU = torch.device("cpu")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from rwseg.core.errors import DataError
 from rwseg.data.parallel import MOST_FAULTS, Workers, raise_faults
-from rwseg.errors import DataError
 
 
 def double(number: int) -> tuple[int, int]:
@@ -69,7 +69,7 @@ import time
 from functools import partial
 from pathlib import Path
 from rwseg.data.parallel import Workers
-from rwseg.signals import Terminated, terminable
+from rwseg.core.signals import Terminated, terminable
 
 try:
     with terminable(), Workers(2) as workers:

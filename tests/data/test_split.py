@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwseg.config import CONF
+from rwseg.core.errors import ConfigError, DataError, RwsegError
 from rwseg.data.case import Case, Source, plain_labels
 from rwseg.data.split import FOLDS, Fold, with_fold
-from rwseg.errors import ConfigError, DataError, RwsegError
+from rwseg.experiments.config.schema import CONF
 
 
 def case(name: str, subject: str, split: str = "train", group: str = "", labelled: bool = True) -> Case:

@@ -13,9 +13,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg import cli
-from rwseg.config import CONF, Choices
-from rwseg.errors import ConfigError, DataError
+from rwseg.core.errors import ConfigError, DataError
+from rwseg.experiments import composition as cli
+from rwseg.experiments.config.schema import CONF, Choices
 
 ROOT = CONF.parent
 

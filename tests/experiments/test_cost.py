@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from rwseg.cli import preflight
-from rwseg.config import CONF
-from rwseg.errors import ConfigError, RwsegError
-from rwseg.plan.__main__ import main
-from rwseg.plan.cost import Measured, bytes_of_run, load_measured, prepared_bytes, seconds_of_run
-from rwseg.plan.sweeps import commands_of, methods_of
-from rwseg.rundir import save_config
+from rwseg.commands.plan import main
+from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.experiments.composition import preflight
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.cost.arithmetic import (
+    Measured,
+    bytes_of_run,
+    load_measured,
+    prepared_bytes,
+    seconds_of_run,
+)
+from rwseg.experiments.cost.sweeps import commands_of, methods_of
+from rwseg.experiments.run_directory import save_config
 
 FACTS = Measured(
     name="phantom_quick/phantom/rrw/alone",
@@ -113,7 +119,7 @@ def test_mistakes_are_named(
     arguments: list[str], message: str, times: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*arguments, "--from", str(times)]) == 2
-    assert re.search(f"^python -m rwseg.plan: .*{message}", capsys.readouterr().err, re.DOTALL)
+    assert re.search(f"^rwseg plan: .*{message}", capsys.readouterr().err, re.DOTALL)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +138,7 @@ def test_without_commands_in_its_file_overrides_are_asked_for(
 ) -> None:
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "phantom_quick.yaml").write_text("# nothing\n")
-    monkeypatch.setattr("rwseg.plan.sweeps.CONF", tmp_path)
+    monkeypatch.setattr("rwseg.experiments.cost.sweeps.CONF", tmp_path)
     with pytest.raises(ConfigError, match=r"expected a line with python train\.py, found none"):
         commands_of("phantom_quick")
 

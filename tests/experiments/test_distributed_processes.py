@@ -14,9 +14,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from rwseg.cli import compose
-from rwseg.config import CONF, check
-from rwseg.run import train_run
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.run import train_run
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 SHARED = ["dataset.batch_size=4", "augment=nnunet", "stability.every=2"]

@@ -11,16 +11,16 @@ import pandas as pd
 import pytest
 from made_run import NATIVE, make_run
 
-from rwseg.cli import compose
-from rwseg.config import EvaluateConfig, check
-from rwseg.data.acdc import ACDC
+from rwseg.core.errors import ConfigError, DataError, RunError
 from rwseg.data.case import LoadedCase
-from rwseg.data.nifti import read_nifti
-from rwseg.errors import ConfigError, DataError, RunError
-from rwseg.evaluation import evaluate_run
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.io.nifti import read_nifti
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import EvaluateConfig, check
+from rwseg.experiments.evaluation import evaluate_run
+from rwseg.experiments.run import train_run
 from rwseg.metrics import case_metrics
-from rwseg.run import train_run
-from rwseg.volumes import COLUMNS
+from rwseg.models.inference.whole_volumes import COLUMNS
 
 CLASSES = ("background", "RV", "myocardium", "LV")
 
@@ -139,7 +139,7 @@ def test_unlabelled_voxels_count_for_nobody(
         labels[: labels.shape[0] // 2] = 7
         nib.save(nib.Nifti1Image(labels, image.affine, image.header), path)
     dataset = replace(ACDC, load=lambda root: replace(ACDC.load(root), ignore=7))
-    monkeypatch.setattr("rwseg.data.acdc.ACDC", dataset)
+    monkeypatch.setattr("rwseg.data.datasets.acdc.ACDC", dataset)
     run = make_run(tmp_path / "run", ["dataset=acdc", "model=small", "schedule=small", *tiny])
     cases = pd.read_csv(evaluate(run, f"dataset.root={marked}", "overlays=1") / "cases.csv")
     for (case, label), row in cases.set_index(["case", "label"]).iterrows():
@@ -155,7 +155,7 @@ def test_converted_cases_are_evaluated_on_the_grid_that_they_got(
         return replace(loaded, image=loaded.image[:, 1:], label=loaded.label[1:])
 
     dataset = replace(ACDC, load=lambda root: replace(ACDC.load(root), convert=without_the_first_slice))
-    monkeypatch.setattr("rwseg.data.acdc.ACDC", dataset)
+    monkeypatch.setattr("rwseg.data.datasets.acdc.ACDC", dataset)
     overrides = ["dataset=acdc", "model=small", "schedule=small", *tiny]
     results = evaluate(make_run(tmp_path / "run", overrides, converted=True), "overlays=1")
     cases = pd.read_csv(results / "cases.csv").set_index(["case", "label"])

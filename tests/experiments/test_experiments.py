@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from challenge_trees import SMALL
 
-from rwseg.cli import compose
-from rwseg.config import CONF, check
-from rwseg.run import train_run
-from rwseg.rundir import run_path
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.run import train_run
+from rwseg.experiments.run_directory import run_path
 
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 SHORT = [

@@ -13,11 +13,11 @@ import pandas as pd
 import pytest
 import torch
 
-from rwseg.checkpoints import load_checkpoint
-from rwseg.cli import compose
-from rwseg.config import CONF, check
-from rwseg.run import train_run
-from rwseg.rundir import config_digest
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.run import train_run
+from rwseg.experiments.run_directory import config_digest
+from rwseg.training.callbacks.checkpoints import load_checkpoint
 
 TRAIN = CONF.parent / "train.py"
 COLUMNS = (
@@ -193,7 +193,7 @@ def test_a_run_from_a_copy_of_the_data_on_this_node_is_the_same_run(tiny: list[s
     assert {"image", "label", "inside", "manifest.json"} <= {path.name for path in folder.iterdir()}
 
 
-@pytest.mark.slow  # in tests/data/test_prepare_many.py sixteen do
+@pytest.mark.slow  # in tests/data/preprocessing/test_prepare_many.py sixteen do
 def test_two_trainings_started_together_share_the_preparation(tiny: list[str], tmp_path: Path) -> None:
     own = [*tiny, f"prepared_root={tmp_path / 'prepared'}", "schedule.epochs=1"]
     processes = [start([*own, f"loss={loss}"], tmp_path) for loss in ("rrw", "rw_boundary")]

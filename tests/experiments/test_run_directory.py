@@ -8,10 +8,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg.cli import compose
-from rwseg.config import Choices, check
-from rwseg.errors import RunError
-from rwseg.rundir import (
+from rwseg.core.errors import RunError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import Choices, check
+from rwseg.experiments.run_directory import (
     IDENTITY,
     LONGEST_COMPONENT,
     check_same_config,

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from lock_files import NO_PROCESS, holding_process, write_lock
 
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.errors import ClaimLostError, RunError
-from rwseg.rundir import LOCK, claimed, clear, save_config
+from rwseg.core.errors import ClaimLostError, RunError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.run_directory import LOCK, claimed, clear, save_config
 
 CLAIM = """
 import sys
 import threading
 from pathlib import Path
-from rwseg.rundir import claimed
+from rwseg.experiments.run_directory import claimed
 with claimed(Path(sys.argv[1])):
     print("holds", flush=True)
     sys.stdin.read()

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from rwseg.cli import compose
-from rwseg.config import CONF, check
-from rwseg.errors import ConfigError, DataError, RunError
-from rwseg.run import train_run
-from rwseg.unet import UNet
+from rwseg.core.errors import ConfigError, DataError, RunError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.run import train_run
+from rwseg.models.unet import UNet
 
 TRAIN = CONF.parent / "train.py"
 

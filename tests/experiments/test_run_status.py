@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from lock_files import write_lock
 
-from rwseg.config import CONF
-from rwseg.data.recipe import Recipe
-from rwseg.data.store import Entry, Prepared
-from rwseg.errors import ClaimLostError, RunError
-from rwseg.lease import Lease
-from rwseg.record import environment, read_run, recorded, update_run
-from rwseg.signals import Terminated
+from rwseg.core.errors import ClaimLostError, RunError
+from rwseg.core.lease import Lease
+from rwseg.core.signals import Terminated
+from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.prepared import Entry, Prepared
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.run_status import environment, read_run, recorded, update_run
 
 CHOICES = {"dataset": "phantom", "loss": "rrw"}
 RECIPE = Recipe(crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")

@@ -14,11 +14,11 @@ import pytest
 import torch
 from lock_files import write_lock
 
-from rwseg.cli import compose
-from rwseg.config import CONF, check
-from rwseg.errors import ClaimLostError
-from rwseg.run import train_run
-from rwseg.unet import UNet
+from rwseg.core.errors import ClaimLostError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.run import train_run
+from rwseg.models.unet import UNet
 
 SLURM = {
     "SLURM_JOB_ID": "7",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rwseg.cli import compose
-from rwseg.config import CONF, check
-from rwseg.rundir import run_path, save_config
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.run_directory import run_path, save_config
 
 HEAVY = {"torch", "pytorch_lightning", "monai", "wandb", "scipy", "pandas", "matplotlib", "nibabel"}
 
@@ -42,10 +42,10 @@ TRAIN, EVALUATE = str(CONF.parent / "train.py"), str(CONF.parent / "evaluate.py"
         ([TRAIN, "experiment=acdc_small", "schedule.epochs=many"], 2, "schedule.epochs: Value 'many'"),
         ([TRAIN, "-m", "loss=rrw,rwr", "seed=range(50)"], 2, "did you mean 'rrw'?"),
         ([EVALUATE, "rundir=x"], 2, "did you mean 'run_dir'?"),
-        (["-m", "rwseg.report", "--help"], 0, "--reference METHOD"),
-        (["-m", "rwseg.doctor", "--help"], 0, "contact sheet"),
-        (["-m", "rwseg.doctor", "datset=acdc"], 1, "did you mean 'dataset'?"),
-        (["-m", "rwseg.plan", "acdc_smal", "--from", "x"], 2, "did you mean 'acdc_small'?"),
+        (["-m", "rwseg.commands.report", "--help"], 0, "--reference METHOD"),
+        (["-m", "rwseg.commands.doctor", "--help"], 0, "contact sheet"),
+        (["-m", "rwseg.commands.doctor", "datset=acdc"], 1, "did you mean 'dataset'?"),
+        (["-m", "rwseg.commands.plan", "acdc_smal", "--from", "x"], 2, "did you mean 'acdc_small'?"),
     ],
     ids=lambda value: " ".join(map(str, value[1:])) if isinstance(value, list) else "",
 )

@@ -9,7 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from rwseg.errors import ConfigError
+from rwseg.core.errors import ConfigError
 from rwseg.losses import (
     CombinedLoss,
     CrossEntropyLoss,

@@ -5,7 +5,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from rwseg.config import CONF
+from rwseg.experiments.config.schema import CONF
 from rwseg.losses import head_weights, perfect_logits, supervised_loss, without_ignored
 
 IGNORE = 255

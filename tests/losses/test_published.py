@@ -12,7 +12,7 @@ import torch
 from references import Array, Example, example
 from scipy.ndimage import distance_transform_edt
 
-from rwseg.cli import compose
+from rwseg.experiments.composition import compose
 from rwseg.losses import build_loss
 
 EPOCHS = (0, 30, 150)

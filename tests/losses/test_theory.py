@@ -8,17 +8,7 @@ import torch
 from torch import Tensor
 
 from rwseg.losses import rectified_loss, region_wise_loss
-from rwseg.maps import (
-    RectifiedMap,
-    active_contour_map,
-    boundary_map,
-    compact,
-    hausdorff_map,
-    is_rectified,
-    rectify,
-    rrw_map,
-)
-from rwseg.theory import (
+from rwseg.losses.theory import (
     cross_entropy_gradient,
     map_wrong_sign_pixels,
     negative_components,
@@ -28,6 +18,16 @@ from rwseg.theory import (
     two_class_gradient,
     wrong_sign_pixels,
     wrong_sign_share,
+)
+from rwseg.maps import (
+    RectifiedMap,
+    active_contour_map,
+    boundary_map,
+    compact,
+    hausdorff_map,
+    is_rectified,
+    rectify,
+    rrw_map,
 )
 
 SHAPES = {"2d": (3, 9, 14), "3d": (2, 4, 6, 9)}

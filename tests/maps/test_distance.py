@@ -12,7 +12,7 @@ from label_maps import blobs, structure
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from rwseg.distance import Backend, inside_distance, outside_distances, signed_distances
+from rwseg.maps.distance import Backend, inside_distance, outside_distances, signed_distances
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 GRIDS = {

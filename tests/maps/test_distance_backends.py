@@ -9,7 +9,7 @@ from label_maps import blobs
 from live_bytes import LiveBytes
 from torch import Tensor
 
-from rwseg.distance import choose_backend, inside_distance, outside_distances, signed_distances
+from rwseg.maps.distance import choose_backend, inside_distance, outside_distances, signed_distances
 
 
 def transforms(labels: Tensor, max_bytes: int | None) -> list[Callable[[], Tensor]]:

@@ -8,7 +8,7 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from rwseg.metrics import Volume, _by_transform, _by_tree, _surface, case_metrics
+from rwseg.metrics.volume_metrics import Volume, _by_transform, _by_tree, _surface, case_metrics
 
 CLASSES = ("background", "RV", "myocardium", "LV")
 SPACING = (10.0, 1.25, 1.5)

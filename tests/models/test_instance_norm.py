@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rwseg.norm import InstanceNorm
+from rwseg.models.instance_norm import InstanceNorm
 
 SHAPES = [(3, 5, 12, 20), (1, 8, 7, 3), (2, 1, 6, 5), (4, 16, 1, 2), (2, 33, 9, 1)]
 

@@ -4,15 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwseg.data.acdc import ACDC
+from rwseg.core.errors import ConfigError, DataError
 from rwseg.data.case import Source
-from rwseg.data.plan import BUDGET, divisor, memory, plan_for, plan_of, pooling
-from rwseg.data.prepare import prepare
-from rwseg.data.recipe import Preparation
-from rwseg.data.store import Prepared
-from rwseg.data.volume import plane_size
-from rwseg.errors import ConfigError, DataError
-from rwseg.unet import UNet
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.preprocessing.volume import plane_size
+from rwseg.models.planner import BUDGET, divisor, memory, plan_for, plan_of, pooling
+from rwseg.models.unet import UNet
 
 SIX_FIVE = ((2, 2),) * 5 + ((2, 1),)
 

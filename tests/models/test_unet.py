@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from monai.networks.blocks.convolutions import Convolution
 from torch import Tensor, nn
 
-from rwseg.unet import UNet
+from rwseg.models.unet import UNet
 
 ACDC_POOLS = [(2, 2)] * 5 + [(2, 1)]
 SMALL: dict[str, Any] = {

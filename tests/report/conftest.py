@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import study
 
-from rwseg.report.comparison import Comparison
+from rwseg.report.comparison.comparison import Comparison
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,11 @@ import pandas as pd
 from PIL import Image, ImageDraw
 from synthetic import HEART, write_run
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.figures import draw_figures
-from rwseg.report.numbers import compare
-from rwseg.report.page import write_page
-from rwseg.report.runs import find_runs
+from rwseg.report.comparison.compare import compare
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.runs import find_runs
+from rwseg.report.figures.all_figures import draw_figures
+from rwseg.report.html.page import write_page
 
 TITLE = "Maps <alone> & combined"
 ALONE = ("rrw", "rw_boundary", "dice", "ce", "focal")

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from rwseg.volumes import COLUMNS
+from rwseg.models.inference.whole_volumes import COLUMNS
 
 LOSSES: Mapping[str, dict[str, Any]] = {
     "rrw": {"_target_": "rwseg.losses.RRWLoss", "spacing": None},

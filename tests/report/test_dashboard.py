@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rwseg.tracking.__main__ import main
+from rwseg.commands.dashboard import main
 
 pytestmark = [pytest.mark.usefixtures("offline"), pytest.mark.filterwarnings("ignore:Pydantic V1 style")]
 

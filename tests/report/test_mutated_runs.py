@@ -12,17 +12,17 @@ from made_run import make_run
 from PIL import Image
 from synthetic import write_run
 
-from rwseg import cli
-from rwseg.errors import RunError
-from rwseg.evaluation import evaluate_run
-from rwseg.predict import predict_folder
-from rwseg.report.__main__ import main as report
-from rwseg.report.numbers import compare
-from rwseg.report.runs import DAMAGED, find_runs, read_directory
-from rwseg.report.status import overview
-from rwseg.report.sweep_state import look
-from rwseg.sweep import FOLDER
-from rwseg.trained import load_trained
+from rwseg.commands.report import main as report
+from rwseg.core.errors import RunError
+from rwseg.experiments import composition as cli
+from rwseg.experiments.evaluation import evaluate_run
+from rwseg.experiments.load_run import load_trained
+from rwseg.experiments.sweeps.manifest import FOLDER
+from rwseg.models.inference.folder import predict_folder
+from rwseg.report.comparison.compare import compare
+from rwseg.report.comparison.runs import DAMAGED, find_runs, read_directory
+from rwseg.report.status.status import overview
+from rwseg.report.status.sweep_state import look
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from synthetic import HEART, write_run
+from test_compare import ABSENT, MISSED, report, spoil, value
 from test_markup import compile_latex
-from test_numbers import ABSENT, MISSED, report, spoil, value
 
 from rwseg.report.markup import TextTable, latex
 from rwseg.report.tables import NOTHING, number, p_text, results, signed, text_tables

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, fisher_exact, hypergeom
 
-from rwseg.stats import (
+from rwseg.statistics import (
     binomial_interval,
     failure_test,
 )

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm, permutation_test, t
 
-from rwseg.stats import (
+from rwseg.statistics import (
     binomial_interval,
     cdf_band,
     empirical_cdf,

@@ -12,7 +12,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from rwseg.checkpoints import (
+from rwseg.core.errors import RunError
+from rwseg.training.callbacks.checkpoints import (
     BEST,
     LAST,
     AtomicCheckpointIO,
@@ -20,7 +21,6 @@ from rwseg.checkpoints import (
     load_checkpoint,
     validated,
 )
-from rwseg.errors import RunError
 
 DIGEST = "0123456789abcdef"
 

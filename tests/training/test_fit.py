@@ -13,18 +13,18 @@ import torch
 from omegaconf import OmegaConf
 from torch import Tensor
 
-from rwseg.assembly import build_data, build_learner, planned, prepared_data
-from rwseg.checkpoints import BEST, LAST, load_checkpoint
-from rwseg.cli import compose
-from rwseg.config import TrainerConfig, check
+from rwseg.core.errors import ConfigError
 from rwseg.data.case import IGNORE
-from rwseg.data.module import VALIDATION_SLICES
-from rwseg.errors import ConfigError
-from rwseg.inference import predict_volume
+from rwseg.data.datamodule import VALIDATION_SLICES
+from rwseg.experiments.build import build_data, build_learner, planned, prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.overrides import SET_ELSEWHERE
+from rwseg.experiments.config.schema import TrainerConfig, check
+from rwseg.experiments.run import train_run
+from rwseg.experiments.run_directory import config_digest, load_config, run_path
 from rwseg.losses import loss_at_perfect
-from rwseg.overrides import SET_ELSEWHERE
-from rwseg.run import train_run
-from rwseg.rundir import config_digest, load_config, run_path
+from rwseg.models.inference.sliding_window import predict_volume
+from rwseg.training.callbacks.checkpoints import BEST, LAST, load_checkpoint
 
 OURS = {"threads"}
 MADE_BY_US = {"enable_checkpointing", "enable_progress_bar", "use_distributed_sampler"}

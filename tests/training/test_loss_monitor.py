@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from rwseg.losses import CombinedLoss, CrossEntropyLoss, DiceLoss, RegionWiseLoss, RRWLoss
-from rwseg.monitor import epoch_means, measure
+from rwseg.training.diagnostics.loss_monitor import epoch_means, measure
 
 CLASSES = ("background", "left", "right")
 

@@ -12,12 +12,12 @@ import torch
 from pytorch_lightning.plugins.precision import MixedPrecision
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from rwseg.assembly import build_data, build_learner, planned, prepared_data
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.data.module import SliceDataModule
-from rwseg.learner import Learner
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.experiments.build import build_data, build_learner, planned, prepared_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
 from rwseg.losses import head_weights, supervised_loss
+from rwseg.training.lightning_module import Learner
 
 META = torch.device("meta")
 WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "_unique2", "equal.default")
@@ -72,7 +72,8 @@ class Armed(pl.Callback):
 
 @pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.* is deprecated")
 def test_no_operator_of_a_step_fetches_a_value(tiny: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rwseg.checks._check_values", lambda *_: None)  # it looks at labels on a CPU only
+    # The check of labels looks at their values on a CPU only.
+    monkeypatch.setattr("rwseg.core.validation._check_values", lambda *_: None)
     learner, data = parts(tiny, "loss=rrw", "stability.every=2")
     mode = Refusing()
     armed = Armed(mode)

@@ -17,7 +17,7 @@ from rwseg.losses import (
     region_wise_loss,
 )
 from rwseg.maps import RectifiedMap, boundary_map, expand, rectified_region_map, rrw_map
-from rwseg.stability import CollapseWatch, gradient_wrong_signs, loss_terms, wrong_signs
+from rwseg.training.diagnostics.stability import CollapseWatch, gradient_wrong_signs, loss_terms, wrong_signs
 
 K = 4
 SHAPES = {"2d": (3, 9, 14), "3d": (2, 4, 6, 9)}

@@ -10,14 +10,23 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from rwseg.data.augment_draws import draw_intensities, draw_warps
-from rwseg.data.augment_intensity import change_intensities
-from rwseg.data.augment_settings import AugmentConfig, SpatialSettings
-from rwseg.data.bank import Batch, SliceBank
+from rwseg.data.augmentation.config import AugmentConfig, SpatialSettings
+from rwseg.data.augmentation.draws import draw_intensities, draw_warps
+from rwseg.data.augmentation.intensity import change_intensities
+from rwseg.data.augmentation.spatial import (
+    Views,
+    cubic,
+    linear,
+    places_of,
+    taps_of,
+    views_of,
+    vote,
+    windows_of,
+)
 from rwseg.data.case import IGNORE
-from rwseg.data.sampling import Boxes, Floats, Size
-from rwseg.data.transfer import placed
-from rwseg.data.warp import Views, cubic, linear, places_of, taps_of, views_of, vote, windows_of
+from rwseg.data.sampling.patches import Boxes, Floats, Size
+from rwseg.data.sampling.slice_cache import Batch, SliceBank
+from rwseg.data.sampling.to_device import placed
 from rwseg.maps import RectifiedMap
 
 EMPTY = -1
@@ -67,7 +76,7 @@ class Warped(NamedTuple):
 
 
 def warped_batch(bank: SliceBank, views: Views, patch: Size, masked: bool) -> Warped:
-    """What `views` see of the bank's slices: see `rwseg.data.warp`; `masked` as in `augmented_batch`.
+    """What `views` see of the bank's slices, by `data.augmentation.spatial`; `masked` as elsewhere here.
 
     nnU-Net warps the box that its loader cut, and sees nothing beyond it; here the whole slice is seen.
     """

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rwseg.data.augment_settings import IntensitySettings, SpatialSettings
-from rwseg.data.sampling import Floats, Ints, Size
+from rwseg.data.augmentation.config import IntensitySettings, SpatialSettings
+from rwseg.data.sampling.patches import Floats, Ints, Size
 
 STREAM = 1
-"""The stream of `rwseg.data.sampling.uniforms` that these numbers are drawn from; boxes have stream 0."""
+"""The stream of `sampling.patches.uniforms` that these numbers are drawn from; boxes have stream 0."""
 
 OF_SAMPLE = (
     "rotate",

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from rwseg.data.augment_draws import Chosen, Intensities
-from rwseg.data.sampling import Floats, Ints
-from rwseg.data.transfer import placed
+from rwseg.data.augmentation.draws import Chosen, Intensities
+from rwseg.data.sampling.patches import Floats, Ints
+from rwseg.data.sampling.to_device import placed
 
 TRUNCATE = 4.0
 """A Gaussian is cut off at so many sigma, as in SciPy."""

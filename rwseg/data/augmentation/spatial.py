@@ -3,7 +3,7 @@
 Image: cubic B-splines, as `scipy.ndimage.map_coordinates` with order 3 and mode constant. Labels: the class
 that linear interpolation gives half of the weight or more; of two such the later one, of none background, as
 in batchgenerators. Maps: linear. Beyond the first and last pixel centre of a slice there is nothing: image 0,
-background, and the map as `rwseg.data.bank.SliceBank.batch` continues it.
+background, and the map as `rwseg.data.sampling.slice_cache.SliceBank.batch` continues it.
 
 A patch is read from a window of its slice that holds all its pixels, in two steps, so that the reading needs
 to know nothing of slices of differing size.
@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rwseg.data.augment_draws import Warps
-from rwseg.data.augment_intensity import cubic_weights
-from rwseg.data.sampling import Boxes, Floats, Ints, Size
-from rwseg.data.transfer import placed
+from rwseg.data.augmentation.draws import Warps
+from rwseg.data.augmentation.intensity import cubic_weights
+from rwseg.data.sampling.patches import Boxes, Floats, Ints, Size
+from rwseg.data.sampling.to_device import placed
 
 STEEP = 1e9
 """Turns any excess over a slice, and be it the last bit of a coordinate, into 1."""

@@ -12,9 +12,9 @@ Even patients train, odd ones validate (the authors' `datasplits/acdc17.py`).
 import re
 from pathlib import Path
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Dataset, Source, plain_labels
-from rwseg.data.layout import Layout, missing_files, subfolders
-from rwseg.errors import DataError
+from rwseg.data.datasets.layout import Layout, missing_files, subfolders
 
 HOMEPAGE = "https://www.creatis.insa-lyon.fr/Challenge/acdc/"
 CLASSES = ("background", "RV", "myocardium", "LV")

@@ -12,7 +12,7 @@ in every case, gives those channels.
 from pathlib import Path
 
 from rwseg.data.case import Case, Dataset, Source
-from rwseg.data.layout import Layout, missing_files, subfolders
+from rwseg.data.datasets.layout import Layout, missing_files, subfolders
 
 HOMEPAGE = "https://www.med.upenn.edu/sbia/brats2018/data.html"
 CLASSES = ("background", "NCR_NET", "ED", "ET")

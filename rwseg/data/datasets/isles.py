@@ -20,7 +20,7 @@ import re
 from pathlib import Path
 
 from rwseg.data.case import Case, Dataset, Source, plain_labels
-from rwseg.data.layout import Layout, subfolders
+from rwseg.data.datasets.layout import Layout, subfolders
 
 HOMEPAGE = "https://www.isles-challenge.org/ISLES2018"
 CLASSES = ("background", "lesion")

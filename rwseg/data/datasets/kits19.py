@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Dataset, LoadedCase, Source, plain_labels
-from rwseg.data.layout import Layout, missing_files, subfolders
-from rwseg.errors import DataError
+from rwseg.data.datasets.layout import Layout, missing_files, subfolders
 
 HOMEPAGE = "https://kits19.grand-challenge.org"
 CLASSES = ("background", "kidney", "tumor")

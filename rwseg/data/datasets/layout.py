@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
 
 MOST_LISTED = 20
 _NAME_IT = "Then name its folder with dataset.root=..., or set RWSEG_DATA to the folder that holds it"

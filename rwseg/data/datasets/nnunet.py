@@ -14,12 +14,12 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Dataset, Source, plain_labels
-from rwseg.data.layout import Layout
-from rwseg.data.nnunet_json import Description, Files, read_description, read_folds
-from rwseg.data.pictures import ENDINGS as PICTURES
-from rwseg.data.reading import ENDINGS
-from rwseg.errors import DataError
+from rwseg.data.datasets.layout import Layout
+from rwseg.data.datasets.nnunet_json import Description, Files, read_description, read_folds
+from rwseg.data.io.cases import ENDINGS
+from rwseg.data.io.pictures import ENDINGS as PICTURES
 
 HOMEPAGE = "https://github.com/MIC-DKFZ/nnUNet"
 _LAYOUT = Layout(

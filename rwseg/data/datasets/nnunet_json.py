@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rwseg.data import nifti, pictures
+from rwseg.core.errors import MALFORMED, DataError
 from rwseg.data.case import IGNORE
-from rwseg.errors import MALFORMED, DataError
+from rwseg.data.io import nifti, pictures
 
 _READERS = {
     **dict.fromkeys(nifti.ENDINGS, ("SimpleITKIO", "NibabelIO")),

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from rwseg.data.acdc import load_layout
+from rwseg.core.errors import MALFORMED, DataError
 from rwseg.data.case import Dataset, Source
-from rwseg.data.nifti import write_volume
-from rwseg.data.phantom_geometry import Heart, Ventricle, label_volume
-from rwseg.data.phantom_image import draw_scene, render
-from rwseg.errors import MALFORMED, DataError
+from rwseg.data.datasets.acdc import load_layout
+from rwseg.data.datasets.phantom_geometry import Heart, Ventricle, label_volume
+from rwseg.data.datasets.phantom_image import draw_scene, render
+from rwseg.data.io.nifti import write_volume
 
 SUBJECTS = 24
 SEED = 2021
@@ -167,7 +167,7 @@ def _read_marker(root: Path) -> set[str]:
 PHANTOM = Dataset(
     name="phantom",
     licence="MIT",
-    reference="Computed by rwseg (rwseg/data/phantom_geometry.py): ellipsoids in a simulated MR image",
+    reference="Computed by rwseg (phantom_geometry.py beside this file): circles in a simulated MR image",
     homepage="",
     load=load,
     subjects=SUBJECTS,

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from rwseg.data.phantom_geometry import (
+from rwseg.data.datasets.phantom_geometry import (
     LV,
     MYOCARDIUM,
     RV,

@@ -19,7 +19,7 @@ import random
 from pathlib import Path
 
 from rwseg.data.case import Case, Dataset, Source
-from rwseg.data.layout import Layout, missing_files, subfolders
+from rwseg.data.datasets.layout import Layout, missing_files, subfolders
 
 HOMEPAGE = "https://wmh.isi.uu.nl"
 CLASSES = ("background", "WMH")

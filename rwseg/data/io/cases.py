@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from rwseg.data import nifti, pictures
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, LoadedCase, Remark, Source
-from rwseg.data.grid import (
+from rwseg.data.io import nifti, pictures
+from rwseg.data.io.image_grid import (
     SAME_SPACING,
     Volume,
     check_finite,
@@ -20,9 +21,8 @@ from rwseg.data.grid import (
     slice_order,
     to_slices,
 )
-from rwseg.data.labels import to_classes
+from rwseg.data.io.labels import to_classes
 from rwseg.data.parallel import raise_faults
-from rwseg.errors import DataError
 
 ENDINGS = (*nifti.ENDINGS, *pictures.ENDINGS)
 """Endings of the image files that can be read."""

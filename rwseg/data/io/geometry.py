@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Remark
-from rwseg.data.grid import SAME_SPACING, corners
-from rwseg.errors import DataError
+from rwseg.data.io.image_grid import SAME_SPACING, corners
 
 _UNITS = {0: ("mm", 1.0), 1: ("meter", 1000.0), 2: ("mm", 1.0), 3: ("micron", 0.001)}
 """Units by code, and their size in mm; 0 is "unknown", which most tools write for mm."""

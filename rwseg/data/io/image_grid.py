@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Remark
-from rwseg.errors import DataError
 
 GEOMETRY_TOLERANCE = 0.05
 """How far apart two files of a case may place the same voxel, as a fraction of the smallest voxel side

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, Remark
-from rwseg.errors import DataError
 
 WHOLE = 1e-3
 """How far from a whole number a label may lie: a slope of 1/255 or single precision rounds by less."""

@@ -20,11 +20,11 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
+from rwseg.core.errors import MALFORMED, DataError
+from rwseg.core.files import write_bytes
 from rwseg.data.case import Remark
-from rwseg.data.geometry import Geometry, geometry_of
-from rwseg.data.grid import Volume
-from rwseg.errors import MALFORMED, DataError
-from rwseg.files import write_bytes
+from rwseg.data.io.geometry import Geometry, geometry_of
+from rwseg.data.io.image_grid import Volume
 
 ENDINGS = (".nii", ".nii.gz")
 
@@ -41,7 +41,7 @@ def read_nifti(path: Path) -> Volume:
     """Read a volume (x, y, z) or a slice (x, y), values scaled by its slope; axes of length 1 may follow.
 
     Raises `DataError` for a missing, unreadable or corrupt file, one of several frames or channels, voxels
-    that are not numbers (colours, complex), and as `rwseg.data.geometry.geometry_of`. What nibabel says of
+    that are not numbers (colours, complex), and as `rwseg.data.io.geometry.geometry_of`. What nibabel says of
     the header becomes a remark.
     """
     _, array, geometry = _read_image(path)

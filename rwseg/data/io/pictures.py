@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from rwseg.core.errors import MALFORMED, DataError
+from rwseg.core.files import write_bytes
 from rwseg.data.case import Remark
-from rwseg.data.grid import SAME_SPACING, Volume
-from rwseg.errors import MALFORMED, DataError
-from rwseg.files import write_bytes
+from rwseg.data.io.image_grid import SAME_SPACING, Volume
 
 ENDINGS = (".png", ".bmp", ".tif", ".tiff")
 

@@ -8,11 +8,11 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from rwseg.core.errors import DataError
+from rwseg.core.files import relative
 from rwseg.data.case import Case, Source
-from rwseg.data.recipe import Preparation
-from rwseg.data.statistics import needs_statistics
-from rwseg.errors import DataError
-from rwseg.files import relative
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.fingerprint import needs_statistics
 
 
 def digest_of(

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rwseg.building import BESIDE, build_once
+from rwseg.core.build_once import BESIDE, build_once
+from rwseg.core.errors import DataError
+from rwseg.core.files import save_array
 from rwseg.data.case import IGNORE
 from rwseg.data.parallel import Workers
-from rwseg.data.store import Entry, Prepared
-from rwseg.distance import inside_distance
-from rwseg.errors import DataError
-from rwseg.files import save_array
+from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.maps import boundary_map
+from rwseg.maps.distance import inside_distance
 
 KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
 """Which distances a map is made from; maps that are not listed cost less than reading them would."""

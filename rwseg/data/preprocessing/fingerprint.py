@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Source
-from rwseg.data.normalisation import foreground_sample, intensities
-from rwseg.data.reading import read_case
-from rwseg.data.recipe import Plane, Preparation, Recipe
-from rwseg.errors import DataError
+from rwseg.data.io.cases import read_case
+from rwseg.data.preprocessing.config import Plane, Preparation, Recipe
+from rwseg.data.preprocessing.normalisation import foreground_sample, intensities
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from rwseg.building import CACHE, build_once
-from rwseg.data.distances import KIND_OF_MAP, ensure_distances
-from rwseg.data.store import MANIFEST, Prepared
-from rwseg.errors import DataError
-from rwseg.files import relative
+from rwseg.core.build_once import CACHE, build_once
+from rwseg.core.errors import DataError
+from rwseg.core.files import relative
+from rwseg.data.preprocessing.distances import KIND_OF_MAP, ensure_distances
+from rwseg.data.preprocessing.prepared import MANIFEST, Prepared
 
 BASE = ("image", "label", "reference", MANIFEST)
 """What every preparation holds; `reference` and `label` only where there are some."""

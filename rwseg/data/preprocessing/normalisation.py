@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rwseg.data.recipe import Intensities, Recipe
+from rwseg.data.preprocessing.config import Intensities, Recipe
 
 EPSILON = 1e-8
 """Added to the deviation: a constant channel becomes 0."""

@@ -13,19 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from rwseg.building import CACHE, build_once
+from rwseg.core.build_once import CACHE, build_once
+from rwseg.core.errors import DataError, ReadOnlyError
+from rwseg.core.files import relative, save_array, write_json
 from rwseg.data.case import Case, Dataset, LoadedCase, Source
-from rwseg.data.digest import digest_of
+from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.oddities import fingerprint
 from rwseg.data.parallel import Workers, raise_faults
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.data.recipe import Preparation, Recipe
+from rwseg.data.preprocessing.config import Preparation, Recipe
+from rwseg.data.preprocessing.digest import digest_of
+from rwseg.data.preprocessing.fingerprint import case_statistics, needs_statistics, recipe_of
+from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
+from rwseg.data.preprocessing.volume import PreparedVolume, prepare_volume
 from rwseg.data.split import Fold, with_fold
-from rwseg.data.statistics import case_statistics, needs_statistics, recipe_of
-from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared
-from rwseg.data.volume import PreparedVolume, prepare_volume
-from rwseg.errors import DataError, ReadOnlyError
-from rwseg.files import relative, save_array, write_json
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.core.errors import MALFORMED, DataError
+from rwseg.core.files import from_json
 from rwseg.data.case import Case, Remark
-from rwseg.data.recipe import Recipe
+from rwseg.data.preprocessing.config import Recipe
 from rwseg.data.split import of_split
-from rwseg.errors import MALFORMED, DataError
-from rwseg.files import from_json
 
 MANIFEST = "manifest.json"
 
@@ -96,7 +96,7 @@ class Prepared:
         return self._array("label" if entry.is_native else "reference", entry, entry.native_shape, np.uint8)
 
     def distance(self, kind: str, entry: Entry) -> NDArray[np.float32]:
-        """Cached distances in mm on the volume: see `rwseg.data.distances`."""
+        """Cached distances in mm on the volume: see `rwseg.data.preprocessing.distances`."""
         classes = (len(self.classes),) if kind == "signed" else ()
         return self._array(kind, entry, (*classes, *entry.shape), np.float32)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from rwseg.data.case import IGNORE
-from rwseg.data.recipe import Interpolation
+from rwseg.data.preprocessing.config import Interpolation
 
 TIE = 1e-3
 """Added to the share of the nearest pixel's class. Straight edges give exact ties, 4 % of ACDC's foreground

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import LoadedCase
-from rwseg.data.normalisation import normalise
-from rwseg.data.recipe import Plane, Recipe
-from rwseg.data.resample import MIN_SIDE, resample_image, resample_labels
-from rwseg.errors import DataError
+from rwseg.data.preprocessing.config import Plane, Recipe
+from rwseg.data.preprocessing.normalisation import normalise
+from rwseg.data.preprocessing.resample import MIN_SIDE, resample_image, resample_labels
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 """`(start, stop)` per axis of the native grid (Z, H, W)."""

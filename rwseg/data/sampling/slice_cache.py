@@ -12,10 +12,10 @@ from scipy.ndimage import spline_filter1d
 from torch import Tensor
 
 from rwseg.data.case import IGNORE
-from rwseg.data.distances import KIND_OF_MAP
-from rwseg.data.sampling import Boxes, Ints, Sampler, Size
-from rwseg.data.store import Entry, Prepared
-from rwseg.data.transfer import placed
+from rwseg.data.preprocessing.distances import KIND_OF_MAP
+from rwseg.data.preprocessing.prepared import Entry, Prepared
+from rwseg.data.sampling.patches import Boxes, Ints, Sampler, Size
+from rwseg.data.sampling.to_device import placed
 from rwseg.maps import RECTIFIED_MAP_NAMES, RectifiedMap, compact, rrw_weights
 
 

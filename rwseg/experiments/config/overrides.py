@@ -14,10 +14,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from rwseg.config import CONF, Choices
-from rwseg.errors import ConfigError
-from rwseg.keys import suggestion
-from rwseg.paths import is_at_home
+from rwseg.core.errors import ConfigError
+from rwseg.core.paths import is_at_home
+from rwseg.experiments.config.names import suggestion
+from rwseg.experiments.config.schema import CONF, Choices
 
 UNTYPED = ("loss.", "logger.", "callbacks.", "strategy.partner.")
 """Settings that the schema leaves to the chosen file: their types are those of the file's values."""

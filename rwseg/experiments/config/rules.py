@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from rwseg.keys import suggestion
+from rwseg.experiments.config.names import suggestion
 
 PARTNERS = {"dice": "rwseg.losses.DiceLoss", "ce": "rwseg.losses.CrossEntropyLoss"}
 """Those of conf/strategy, by the end of its files' names."""

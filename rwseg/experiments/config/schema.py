@@ -13,13 +13,13 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from rwseg.data.augment_settings import AugmentConfig
-from rwseg.errors import ConfigError
-from rwseg.keys import suggestion
-from rwseg.paths import from_home, is_at_home
-from rwseg.rules import evaluate_rules, train_rules
+from rwseg.core.errors import ConfigError
+from rwseg.core.paths import from_home, is_at_home
+from rwseg.data.augmentation.config import AugmentConfig
+from rwseg.experiments.config.names import suggestion
+from rwseg.experiments.config.rules import evaluate_rules, train_rules
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
+CONF = Path(__file__).resolve().parents[3] / "conf"
 
 
 def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
@@ -37,10 +37,10 @@ Choices = dict[str, str]
 
 @dataclass
 class DatasetConfig:
-    """Where the data lies, how it is split, prepared (`rwseg.data.recipe.Preparation`) and cut into patches.
+    """Where the data lies, how it is split, prepared (`data.preprocessing.config`) and cut into patches.
 
     `cache` is a folder for copies of the prepared arrays. `plan` is `fixed`, or `auto`: then that of
-    `rwseg.data.plan` fills in what is null here and in the model.
+    `rwseg.models.planner` fills in what is null here and in the model.
     """
 
     name: str

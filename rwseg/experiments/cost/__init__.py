@@ -1,1 +1,1 @@
-"""What an experiment will cost, before it is started: python -m rwseg.plan."""
+"""What an experiment will cost, before it is started."""

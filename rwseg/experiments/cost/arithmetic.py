@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rwseg.errors import MALFORMED, RwsegError
-from rwseg.files import write_json
+from rwseg.core.errors import MALFORMED, RwsegError
+from rwseg.core.files import write_json
 
 EPOCH_BYTES = 400
 """A row of epochs.csv, which has some thirty columns."""
@@ -123,8 +123,7 @@ def load_measured(path: Path) -> dict[str, Measured]:
         found = [_measured(row) for row in rows]
     except MALFORMED as error:
         raise RwsegError(
-            f"{path}: expected what python -m rwseg.plan ... --json wrote, "
-            f"got: {type(error).__name__}: {error}"
+            f"{path}: expected what rwseg plan ... --json wrote, got: {type(error).__name__}: {error}"
         ) from error
     return {facts.name: facts for facts in found}
 

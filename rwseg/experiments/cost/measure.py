@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from rwseg.assembly import build_network, planned, prepared_data
-from rwseg.plan.cost import Measured, Method
-from rwseg.steptime import time_run
+from rwseg.experiments.build import build_network, planned, prepared_data
+from rwseg.experiments.cost.arithmetic import Measured, Method
+from rwseg.experiments.cost.step_time import time_run
 
 STATES = 3
 """What a checkpoint holds for each weight: itself, and Adam's two moments."""

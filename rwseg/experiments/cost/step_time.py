@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from rwseg.assembly import build_data, build_learner, device_name, planned, precision, prepared_data
-from rwseg.data.module import SliceDataModule
-from rwseg.errors import ConfigError
-from rwseg.learner import Learner
+from rwseg.core.errors import ConfigError
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.experiments.build import build_data, build_learner, device_name, planned, precision, prepared_data
 from rwseg.losses import head_weights, supervised_loss
-from rwseg.monitor import measure
-from rwseg.volumes import predict_labels
+from rwseg.models.inference.whole_volumes import predict_labels
+from rwseg.training.diagnostics.loss_monitor import measure
+from rwseg.training.lightning_module import Learner
 
 FEWEST_STEPS = 2
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from rwseg.cli import preflight
-from rwseg.config import CONF
-from rwseg.errors import ConfigError
-from rwseg.plan.cost import Method
-from rwseg.record import is_finished
-from rwseg.rundir import run_path
+from rwseg.core.errors import ConfigError
+from rwseg.experiments.composition import preflight
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.cost.arithmetic import Method
+from rwseg.experiments.run_directory import run_path
+from rwseg.experiments.run_status import is_finished
 
 
 def commands_of(experiment: str) -> list[list[str]]:

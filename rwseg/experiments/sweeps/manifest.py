@@ -13,12 +13,12 @@ from statistics import mean
 
 from omegaconf import DictConfig
 
-from rwseg.config import Choices
-from rwseg.errors import MALFORMED, RunError
-from rwseg.files import write_json
-from rwseg.progress import duration
-from rwseg.record import is_finished, read_run
-from rwseg.rundir import run_path
+from rwseg.core.errors import MALFORMED, RunError
+from rwseg.core.files import write_json
+from rwseg.core.progress import duration
+from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.run_directory import run_path
+from rwseg.experiments.run_status import is_finished, read_run
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rwseg.attended import reason_of, run_attended, tail_of
+from rwseg.experiments.sweeps.attended import reason_of, run_attended, tail_of
 
 BUSY = "another process is writing this run"
 """What a run says that finds its directory taken, as after its machine was lost a moment ago."""

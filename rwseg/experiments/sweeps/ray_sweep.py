@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rwseg.attended import GRACE_SECONDS
-from rwseg.cli import Jobs, Sweep
-from rwseg.errors import ConfigError, RwsegError
-from rwseg.progress import duration
-from rwseg.ray_job import End, Job, News, Start, run_job
+from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.progress import duration
+from rwseg.experiments.composition import Jobs, Sweep
+from rwseg.experiments.sweeps.attended import GRACE_SECONDS
+from rwseg.experiments.sweeps.ray_job import End, Job, News, Start, run_job
 
 POLL_SECONDS = 0.2
 OBJECT_STORE_BYTES = 100 * 2**20

@@ -16,9 +16,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from rwseg.cli import TERMINATED, Jobs, Sweep
-from rwseg.errors import ConfigError, RwsegError
-from rwseg.signals import Terminated, terminable
+from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.signals import Terminated, terminable
+from rwseg.experiments.composition import TERMINATED, Jobs, Sweep
 
 SECONDS_BETWEEN_LOOKS = 5.0
 

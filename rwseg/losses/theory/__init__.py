@@ -1,15 +1,15 @@
 """Why a region-wise loss is stable or not: its gradient in closed form, the signs of it, and figures.
 
-`python -m rwseg.theory OUT` draws the paper's figures 2, 3 and 4; `docs/theory.md` explains them.
+`rwseg theory OUT` draws the paper's figures 2, 3 and 4; `docs/theory.md` explains them.
 """
 
-from rwseg.theory.gradients import (
+from rwseg.losses.theory.gradients import (
     cross_entropy_gradient,
     region_wise_gradient,
     squared_region_wise_gradient,
     two_class_gradient,
 )
-from rwseg.theory.signs import (
+from rwseg.losses.theory.signs import (
     TOLERANCE,
     map_wrong_sign_pixels,
     negative_components,

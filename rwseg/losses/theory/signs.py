@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rwseg.theory.gradients import region_wise_gradient
+from rwseg.losses.theory.gradients import region_wise_gradient
 
 TOLERANCE = 1e-4
 """About 800 times float32's machine epsilon: enough for weights that differ a few hundredfold in a batch."""

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from rwseg.core.errors import MALFORMED, ConfigError, DataError, RunError
+from rwseg.core.files import write_json
+from rwseg.core.progress import track
 from rwseg.data.case import Case, Source
+from rwseg.data.io.cases import ENDINGS, label_ending, read_case, write_labels
 from rwseg.data.oddities import remark_lines
-from rwseg.data.reading import ENDINGS, label_ending, read_case, write_labels
-from rwseg.errors import MALFORMED, ConfigError, DataError, RunError
-from rwseg.files import write_json
-from rwseg.progress import track
-from rwseg.rundata import RunData
-from rwseg.trained import Trained, predict_case
+from rwseg.models.inference.predictor import Trained, predict_case
+from rwseg.models.inference.run_data import RunData
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def predict_folder(
 
     A case is one file per channel, `<case>_0000`, `<case>_0001`, ... before the ending as in nnU-Net; the
     suffix may be absent where a run takes one file per case. Its label map is `<case>` with the ending of
-    `rwseg.data.reading.label_ending`. Those that are there are kept unless `force`. All files are read and
+    `rwseg.data.io.cases.label_ending`. Those that are there are kept unless `force`. All files are read and
     checked before the first one is predicted. `predictions.json` names the runs and the classes.
 
     Raises `DataError` that lists every faulty file, `RunError` where `output` holds predictions of other runs

@@ -4,11 +4,11 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from rwseg.core.errors import MALFORMED, RunError
+from rwseg.core.files import from_json, write_json
 from rwseg.data.case import Source
-from rwseg.data.recipe import Recipe
-from rwseg.data.store import Prepared
-from rwseg.errors import MALFORMED, RunError
-from rwseg.files import from_json, write_json
+from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.prepared import Prepared
 
 NAME = "data.json"
 MOST_PIXELS = 2**16

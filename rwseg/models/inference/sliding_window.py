@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from rwseg.data.volume import Box
+from rwseg.data.preprocessing.volume import Box
 
 MIRRORS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
 """Axes of `(B, K, H, W)` along which the four mirror images are flipped."""

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rwseg.data.case import IGNORE
-from rwseg.data.store import Entry
-from rwseg.data.volume import Box
-from rwseg.inference import most_probable, predict_slices, to_native
+from rwseg.data.preprocessing.prepared import Entry
+from rwseg.data.preprocessing.volume import Box
 from rwseg.metrics import MissedPolicy, case_metrics
+from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native
 
 COLUMNS = (
     "case",
@@ -55,7 +55,7 @@ def native_probabilities(
     """Probabilities `(K, H, W)`, slice by slice, on the native grid, for a prepared image `(C, Z, h, w)`.
 
     `crop` is the box of the native grid that was prepared. Raises `ValueError` for one outside of that grid
-    or of other slices than those of `image`, and as `rwseg.inference.predict_slices`.
+    or of other slices than those of `image`, and as `rwseg.models.inference.sliding_window.predict_slices`.
     """
     if not all(0 <= start < stop <= side for (start, stop), side in zip(crop, native_shape, strict=True)):
         raise ValueError(f"crop: expected a box inside of the native grid {tuple(native_shape)}, got {crop}")

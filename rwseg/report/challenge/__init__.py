@@ -1,0 +1,1 @@
+"""The ACDC challenge: submissions, and tables in the shape of the paper's."""

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from rwseg.data.acdc import ACDC
+from rwseg.core.errors import ConfigError, DataError
+from rwseg.core.files import replacing
 from rwseg.data.case import Case
-from rwseg.data.grid import check_same_grid
-from rwseg.data.nifti import read_nifti
-from rwseg.errors import ConfigError, DataError
-from rwseg.files import replacing
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.io.image_grid import check_same_grid
+from rwseg.data.io.nifti import read_nifti
 
 LABELS = 4
 

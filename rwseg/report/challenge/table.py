@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from rwseg.errors import MALFORMED, DataError
+from rwseg.core.errors import MALFORMED, DataError
 
 PHASES = ("ED", "ES")
 STRUCTURES = {1: "RV", 2: "M", 3: "LV"}

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.samples import long_table
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.samples import long_table
 
 _COLUMNS = {
     "phase": "first",

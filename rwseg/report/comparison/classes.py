@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.samples import MEAN
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.samples import MEAN
 
 
 def shown_classes(comparison: Comparison) -> list[str]:

@@ -5,28 +5,36 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from rwseg.errors import ConfigError, RunError
-from rwseg.keys import suggestion
-from rwseg.report.comparison import Comparison, Method, Run, folders_below
-from rwseg.report.convergence import (
+from rwseg.core.errors import ConfigError, RunError
+from rwseg.experiments.config.names import suggestion
+from rwseg.report.comparison.comparison import Comparison, Method, Run, folders_below
+from rwseg.report.comparison.convergence import (
     convergence_table,
     curve_table,
     default_threshold,
     distribution_table,
     final_dice,
 )
-from rwseg.report.guard import check_fair, count_of, differences
-from rwseg.report.methods import COMPARED, group
-from rwseg.report.notes import (
+from rwseg.report.comparison.guard import check_fair, count_of, differences
+from rwseg.report.comparison.methods import COMPARED, group
+from rwseg.report.comparison.notes import (
     data_notes,
     left_out_notes,
     reference_note,
     threshold_note,
     without_run_notes,
 )
-from rwseg.report.runs import FINISHED
-from rwseg.report.samples import MEAN, METRICS, case_means, long_table, mean_std, missed_policy, run_means
-from rwseg.report.significance import significance_table
+from rwseg.report.comparison.runs import FINISHED
+from rwseg.report.comparison.samples import (
+    MEAN,
+    METRICS,
+    case_means,
+    long_table,
+    mean_std,
+    missed_policy,
+    run_means,
+)
+from rwseg.report.comparison.significance import significance_table
 
 DEFAULT_REFERENCE = "rrw"
 

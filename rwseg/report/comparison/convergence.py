@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rwseg.report.comparison import Method, Run
-from rwseg.report.samples import MEAN
-from rwseg.stats import binomial_interval, cdf_band, failure_test, holm
+from rwseg.report.comparison.comparison import Method, Run
+from rwseg.report.comparison.samples import MEAN
+from rwseg.statistics import binomial_interval, cdf_band, failure_test, holm
 
 Floats = NDArray[np.float64]
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rwseg.errors import ConfigError, RunError
-from rwseg.keys import suggestion
-from rwseg.report.comparison import Method, Run
-from rwseg.report.methods import ABSENT, FACTS, belongs, facts, shown
+from rwseg.core.errors import ConfigError, RunError
+from rwseg.experiments.config.names import suggestion
+from rwseg.report.comparison.comparison import Method, Run
+from rwseg.report.comparison.methods import ABSENT, FACTS, belongs, facts, shown
 
 CASES, CLASSES, COMMIT = "cases", "classes", "commit"
 DIRTY = "-dirty"

@@ -4,8 +4,8 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from rwseg.errors import RunError
-from rwseg.report.comparison import Method, Run
+from rwseg.core.errors import RunError
+from rwseg.report.comparison.comparison import Method, Run
 
 COMPARED = ("loss", "strategy")
 """What is compared unless the user adds to it."""

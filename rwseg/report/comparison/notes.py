@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
-from rwseg.report.comparison import Method, Run
-from rwseg.report.convergence import THRESHOLD_SHARE
-from rwseg.report.guard import count_of
-from rwseg.report.methods import names_without
-from rwseg.report.samples import MEAN
-from rwseg.report.significance import LEVEL, RESAMPLES
+from rwseg.metrics.terminal_table import POLICY
+from rwseg.report.comparison.comparison import Method, Run
+from rwseg.report.comparison.convergence import THRESHOLD_SHARE
+from rwseg.report.comparison.guard import count_of
+from rwseg.report.comparison.methods import names_without
+from rwseg.report.comparison.samples import MEAN
+from rwseg.report.comparison.significance import LEVEL, RESAMPLES
 from rwseg.report.tables import NAMES
-from rwseg.tables import POLICY
 
 MOST_NAMED = 10
 

@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from rwseg.errors import MALFORMED, RunError
-from rwseg.lease import holder_lives
+from rwseg.core.errors import MALFORMED, RunError
+from rwseg.core.lease import holder_lives
+from rwseg.experiments.run_directory import LOCK, comparable
+from rwseg.experiments.run_status import read_run
 from rwseg.metrics import ClassMetrics
-from rwseg.record import read_run
-from rwseg.report.comparison import Run
-from rwseg.rundir import LOCK, comparable
+from rwseg.report.comparison.comparison import Run
 
 FINISHED, RUNNING, FAILED, INTERRUPTED = "finished", "running", "failed", "interrupted"
 DAMAGED = "damaged"
@@ -27,7 +27,7 @@ LARGEST = 1e12
 """No distance in mm and no number of voxels comes near it, and sums of it do not overflow."""
 
 COLUMNS = ("case", "subject", "phase", *ClassMetrics.__annotations__)
-"""`rwseg.volumes.COLUMNS`, without the seconds that PyTorch and MONAI take to load."""
+"""`rwseg.models.inference.whole_volumes.COLUMNS`, without the seconds that PyTorch and MONAI take to load."""
 
 _NUMBERS = tuple(name for name in COLUMNS if name not in ("case", "subject", "phase", "class_name"))
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from rwseg.errors import RunError
-from rwseg.report.comparison import Method, folders_below
-from rwseg.report.guard import common_rows
+from rwseg.core.errors import RunError
+from rwseg.report.comparison.comparison import Method, folders_below
+from rwseg.report.comparison.guard import common_rows
 
 METRICS = ("dice", "hausdorff_mm", "hausdorff95_mm")
 MEAN = "mean"

@@ -5,8 +5,14 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from rwseg.report.samples import METRICS
-from rwseg.stats import group_sums, holm, mean_interval, paired_permutation_test, two_sample_permutation_test
+from rwseg.report.comparison.samples import METRICS
+from rwseg.statistics import (
+    group_sums,
+    holm,
+    mean_interval,
+    paired_permutation_test,
+    two_sample_permutation_test,
+)
 
 LEVEL, RESAMPLES = 0.05, 10_000
 """Level of significance and number of permutations, both as in the paper."""

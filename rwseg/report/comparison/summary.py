@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.guard import count_of
-from rwseg.report.samples import MEAN
-from rwseg.report.significance import LEVEL
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.guard import count_of
+from rwseg.report.comparison.samples import MEAN
+from rwseg.report.comparison.significance import LEVEL
 
 MOST_NAMED = 4
 

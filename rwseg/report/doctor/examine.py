@@ -9,15 +9,15 @@ import torch
 from omegaconf import DictConfig
 from rich.console import Console
 
-from rwseg.assembly import dataset_of, source_of, workers
+from rwseg.core.progress import duration
 from rwseg.data.case import Dataset, Source
+from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.parallel import Workers
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.doctor.findings import Finding, print_findings, print_table
-from rwseg.doctor.sheet import contact_sheet
-from rwseg.doctor.survey import Seen, findings, look, shares, spread
-from rwseg.progress import duration
-from rwseg.steptime import time_run
+from rwseg.experiments.build import dataset_of, source_of, workers
+from rwseg.experiments.cost.step_time import time_run
+from rwseg.report.doctor.findings import Finding, print_findings, print_table
+from rwseg.report.doctor.sheet import contact_sheet
+from rwseg.report.doctor.survey import Seen, findings, look, shares, spread
 
 CASES_SHOWN = 18
 

@@ -11,7 +11,7 @@ import torch
 from packaging.requirements import Requirement
 
 from rwseg import __version__
-from rwseg.doctor.findings import Finding, Level
+from rwseg.report.doctor.findings import Finding, Level
 
 GIB = 2**30
 LITTLE_DISK = 2 * GIB

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rwseg.data.case import IGNORE, LoadedCase
-from rwseg.figures import run_colours, save
+from rwseg.training.figures import run_colours, save
 
 COLUMNS = 6
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Remark, Source
+from rwseg.data.io.cases import read_case
 from rwseg.data.oddities import fingerprint, leaks, oddities, some
-from rwseg.data.reading import read_case
-from rwseg.doctor.findings import Finding
-from rwseg.errors import DataError
+from rwseg.report.doctor.findings import Finding
 
 
 @dataclass(frozen=True)

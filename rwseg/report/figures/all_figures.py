@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.convergence import BAND
-from rwseg.report.figure_style import save_both, styled
-from rwseg.report.figures_cases import cases_figure, differences_figure
-from rwseg.report.figures_runs import cost_figure, curves_figure, distribution_figure, failures_figure
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.convergence import BAND
+from rwseg.report.figures.over_cases import cases_figure, differences_figure
+from rwseg.report.figures.over_runs import cost_figure, curves_figure, distribution_figure, failures_figure
+from rwseg.report.figures.style import save_both, styled
 
 
 class Drawing(NamedTuple):

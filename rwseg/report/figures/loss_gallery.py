@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from rwseg.files import replacing
+from rwseg.core.files import replacing
 from rwseg.losses import SegmentationLoss
-from rwseg.theory.signs import wrong_sign_pixels
+from rwseg.losses.theory.signs import wrong_sign_pixels
 
 SHAPE = (48, 64)
 PERCENTILE = 99.0

@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from rwseg.report.cases import averaged_cases
-from rwseg.report.classes import class_label, panel_classes
-from rwseg.report.comparison import Comparison
-from rwseg.report.figure_style import BLUE, INK, MUTED, PAPER, VERMILION, Look, looks, name_rows
-from rwseg.report.significance import LEVEL
+from rwseg.report.comparison.cases import averaged_cases
+from rwseg.report.comparison.classes import class_label, panel_classes
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.significance import LEVEL
+from rwseg.report.figures.style import BLUE, INK, MUTED, PAPER, VERMILION, Look, looks, name_rows
 
 WIDTH = 10.0
 METRICS = {"dice": ("Dice", "higher is better", 1), "hausdorff_mm": ("Hausdorff mm", "lower is better", -1)}

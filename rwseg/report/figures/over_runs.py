@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from rwseg.report.classes import class_label, panel_classes
-from rwseg.report.comparison import Comparison
-from rwseg.report.figure_style import BLUE, INK, MUTED, PAPER, Look, blocks, looks, name_rows
+from rwseg.report.comparison.classes import class_label, panel_classes
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.figures.style import BLUE, INK, MUTED, PAPER, Look, blocks, looks, name_rows
 
 WIDTH = 10.0
 FEW_EPOCHS = 30

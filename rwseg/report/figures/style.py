@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rwseg.figures import COLOURS
-from rwseg.files import replacing, write_text
-from rwseg.report.figure_svg import compact
+from rwseg.core.files import replacing, write_text
+from rwseg.report.figures.svg import compact
+from rwseg.training.figures import COLOURS
 
 INK, MUTED, GRID, PAPER = "#1f2328", "#6e7681", "#d0d7de", "#ffffff"
 """Text and reference, remarks, grid, background. The page replaces them to suit a dark screen."""

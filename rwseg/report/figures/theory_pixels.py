@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
+from rwseg.losses.theory.gradients import region_wise_gradient
+from rwseg.losses.theory.signs import map_wrong_sign_pixels, negative_components
 from rwseg.maps import boundary_map, rrw_map
-from rwseg.theory.gradients import region_wise_gradient
-from rwseg.theory.signs import map_wrong_sign_pixels, negative_components
 
 COUNT_COLOURS = ("#BBBBBB", "#E8F1FA", "#F0A030", "#B0306A", "#3B0F4F")
 """No negative component, one (right), two, three, more: the more, the darker."""

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from torch import Tensor
 
-from rwseg.theory.gradients import cross_entropy_gradient, region_wise_gradient
-from rwseg.theory.signs import wrong_sign_share
-from rwseg.theory.simplex import (
+from rwseg.losses.theory.gradients import cross_entropy_gradient, region_wise_gradient
+from rwseg.losses.theory.signs import wrong_sign_share
+from rwseg.report.figures.theory_simplex import (
     CORNERS,
     Values,
     draw_simplex,

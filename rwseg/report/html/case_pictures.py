@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from rwseg.errors import MALFORMED, RunError, table_of_run
-from rwseg.report.comparison import Comparison, Method, Run
-from rwseg.report.samples import MEAN
+from rwseg.core.errors import MALFORMED, RunError, table_of_run
+from rwseg.report.comparison.comparison import Comparison, Method, Run
+from rwseg.report.comparison.samples import MEAN
 
 MOST_PICTURES = 18
 MOST_BYTES = 500_000

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 import jinja2
 from markupsafe import Markup
 
-from rwseg.files import write_text
-from rwseg.report.cases import averaged_cases
-from rwseg.report.classes import class_label, shown_classes
-from rwseg.report.comparison import Comparison
-from rwseg.report.figures import DRAWINGS
-from rwseg.report.gallery import gallery
-from rwseg.report.page_svg import inline_svg
-from rwseg.report.page_tables import page_tables
-from rwseg.report.verdict import verdict
-from rwseg.tables import POLICY
+from rwseg.core.files import write_text
+from rwseg.metrics.terminal_table import POLICY
+from rwseg.report.comparison.cases import averaged_cases
+from rwseg.report.comparison.classes import class_label, shown_classes
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.summary import verdict
+from rwseg.report.figures.all_figures import DRAWINGS
+from rwseg.report.html.case_pictures import gallery
+from rwseg.report.html.svg import inline_svg
+from rwseg.report.html.tables import page_tables
 
 HERE = Path(__file__).parent
 
@@ -41,8 +41,8 @@ def write_page(
     """Write `folder/index.html` with everything in it; returns its path.
 
     `figures` is what `draw_figures` returned; the SVG beside each PNG goes into the page. With `pictures`,
-    those of cases come from the run directories (`rwseg.report.gallery`). The page asks no host for anything
-    and its bytes depend on the numbers and pictures alone.
+    those of cases come from the run directories (`case_pictures`). The page asks no host, and its
+    bytes depend on the numbers and pictures alone.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),

@@ -6,8 +6,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
-from rwseg.report.figure_style import GRID, INK, MUTED, PAPER
-from rwseg.report.figure_svg import SVG, XLINK
+from rwseg.report.figures.style import GRID, INK, MUTED, PAPER
+from rwseg.report.figures.svg import SVG, XLINK
 
 _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
 _RULE = re.compile(r"(?=\.s\d+\{)")

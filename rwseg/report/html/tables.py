@@ -1,11 +1,11 @@
 """The tables of the page: those of the other formats, made to sort and to lead to cases, and one of runs."""
 
-from rwseg.progress import duration
+from rwseg.core.progress import duration
 from rwseg.report import tables as text
-from rwseg.report.classes import class_label, shown_classes
-from rwseg.report.comparison import Comparison, Run, folders_below
+from rwseg.report.comparison.classes import class_label, shown_classes
+from rwseg.report.comparison.comparison import Comparison, Run, folders_below
+from rwseg.report.html.cells import Column, Table, from_text, link_numbers, transposed
 from rwseg.report.markup import Piece, cell
-from rwseg.report.page_cells import Column, Table, from_text, link_numbers, transposed
 
 METHOD = Column("method", numeric=False)
 FIRST = {"dice": "descending", "hausdorff_mm": "ascending", "hausdorff95_mm": "ascending"}

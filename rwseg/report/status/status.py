@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from rwseg.progress import duration
-from rwseg.report.comparison import Run
-from rwseg.report.runs import DAMAGED, FAILED, FINISHED, INTERRUPTED, RUNNING
-from rwseg.report.sweep_state import (
+from rwseg.core.progress import duration
+from rwseg.report.comparison.comparison import Run
+from rwseg.report.comparison.runs import DAMAGED, FAILED, FINISHED, INTERRUPTED, RUNNING
+from rwseg.report.status.sweep_state import (
     State,
     all_left,
     epochs_asked,

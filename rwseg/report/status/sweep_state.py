@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from rwseg.errors import RunError
-from rwseg.lease import process_exists
-from rwseg.report.comparison import Run
-from rwseg.report.runs import FINISHED, INTERRUPTED, RUNNING, find_runs
-from rwseg.sweep import Plan, find_plans
+from rwseg.core.errors import RunError
+from rwseg.core.lease import process_exists
+from rwseg.experiments.sweeps.manifest import Plan, find_plans
+from rwseg.report.comparison.comparison import Run
+from rwseg.report.comparison.runs import FINISHED, INTERRUPTED, RUNNING, find_runs
 
 RECENT_EPOCHS = 5
 

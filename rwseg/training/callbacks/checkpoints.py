@@ -11,8 +11,8 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from rwseg.errors import MALFORMED, RunError
-from rwseg.files import replacing
+from rwseg.core.errors import MALFORMED, RunError
+from rwseg.core.files import replacing
 
 LAST = "last.ckpt"
 BEST = "best.ckpt"

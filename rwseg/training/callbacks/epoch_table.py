@@ -13,13 +13,13 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 from rich.progress import TaskID
 
-from rwseg.checkpoints import validated
-from rwseg.data.module import SliceDataModule
-from rwseg.errors import table_of_run
-from rwseg.files import write_text
-from rwseg.learner import Learner
-from rwseg.lease import Lease
-from rwseg.progress import bar, duration, on_terminal
+from rwseg.core.errors import table_of_run
+from rwseg.core.files import write_text
+from rwseg.core.lease import Lease
+from rwseg.core.progress import bar, duration, on_terminal
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.training.callbacks.checkpoints import validated
+from rwseg.training.lightning_module import Learner
 
 
 class OnlyWriter(pl.Callback):

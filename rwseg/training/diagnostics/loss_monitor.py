@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from rwseg.losses import CombinedLoss, RegionMap, loss_at_perfect
-from rwseg.stability import gradient_wrong_signs, loss_terms
+from rwseg.training.diagnostics.stability import gradient_wrong_signs, loss_terms
 
 
 def measure(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rwseg.losses import CombinedLoss, RegionMap, SegmentationLoss
 from rwseg.losses.base import full_precision
-from rwseg.theory.signs import TOLERANCE, class_mask, wrong_sign_pixels
+from rwseg.losses.theory.signs import TOLERANCE, class_mask, wrong_sign_pixels
 
 
 class Term(NamedTuple):
@@ -28,7 +28,7 @@ def wrong_signs(gradient: Tensor, labels: Tensor, tolerance: float = TOLERANCE) 
 
     `gradient` is that of a loss with respect to the logits, `(B, K, *S)`; labels are integers `(B, *S)`.
     Wrong is a pixel whose true class is not pushed up or whose other classes are; one without a gradient
-    (weight 0, saturated softmax) is not wrong but counts among its class. `rwseg.theory.signs` says what
+    (weight 0, saturated softmax) is not wrong but counts among its class. `losses.theory.signs` says what
     `tolerance` calls zero, and why. NaN: a class without pixels; every class, where the gradient is not
     finite. Raises `ValueError` for shapes that do not fit.
     """

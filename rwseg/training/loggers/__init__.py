@@ -1,6 +1,1 @@
-"""Experiment trackers beside the CSV files, which are always written and are the truth.
-
-`run` ties a tracker to a training run, `mirror` sends it the rows of `epochs.csv`, `results` is what it gets
-at the end; `wandb_tracker`, `tensorboard` and `mlflow` are the trackers, each imported only when selected.
-`python -m rwseg.tracking dashboard PROJECT` builds W&B's views of a project.
-"""
+"""What Lightning's loggers are told of a run; the CSV files beside them are always written."""

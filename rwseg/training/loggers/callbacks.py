@@ -2,21 +2,30 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
 
-from rwseg.data.module import SliceDataModule
-from rwseg.data.store import Entry
-from rwseg.epochs import EpochTable
-from rwseg.inference import most_probable, predict_slices
-from rwseg.learner import Learner
-from rwseg.tracking.loggers import Tracked
-from rwseg.tracking.pictures import log_overlays, takes_pictures
-from rwseg.tracking.results import Overlay
-from rwseg.volumes import WINDOW_BATCH
+from rwseg.data.datamodule import SliceDataModule
+from rwseg.data.preprocessing.prepared import Entry
+from rwseg.models.inference.sliding_window import most_probable, predict_slices
+from rwseg.models.inference.whole_volumes import WINDOW_BATCH
+from rwseg.training.callbacks.epoch_table import EpochTable
+from rwseg.training.lightning_module import Learner
+from rwseg.training.loggers.pictures import log_overlays, takes_pictures
+from rwseg.training.loggers.results import Overlay
 
 LOSSES = ("train/loss", "train/loss_gap", "val/loss", "val/loss_gap")
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A logger, and the first epoch that it lacks: None where nobody can know."""
+
+    logger: Logger
+    first_epoch: int | None
 
 
 class LogEpochs(pl.Callback):

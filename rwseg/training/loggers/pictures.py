@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from rwseg.figures import rgb
-from rwseg.tracking.results import Overlay, Plane, Results, shown_plane
+from rwseg.training.figures import rgb
+from rwseg.training.loggers.results import Overlay, Plane, Results, shown_plane
 
 Rgb = NDArray[np.uint8]
 

@@ -1,6 +1,6 @@
 """What a tracker is told when training is over."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rwseg.record import read_run
-from rwseg.volumes import class_means
+from rwseg.models.inference.whole_volumes import class_means
 
 
 class Overlay(NamedTuple):
@@ -51,10 +50,14 @@ class Results:
 
 
 def results(
-    folder: Path, steps: int, cases: pd.DataFrame, classes: Sequence[str], overlays: Sequence[Overlay]
+    folder: Path,
+    facts: Mapping[str, object],
+    steps: int,
+    cases: pd.DataFrame,
+    classes: Sequence[str],
+    overlays: Sequence[Overlay],
 ) -> Results:
-    """Gather the results of the run in `folder`, whose `epochs.csv` and `run.json` are written."""
-    record = read_run(folder)
+    """The results of the run in `folder`, whose `epochs.csv` is written; `facts` are its `run.json`."""
     epochs = pd.read_csv(folder / "metrics" / "epochs.csv")
     return Results(
         steps=steps,
@@ -62,8 +65,8 @@ def results(
         classes=tuple(classes),
         overlays=tuple(overlays),
         seconds=float(epochs["seconds"].sum()),
-        device=str(record["device"]),
-        commit=str(record["git_commit"]),
+        device=str(facts["device"]),
+        commit=str(facts["git_commit"]),
     )
 
 

@@ -4,19 +4,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from augmentation import FLIPS, NNUNET, SPATIAL, scans_with_gaps, with_probability
+from augmentation_samples import FLIPS, NNUNET, SPATIAL, scans_with_gaps, with_probability
 from small_dataset import PLAIN, write_dataset
 
-from rwseg.data.augment import augmented_batch, loader_size, warped_batch
-from rwseg.data.augment_draws import STREAM, draw_intensities, draw_warps, draws_per_sample
-from rwseg.data.augment_intensity import change_intensities
-from rwseg.data.augment_settings import AugmentConfig
-from rwseg.data.bank import Batch, SliceBank
-from rwseg.data.distances import ensure_distances
-from rwseg.data.prepare import prepare
-from rwseg.data.sampling import Boxes, Floats, uniforms
-from rwseg.data.store import Prepared
-from rwseg.data.warp import views_of
+from rwseg.data.augmentation.batches import augmented_batch, loader_size, warped_batch
+from rwseg.data.augmentation.config import AugmentConfig
+from rwseg.data.augmentation.draws import STREAM, draw_intensities, draw_warps, draws_per_sample
+from rwseg.data.augmentation.intensity import change_intensities
+from rwseg.data.augmentation.spatial import views_of
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.sampling.patches import Boxes, Floats, uniforms
+from rwseg.data.sampling.slice_cache import Batch, SliceBank
 from rwseg.maps import RectifiedMap
 
 CPU = torch.device("cpu")

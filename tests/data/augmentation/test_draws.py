@@ -4,10 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from augmentation import INTENSITY, NNUNET, SPATIAL, with_probability
+from augmentation_samples import INTENSITY, NNUNET, SPATIAL, with_probability
 from scipy.stats import binomtest, kstest
 
-from rwseg.data.augment_draws import (
+from rwseg.data.augmentation.draws import (
     OF_CHANNEL,
     OF_SAMPLE,
     STREAM,
@@ -17,11 +17,11 @@ from rwseg.data.augment_draws import (
     draw_warps,
     draws_per_sample,
 )
-from rwseg.data.sampling import Floats, uniforms
+from rwseg.data.sampling.patches import Floats, uniforms
 
 N, C = 10_000, 2
 PATCH = (256, 224)
-CONF = Path(__file__).parents[2] / "conf" / "augment"
+CONF = Path(__file__).parents[3] / "conf" / "augment"
 
 
 @pytest.fixture(scope="module")

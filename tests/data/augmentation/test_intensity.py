@@ -3,14 +3,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from augmentation import with_probability
+from augmentation_samples import with_probability
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.stats import kstest
 
-from rwseg.data.augment_draws import Chosen, Intensities, draw_intensities, draws_per_sample
-from rwseg.data.augment_intensity import blur, change_intensities, contrast, gamma, low_resolution, noise
-from rwseg.data.sampling import Floats, uniforms
+from rwseg.data.augmentation.draws import Chosen, Intensities, draw_intensities, draws_per_sample
+from rwseg.data.augmentation.intensity import blur, change_intensities, contrast, gamma, low_resolution, noise
+from rwseg.data.sampling.patches import Floats, uniforms
 
 Plane = NDArray[np.float64]
 SHAPES = [(37, 52), (16, 9), (64, 31)]

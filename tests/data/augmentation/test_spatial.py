@@ -4,20 +4,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from augmentation import scans_with_gaps
+from augmentation_samples import scans_with_gaps
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 from small_dataset import PLAIN, write_dataset
 
-from rwseg.data.augment import loader_size, warped_batch
-from rwseg.data.augment_draws import Warps
-from rwseg.data.augment_settings import SpatialSettings
-from rwseg.data.bank import Batch, SliceBank
-from rwseg.data.distances import ensure_distances
-from rwseg.data.prepare import prepare
-from rwseg.data.sampling import Boxes, Size
-from rwseg.data.store import Prepared
-from rwseg.data.warp import Views, views_of, windows_of
+from rwseg.data.augmentation.batches import loader_size, warped_batch
+from rwseg.data.augmentation.config import SpatialSettings
+from rwseg.data.augmentation.draws import Warps
+from rwseg.data.augmentation.spatial import Views, views_of, windows_of
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.sampling.patches import Boxes, Size
+from rwseg.data.sampling.slice_cache import Batch, SliceBank
 from rwseg.maps import RectifiedMap, boundary_map, rrw_map
 
 CPU = torch.device("cpu")

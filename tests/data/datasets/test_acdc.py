@@ -8,10 +8,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from rwseg.data.acdc import ACDC, CLASSES
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case
-from rwseg.data.reading import read_case, write_labels
-from rwseg.errors import DataError
+from rwseg.data.datasets.acdc import ACDC, CLASSES
+from rwseg.data.io.cases import read_case, write_labels
 
 
 def by_name(cases: Sequence[Case]) -> dict[str, Case]:

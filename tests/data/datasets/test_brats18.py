@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from challenge_trees import write_brats18
 
-from rwseg.data.brats18 import BRATS18
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.datasets.brats18 import BRATS18
+from rwseg.data.io.cases import read_case, slice_axis_of
 
 NAMES = ("Brats18_TCIA01_131_1", "Brats18_2013_2_1", "Brats18_CBICA_AAB_1")
 IN_ORDER = ["Brats18_2013_2_1", "Brats18_CBICA_AAB_1", "Brats18_TCIA01_131_1"]
@@ -119,7 +119,7 @@ def test_an_empty_root_says_where_to_get_brats(tmp_path: Path, state: str) -> No
 
 
 def test_real_brats_has_two_channels_and_four_classes() -> None:
-    root = Path(__file__).parents[3] / "shared" / "data" / "brats18"
+    root = Path(__file__).parents[4] / "shared" / "data" / "brats18"
     if not root.is_dir():
         pytest.skip(f"real BraTS 2018 data is not at {root}")
     source = BRATS18.load(root)

@@ -10,12 +10,12 @@ import pytest
 from challenge_trees import SMALL
 from nnunet_tree import write_tree
 
-from rwseg.cli import compose
-from rwseg.config import EvaluateConfig, check
-from rwseg.evaluation import evaluate_run
-from rwseg.run import train_run
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import EvaluateConfig, check
+from rwseg.experiments.evaluation import evaluate_run
+from rwseg.experiments.run import train_run
 
-SHARED = Path(__file__).parents[3] / "shared" / "data"
+SHARED = Path(__file__).parents[4] / "shared" / "data"
 FEW = [
     "trainer=cpu",
     "model.features=4",

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from challenge_trees import write_isles
 
-from rwseg.data.isles import CHANNELS, ISLES, VALIDATION
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.datasets.isles import CHANNELS, ISLES, VALIDATION
+from rwseg.data.io.cases import read_case, slice_axis_of
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Dataset, LoadedCase
-from rwseg.data.kits19 import KITS19, KITS19_PAPER, as_the_paper
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.errors import DataError
+from rwseg.data.datasets.kits19 import KITS19, KITS19_PAPER, as_the_paper
+from rwseg.data.io.cases import read_case, slice_axis_of
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_an_empty_root_says_where_to_get_kits(tmp_path: Path, state: str) -> Non
 
 
 def test_real_label_maps_show_what_the_script_does_to_them() -> None:
-    root = Path(__file__).parents[3] / "shared" / "data" / "kits19"
+    root = Path(__file__).parents[4] / "shared" / "data" / "kits19"
     if not root.is_dir():
         pytest.skip(f"real KiTS19 label maps are not at {root}")
     for path in sorted(root.glob("case_*/segmentation.nii.gz")):

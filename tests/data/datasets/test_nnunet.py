@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from nnunet_tree import describe, folds, save, write_tree
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, Source
-from rwseg.data.nnunet import NNUNET
-from rwseg.data.reading import read_case, slice_axis_of
+from rwseg.data.datasets.nnunet import NNUNET
+from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.split import with_fold
-from rwseg.errors import DataError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from nnunet_tree import LABELS, describe, folds, write_tree
 
-from rwseg.data.nnunet import NNUNET
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.datasets.nnunet import NNUNET
 
 
 @pytest.fixture

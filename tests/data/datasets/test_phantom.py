@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwseg.data.acdc import ACDC
-from rwseg.data.phantom import PHANTOM, SUBJECTS, draw_hearts, write_phantom
-from rwseg.data.phantom_geometry import LV, MYOCARDIUM, RV, label_volume
-from rwseg.data.reading import read_case
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.datasets.phantom import PHANTOM, SUBJECTS, draw_hearts, write_phantom
+from rwseg.data.datasets.phantom_geometry import LV, MYOCARDIUM, RV, label_volume
+from rwseg.data.io.cases import read_case
 
 
 def contents(root: Path) -> dict[str, bytes]:
@@ -73,7 +73,7 @@ def test_writing_twice_gives_the_same_bytes_whatever_the_number_of_subjects(
 def test_processes_that_start_together_end_with_one_phantom(tmp_path: Path, phantom_root: Path) -> None:
     root = tmp_path / "phantom"
     program = (
-        "import sys, time; from pathlib import Path; from rwseg.data.phantom import write_phantom\n"
+        "import sys, time; from pathlib import Path; from rwseg.data.datasets.phantom import write_phantom\n"
         "print('ready', flush=True); sys.stdin.readline(); write_phantom(Path(sys.argv[1]), subjects=4)"
     )
     command = [sys.executable, "-c", program, str(root)]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from rwseg.data.phantom import SUBJECTS, draw_hearts
-from rwseg.data.phantom_geometry import (
+from rwseg.data.datasets.phantom import SUBJECTS, draw_hearts
+from rwseg.data.datasets.phantom_geometry import (
     LV,
     MYOCARDIUM,
     RV,

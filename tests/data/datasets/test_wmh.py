@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from challenge_trees import write_wmh
 
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.data.wmh import GE3T, SINGAPORE, UTRECHT, VALIDATION, WMH
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.datasets.wmh import GE3T, SINGAPORE, UTRECHT, VALIDATION, WMH
+from rwseg.data.io.cases import read_case, slice_axis_of
 
 LAYOUTS = {
     "as published in 2022": ["training/Utrecht/2", "training/Singapore/50", "training/Amsterdam/GE3T/101"],

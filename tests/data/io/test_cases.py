@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, Case, LoadedCase, Source, plain_labels
-from rwseg.data.nifti import write_volume
-from rwseg.data.reading import native_image, read_case, slice_axis_of, write_labels
-from rwseg.errors import DataError
+from rwseg.data.io.cases import native_image, read_case, slice_axis_of, write_labels
+from rwseg.data.io.nifti import write_volume
 
 SHAPE = (4, 6, 5)  # of the file: x, y, z
 PLANES = {0: (0, 2, 1), 1: (1, 2, 0), 2: (2, 1, 0)}

@@ -10,15 +10,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Dataset, LoadedCase, Source, plain_labels
-from rwseg.data.nifti import read_nifti, read_thickness, write_nifti_labels
+from rwseg.data.io.cases import read_case
+from rwseg.data.io.nifti import read_nifti, read_thickness, write_nifti_labels
 from rwseg.data.oddities import oddities
-from rwseg.data.prepare import prepare
-from rwseg.data.reading import read_case
-from rwseg.data.recipe import Preparation
-from rwseg.doctor.survey import findings, look
-from rwseg.errors import DataError
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.prepare import prepare
 from rwseg.metrics import case_metrics
+from rwseg.report.doctor.survey import findings, look
 
 SHAPE = (12, 11, 6)
 SIZES = (1.5, 1.5, 8.0)

@@ -12,13 +12,13 @@ import pytest
 from nnunet_tree import folds, write_tree
 from PIL import Image
 
-from rwseg.data.acdc import load as load_acdc
+from rwseg.commands.doctor import main as doctor
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Source, plain_labels
-from rwseg.data.nnunet import NNUNET
-from rwseg.data.reading import read_case, slice_axis_of
-from rwseg.data.store import Prepared, open_prepared
-from rwseg.doctor.__main__ import main as doctor
-from rwseg.errors import DataError
+from rwseg.data.datasets.acdc import load as load_acdc
+from rwseg.data.datasets.nnunet import NNUNET
+from rwseg.data.io.cases import read_case, slice_axis_of
+from rwseg.data.preprocessing.prepared import Prepared, open_prepared
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, LoadedCase, Source, plain_labels
-from rwseg.data.nifti import read_thickness, write_volume
-from rwseg.data.reading import read_case
-from rwseg.errors import DataError
+from rwseg.data.io.cases import read_case
+from rwseg.data.io.nifti import read_thickness, write_volume
 
 SHAPE = (3, 5, 7)
 SPACING = (10.0, 1.5, 1.25)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rwseg.data.pictures import is_picture, read_picture, write_picture_labels
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.io.pictures import is_picture, read_picture, write_picture_labels
 
 RNG = np.random.default_rng(0)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Source, plain_labels
-from rwseg.data.nifti import write_nifti_labels, write_volume
-from rwseg.data.reading import label_ending, read_case, write_labels
-from rwseg.errors import DataError
+from rwseg.data.io.cases import label_ending, read_case, write_labels
+from rwseg.data.io.nifti import write_nifti_labels, write_volume
 
 SHAPE = (3, 5, 7)
 PLANES = {0: (0, 2, 1), 1: (1, 2, 0), 2: (2, 1, 0)}

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from small_dataset import PLAIN, Scan, dataset_of
 
-from rwseg.data import prepare as module
 from rwseg.data.case import Dataset, LoadedCase, Source
-from rwseg.data.nifti import write_volume
-from rwseg.data.prepare import prepare
-from rwseg.data.store import Prepared
+from rwseg.data.io.nifti import write_volume
+from rwseg.data.preprocessing import prepare as module
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
 
 MEDIAN = replace(PLAIN, spacing="median")
 

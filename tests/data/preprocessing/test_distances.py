@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.ndimage import distance_transform_edt
 from small_dataset import PLAIN, UNLABELLED, Scan, write_dataset
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE
-from rwseg.data.distances import KIND_OF_MAP, ensure_distances
-from rwseg.data.prepare import prepare
-from rwseg.data.store import Entry, Prepared
-from rwseg.errors import DataError
+from rwseg.data.preprocessing.distances import KIND_OF_MAP, ensure_distances
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Entry, Prepared
 
 
 def inside(label: NDArray[np.uint8], entry: Entry) -> NDArray[np.float64]:

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from small_dataset import PLAIN, UNLABELLED, Scan, write_dataset
 
-from rwseg.data.prepare import prepare
-from rwseg.data.recipe import Intensities
-from rwseg.data.statistics import CaseStatistics, needs_statistics, recipe_of
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.preprocessing.config import Intensities
+from rwseg.data.preprocessing.fingerprint import CaseStatistics, needs_statistics, recipe_of
+from rwseg.data.preprocessing.prepare import prepare
 
 CT = replace(PLAIN, normalisation="ct")
 MEDIAN = replace(PLAIN, spacing="median")

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwseg.data import local
-from rwseg.data.distances import ensure_distances
-from rwseg.data.local import local_copy
-from rwseg.data.store import Prepared
-from rwseg.errors import DataError
+from rwseg.core.errors import DataError
+from rwseg.data.preprocessing import local_copy as local
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.local_copy import local_copy
+from rwseg.data.preprocessing.prepared import Prepared
 
 
 def content(folder: Path) -> dict[str, bytes]:

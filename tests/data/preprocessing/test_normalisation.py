@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from rwseg.data.case import IGNORE
-from rwseg.data.normalisation import foreground_sample, intensities, normalise
-from rwseg.data.recipe import Intensities, Normalisation, Recipe
+from rwseg.data.preprocessing.config import Intensities, Normalisation, Recipe
+from rwseg.data.preprocessing.normalisation import foreground_sample, intensities, normalise
 
 SHAPE = (2, 3, 8, 11)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from small_dataset import PLAIN, UNLABELLED, Scan, dataset_of, write_dataset
 
-from rwseg.data.acdc import ACDC
+from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, LoadedCase
-from rwseg.data.local import local_copy
+from rwseg.data.datasets.acdc import ACDC
 from rwseg.data.oddities import oddities
-from rwseg.data.prepare import prepare
-from rwseg.data.recipe import Preparation
-from rwseg.data.store import Prepared
-from rwseg.errors import DataError
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.local_copy import local_copy
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
 
 ALL_RULES = Preparation(True, "median", None, 1.5, "spline", "ct")
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from small_dataset import PLAIN, Scan, dataset_of, write_dataset
 
-from rwseg.data.acdc import ACDC
-from rwseg.data.nifti import write_volume
-from rwseg.data.prepare import prepare
-from rwseg.data.recipe import Preparation
-from rwseg.data.store import Prepared
-from rwseg.errors import ConfigError, DataError
+from rwseg.core.errors import ConfigError, DataError
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.io.nifti import write_volume
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.prepared import Prepared
 
 
 def native(path: Path) -> np.ndarray:

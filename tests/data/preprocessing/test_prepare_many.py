@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from small_dataset import PLAIN
 
-from rwseg.data import distances
-from rwseg.data import prepare as preparation
-from rwseg.data.acdc import ACDC
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.preprocessing import distances
+from rwseg.data.preprocessing import prepare as preparation
 
 MANY, PHANTOM_CASES = 16, 8
 
@@ -58,7 +58,13 @@ def take_part(root: Path, prepared_root: Path, stopped: Path, start: Barrier, qu
 def many(root: Path, prepared_root: Path, stopped: Path) -> Iterator[tuple[list[BaseProcess], "Queue[Told]"]]:
     context: ForkServerContext = get_context("forkserver")
     context.set_forkserver_preload(
-        ["rwseg.data.prepare", "rwseg.data.distances", "rwseg.data.acdc", "nibabel", "pytest"]
+        [
+            "rwseg.data.preprocessing.prepare",
+            "rwseg.data.preprocessing.distances",
+            "rwseg.data.datasets.acdc",
+            "nibabel",
+            "pytest",
+        ]
     )
     start, queue = context.Barrier(MANY), context.Queue()
     arguments = (root, prepared_root, stopped, start, queue)

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from small_dataset import PLAIN
 
-from rwseg.data.acdc import ACDC
-from rwseg.data.distances import ensure_distances
-from rwseg.data.prepare import prepare
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepare import prepare
 
 PHANTOM_CASES = 8
 
 COUNTING = """
 import json, sys, time
 from pathlib import Path
-import rwseg.data.distances as distances
-import rwseg.data.prepare as preparation
-from rwseg.data.acdc import ACDC
-from rwseg.data.recipe import Preparation
+import rwseg.data.preprocessing.distances as distances
+import rwseg.data.preprocessing.prepare as preparation
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.preprocessing.config import Preparation
 
 PLAIN = Preparation(False, None, None, 1.0, "spline", "zscore")
 
@@ -131,11 +131,11 @@ def test_after_a_kill_in_the_middle_the_next_start_begins_anew(
 FULL_DISK = """
 import json, subprocess, sys
 from pathlib import Path
-from rwseg.data.acdc import ACDC
-from rwseg.data.distances import ensure_distances
-from rwseg.data.prepare import prepare
-from rwseg.data.recipe import Preparation
-from rwseg.errors import DataError
+from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepare import prepare
+from rwseg.data.preprocessing.config import Preparation
+from rwseg.core.errors import DataError
 
 PLAIN = Preparation(False, None, None, 1.0, "spline", "zscore")
 
@@ -197,9 +197,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_behind(
         assert re.match(
             rf"{tmp_path}/prepared: no space left while making acdc-\w+; nothing of it was left", message
         )
-        assert (
-            "1.0 MB are free now. Free more or choose a folder on another disk" in message
-        )
+        assert "1.0 MB are free now. Free more or choose a folder on another disk" in message
         assert left == []
     message, left, before = told["distances"]
     assert re.match(rf"{tmp_path}/prepared/acdc-\w+: no space left while making inside; nothing", message)

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rwseg.core.errors import DataError
+from rwseg.core.files import from_json, save_array, write_json
 from rwseg.data.case import Case
-from rwseg.data.recipe import Intensities, Recipe
-from rwseg.data.store import MANIFEST, Entry, Prepared, manifest_of, open_prepared
-from rwseg.errors import DataError
-from rwseg.files import from_json, save_array, write_json
+from rwseg.data.preprocessing.config import Intensities, Recipe
+from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 
 
 def cases_of(prepared: Prepared) -> list[Case]:

@@ -5,8 +5,8 @@ from PIL import Image
 from scipy.interpolate import CubicSpline
 
 from rwseg.data.case import IGNORE
-from rwseg.data.recipe import Interpolation
-from rwseg.data.resample import TIE, resample_image, resample_labels
+from rwseg.data.preprocessing.config import Interpolation
+from rwseg.data.preprocessing.resample import TIE, resample_image, resample_labels
 
 SIZES = [((12, 20), (6, 10)), ((13, 9), (6, 5)), ((7, 30), (9, 11)), ((5, 6), (10, 12)), ((9, 4), (3, 2))]
 BOTH: tuple[Interpolation, ...] = ("spline", "area")

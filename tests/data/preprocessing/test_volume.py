@@ -6,11 +6,11 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, LoadedCase
-from rwseg.data.recipe import Recipe
-from rwseg.data.resample import resample_image, resample_labels
-from rwseg.data.volume import nonzero_box, plane_size, prepare_volume
-from rwseg.errors import DataError
+from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.resample import resample_image, resample_labels
+from rwseg.data.preprocessing.volume import nonzero_box, plane_size, prepare_volume
 
 RECIPE = Recipe(crop=True, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")
 SPACING = (7.0, 1.5, 0.8)

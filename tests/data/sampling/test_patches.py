@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from rwseg.data.case import IGNORE
-from rwseg.data.sampling import DRAWS, Boxes, Sampler, forced_samples, uniforms
+from rwseg.data.sampling.patches import DRAWS, Boxes, Sampler, forced_samples, uniforms
 
 K = 4
 Volumes = list[NDArray[np.uint8]]

@@ -5,11 +5,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from rwseg.data.bank import Batch, SliceBank
 from rwseg.data.case import IGNORE
-from rwseg.data.distances import ensure_distances
-from rwseg.data.sampling import Boxes, uniforms
-from rwseg.data.store import Prepared
+from rwseg.data.preprocessing.distances import ensure_distances
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.sampling.patches import Boxes, uniforms
+from rwseg.data.sampling.slice_cache import Batch, SliceBank
 from rwseg.maps import RectifiedMap, boundary_map, rectify, rrw_map
 
 CPU = torch.device("cpu")

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from rwseg import cli
-from rwseg.config import CONF, FOR_TRAINING
-from rwseg.errors import ConfigError
-from rwseg.overrides import SET_ELSEWHERE
-from rwseg.rules import PARTNERS
+from rwseg.core.errors import ConfigError
+from rwseg.experiments import composition as cli
+from rwseg.experiments.config.overrides import SET_ELSEWHERE
+from rwseg.experiments.config.rules import PARTNERS
+from rwseg.experiments.config.schema import CONF, FOR_TRAINING
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_object
 
-from rwseg.cli import compose
-from rwseg.config import CONF, EvaluateConfig, check
 from rwseg.data.case import Dataset
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import CONF, EvaluateConfig, check
 from rwseg.losses import build_loss
-from rwseg.unet import UNet
+from rwseg.models.unet import UNet
 
 FILES = sorted(CONF.glob("*/*.yaml"))
 OPTIONS = {file: f"{file.parent.name}={file.stem}" for file in FILES}

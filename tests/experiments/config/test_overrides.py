@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from rwseg import cli
-from rwseg.config import check
+from rwseg.experiments import composition as cli
+from rwseg.experiments.config.schema import check
 
 
 @pytest.mark.parametrize(

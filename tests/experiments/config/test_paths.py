@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg import cli
-from rwseg.config import CONF, SCHEMAS, Choices, check
-from rwseg.errors import ConfigError
-from rwseg.overrides import with_home
-from rwseg.paths import from_home, is_at_home
-from rwseg.report.__main__ import main as report
+from rwseg.commands.report import main as report
+from rwseg.core.errors import ConfigError
+from rwseg.core.paths import from_home, is_at_home
+from rwseg.experiments import composition as cli
+from rwseg.experiments.config.overrides import with_home
+from rwseg.experiments.config.schema import CONF, SCHEMAS, Choices, check
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import re
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg.cli import compose
-from rwseg.config import EvaluateConfig, TrainConfig, check, typed
-from rwseg.errors import ConfigError
-from rwseg.keys import keys_of, suggestion
+from rwseg.core.errors import ConfigError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.names import keys_of, suggestion
+from rwseg.experiments.config.schema import EvaluateConfig, TrainConfig, check, typed
 
 SCHEMAS = {"train": TrainConfig, "evaluate": EvaluateConfig}
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rwseg.config import CONF
+from rwseg.experiments.config.schema import CONF
 
 RAY = ["-m", "hydra/launcher=ray"]
 
@@ -26,8 +26,8 @@ if "-m" not in sys.argv[1:]:  # a job, which needs nothing of rwseg
     {body}
     note("end")
     sys.exit()
-from rwseg.cli import main
-from rwseg.sweep import plan_sweep
+from rwseg.experiments.composition import run_command
+from rwseg.experiments.sweeps.manifest import plan_sweep
 main(None, "train", plan_sweep)
 """
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ray_sweeps import exists
 
-from rwseg import attended
-from rwseg.attended import reason_of, run_attended, tail_of
+from rwseg.experiments.sweeps import attended
+from rwseg.experiments.sweeps.attended import reason_of, run_attended, tail_of
 
 CHILD = """
 import signal, sys, time
@@ -49,7 +49,7 @@ def up(log: Path) -> int:
 STARTER = """
 import os, sys
 from pathlib import Path
-from rwseg.attended import run_attended
+from rwseg.experiments.sweeps.attended import run_attended
 run_attended([sys.executable, "-c", sys.argv[1]], Path(sys.argv[2]), dict(os.environ), Path.cwd())
 """
 

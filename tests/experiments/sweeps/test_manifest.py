@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig
 
-from rwseg import cli
-from rwseg.config import Choices
-from rwseg.errors import DataError, RunError
-from rwseg.report.runs import find_runs
-from rwseg.sweep import FOLDER, PlannedSweep, find_plans, plan_sweep
+from rwseg.core.errors import DataError, RunError
+from rwseg.experiments import composition as cli
+from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.sweeps.manifest import FOLDER, PlannedSweep, find_plans, plan_sweep
+from rwseg.report.comparison.runs import find_runs
 
 
 def planned(root: Path, *overrides: str) -> PlannedSweep:

@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 from ray_sweeps import cluster, ended, exists, notes, quick, start, wait
 
-from rwseg.config import CONF
-from rwseg.ray_job import BUSY
-from rwseg.rundir import claimed
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.run_directory import claimed
+from rwseg.experiments.sweeps.ray_job import BUSY
 
 TRAIN = str(CONF.parent / "train.py")
 

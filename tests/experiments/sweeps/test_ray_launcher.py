@@ -14,10 +14,10 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from ray_sweeps import cluster, ended, exists, most_at_once, notes, quick, start, wait
 
-from rwseg import cli
-from rwseg.errors import ConfigError, RwsegError
-from rwseg.ray_sweep import command_of, launch
-from rwseg.sweep import plan_sweep
+from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.experiments import composition as cli
+from rwseg.experiments.sweeps.manifest import plan_sweep
+from rwseg.experiments.sweeps.ray_sweep import command_of, launch
 
 pytestmark = pytest.mark.xdist_group("ray_launcher")
 
@@ -71,10 +71,10 @@ def test_a_run_of_several_devices_is_started_by_torchrun(address: str, tmp_path:
 
 SCRIPT = """
 import json, os
-from rwseg.cli import main
-from rwseg.errors import DataError
-from rwseg.rundir import run_path, save_config
-from rwseg.sweep import plan_sweep
+from rwseg.experiments.composition import run_command
+from rwseg.core.errors import DataError
+from rwseg.experiments.run_directory import run_path, save_config
+from rwseg.experiments.sweeps.manifest import plan_sweep
 
 def task(cfg, choices):
     if os.environ["CUDA_VISIBLE_DEVICES"]:

@@ -15,11 +15,12 @@ import submitit
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from rwseg import cli, slurm
-from rwseg.config import CONF, Choices
-from rwseg.errors import ConfigError, RunError, RwsegError
-from rwseg.slurm import OnNode, launch
-from rwseg.sweep import plan_sweep
+from rwseg.core.errors import ConfigError, RunError, RwsegError
+from rwseg.experiments import composition as cli
+from rwseg.experiments.config.schema import CONF, Choices
+from rwseg.experiments.sweeps import slurm
+from rwseg.experiments.sweeps.manifest import plan_sweep
+from rwseg.experiments.sweeps.slurm import OnNode, launch
 
 SETTINGS = {
     "submitit_folder": "jobs/%j",

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rwseg.config import CONF
-from rwseg.report.sweep_state import look
+from rwseg.experiments.config.schema import CONF
+from rwseg.report.status.sweep_state import look
 
 SWEEP = [sys.executable, str(CONF.parent / "train.py"), "-m", "loss=rrw,rw_boundary", "seed=range(2)"]
 RUNS, EPOCHS, KILLS = 4, 4, 3

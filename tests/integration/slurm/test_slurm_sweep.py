@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from slurm_cluster import missing, running
 
-from rwseg.config import CONF
+from rwseg.experiments.config.schema import CONF
 
 pytestmark = [
     pytest.mark.skipif("RWSEG_TEST_SLURM" not in os.environ, reason="make test-slurm runs this"),
@@ -149,6 +149,6 @@ def compare(one: Path, other: Path) -> None:
 def report_of(root: Path) -> dict[str, bytes]:
     """All tables of the report but those of time and of where the runs were made."""
     words = [str(root), "-o", str(root / "report"), "--no-gallery", "--allow", "commit"]
-    subprocess.run([sys.executable, "-m", "rwseg.report", *words], check=True, timeout=300)
+    subprocess.run([sys.executable, "-m", "rwseg.commands.report", *words], check=True, timeout=300)
     files = (root / "report" / "tables").iterdir()
     return {path.name: path.read_bytes() for path in files if path.stem not in ("cost", "settings")}

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from slurm_cluster import missing, running
 
-from rwseg.config import CONF
+from rwseg.experiments.config.schema import CONF
 
 pytestmark = [
     pytest.mark.skipif("RWSEG_TEST_SLURM" not in os.environ, reason="make test-slurm runs this"),
@@ -61,9 +61,9 @@ def ended(process: "subprocess.Popen[str]", status: int, seconds: float = 300) -
 WORLD = """
 import os
 from pathlib import Path
-from rwseg.cli import main
-from rwseg.errors import DataError
-from rwseg.sweep import plan_sweep
+from rwseg.experiments.composition import run_command
+from rwseg.core.errors import DataError
+from rwseg.experiments.sweeps.manifest import plan_sweep
 
 def task(cfg, choices):
     number = os.environ["SLURM_PROCID"]
@@ -93,8 +93,8 @@ def test_each_task_runs_the_job_and_the_first_ones_result_counts(
 
 LOST = """
 import os
-from rwseg.cli import main
-from rwseg.sweep import plan_sweep
+from rwseg.experiments.composition import run_command
+from rwseg.experiments.sweeps.manifest import plan_sweep
 
 def task(cfg, choices):
     if cfg.seed == 0:

@@ -16,11 +16,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import Tensor, nn
 
+from rwseg.core.errors import ConfigError, DataError, RunError
 from rwseg.data.case import Source
-from rwseg.errors import ConfigError, DataError, RunError
-from rwseg.predict import _check, new_cases, predict_folder
-from rwseg.rundata import RunData
-from rwseg.trained import Trained
+from rwseg.models.inference.folder import _check, new_cases, predict_folder
+from rwseg.models.inference.predictor import Trained
+from rwseg.models.inference.run_data import RunData
 
 CLASSES = 4
 ORACLE = replace(DATA, recipe=replace(NATIVE, crop=True, normalisation="minmax"), patch_size=(8, 6))

@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from made_run import DATA, NATIVE, make_run
 
+from rwseg.core.errors import RunError
 from rwseg.data.case import LoadedCase, Source, plain_labels
-from rwseg.data.recipe import Intensities, Recipe
-from rwseg.data.store import Entry, Prepared
-from rwseg.data.volume import prepare_volume
-from rwseg.errors import RunError
-from rwseg.rundata import load_data, run_data, save_data
-from rwseg.trained import load_ensemble, load_trained, predict_case
+from rwseg.data.preprocessing.config import Intensities, Recipe
+from rwseg.data.preprocessing.prepared import Entry, Prepared
+from rwseg.data.preprocessing.volume import prepare_volume
+from rwseg.experiments.load_run import load_ensemble, load_trained
+from rwseg.models.inference.predictor import predict_case
+from rwseg.models.inference.run_data import load_data, run_data, save_data
 
 CPU = torch.device("cpu")
 CT = Recipe(

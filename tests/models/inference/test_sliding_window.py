@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from monai.inferers.utils import sliding_window_inference
 from torch import Tensor, nn
 
-from rwseg.inference import (
+from rwseg.models.inference.sliding_window import (
     most_probable,
     predict_slices,
     predict_volume,
@@ -20,7 +20,7 @@ from rwseg.inference import (
     window_starts,
     window_weights,
 )
-from rwseg.unet import UNet
+from rwseg.models.unet import UNet
 
 PATCH = (16, 8)
 

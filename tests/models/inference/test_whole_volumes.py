@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from rwseg.data.store import Entry
+from rwseg.data.preprocessing.prepared import Entry
 from rwseg.metrics import case_metrics
-from rwseg.volumes import Measured, case_rows, case_table, class_means, predict_labels
+from rwseg.models.inference.whole_volumes import Measured, case_rows, case_table, class_means, predict_labels
 
 CLASSES = ("background", "one", "two")
 SPACING = (4.0, 1.5, 1.0)

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rwseg.challenge.__main__ import main
-from rwseg.challenge.submission import export, faults_of, submission_cases
-from rwseg.challenge.table import TABLE_5, phase_table
-from rwseg.errors import ConfigError, DataError
-from rwseg.volumes import COLUMNS
+from rwseg.commands.challenge import main
+from rwseg.core.errors import ConfigError, DataError
+from rwseg.models.inference.whole_volumes import COLUMNS
+from rwseg.report.challenge.submission import export, faults_of, submission_cases
+from rwseg.report.challenge.table import TABLE_5, phase_table
 
 # ES comes before ED in patient102: the phase is Info.cfg's, not the order of the frames
 FRAMES = {"patient101": {"ED": 1, "ES": 12}, "patient102": {"ED": 9, "ES": 4}}
@@ -224,7 +224,7 @@ def test_the_table_has_the_shape_of_the_papers(tmp_path: Path, capsys: pytest.Ca
 
 def test_the_papers_rows_are_its_table_5() -> None:
     assert all(len(row.split()) == 12 for row in TABLE_5.values())
-    paper = Path(__file__).parents[2] / "shared" / "paper" / "region-wise-loss.txt"
+    paper = Path(__file__).parents[4] / "shared" / "paper" / "region-wise-loss.txt"
     if not paper.is_file():
         pytest.skip(f"the paper's text is not at {paper}")
     text = paper.read_text(encoding="utf-8")

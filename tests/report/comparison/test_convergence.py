@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 from synthetic import write_run
-from test_numbers import report, value
+from test_compare import report, value
 
-from rwseg.errors import ConfigError
-from rwseg.report.convergence import convergence_epoch, oscillation
+from rwseg.core.errors import ConfigError
+from rwseg.report.comparison.convergence import convergence_epoch, oscillation
 
 CURVES = [
     ([0.1, 0.5, 0.89, 0.90, 0.90], 3),

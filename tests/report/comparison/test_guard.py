@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from synthetic import write_run
 
-from rwseg.errors import ConfigError, RunError
-from rwseg.report.guard import check_fair, common_rows
-from rwseg.report.methods import COMPARED, group
-from rwseg.report.runs import find_runs
+from rwseg.core.errors import ConfigError, RunError
+from rwseg.report.comparison.guard import check_fair, common_rows
+from rwseg.report.comparison.methods import COMPARED, group
+from rwseg.report.comparison.runs import find_runs
 
 
 def check(root: Path, compared: Sequence[str] = (), allowed: Sequence[str] = ()) -> list[str]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from synthetic import write_run
 
-from rwseg.errors import RunError
-from rwseg.report.methods import COMPARED, group
-from rwseg.report.runs import find_runs
+from rwseg.core.errors import RunError
+from rwseg.report.comparison.methods import COMPARED, group
+from rwseg.report.comparison.runs import find_runs
 
 
 def names(root: Path, *compared: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""The tests of a report against the functions of rwseg.stats and SciPy on hand-picked arrays."""
+"""The tests of a report against the functions of rwseg.statistics and SciPy on hand-picked arrays."""
 
 from itertools import product
 from pathlib import Path
@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from scipy.stats import permutation_test
 from synthetic import write_run
-from test_numbers import ABSENT, MISSED, array, report, spoil, value
+from test_compare import ABSENT, MISSED, array, report, spoil, value
 
 from rwseg.report.tables import differences
-from rwseg.stats import holm, mean_interval, paired_permutation_test
+from rwseg.statistics import holm, mean_interval, paired_permutation_test
 
 
 def over_runs(folders: list[Path], metric: str) -> np.ndarray:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import study
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.verdict import verdict
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.summary import verdict
 
 pytestmark = pytest.mark.xdist_group("studies")
 

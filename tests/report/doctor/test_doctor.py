@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from rwseg.doctor.__main__ import main
-from rwseg.doctor.installation import PREPARED, installation, packages
+from rwseg.commands.doctor import main
+from rwseg.report.doctor.installation import PREPARED, installation, packages
 
 
 def overrides(root: Path, tmp_path: Path, prepared_root: Path) -> list[str]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rwseg.data.case import IGNORE, Case, Remark, Source, plain_labels
-from rwseg.data.nifti import write_volume
-from rwseg.doctor.findings import Finding
-from rwseg.doctor.survey import Seen, findings, look, shares, spread
+from rwseg.data.io.nifti import write_volume
+from rwseg.report.doctor.findings import Finding
+from rwseg.report.doctor.survey import Seen, findings, look, shares, spread
 
 CLASSES = ("background", "organ", "tumour")
 

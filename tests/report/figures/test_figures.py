@@ -12,9 +12,9 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.figure_style import MOST_IN_A_PANEL, blocks, looks, styled
-from rwseg.report.figures import DRAWINGS, draw_figures
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
+from rwseg.report.figures.style import MOST_IN_A_PANEL, blocks, looks, styled
 
 NAMES = [drawing.name for drawing in DRAWINGS]
 

@@ -10,9 +10,9 @@ import study
 from chromium import Browser, browser
 from PIL import Image
 
-from rwseg.report.comparison import Comparison
-from rwseg.report.figure_style import save_both, styled
-from rwseg.report.figures import DRAWINGS
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.figures.all_figures import DRAWINGS
+from rwseg.report.figures.style import save_both, styled
 from rwseg.report.tables import NOTHING
 
 pytestmark = [
@@ -66,7 +66,7 @@ def test_a_compact_svg_shows_what_matplotlib_drew(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rwseg.report.figure_style.compact", str)
+    monkeypatch.setattr("rwseg.report.figures.style.compact", str)
     drawing = next(one for one in DRAWINGS if one.name == name)
     with styled():
         figure = drawing.draw(three)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import study
 
-from rwseg.errors import RunError
-from rwseg.progress import duration
-from rwseg.report.comparison import Comparison
-from rwseg.report.gallery import LARGEST_PICTURE, MOST_BYTES, gallery
-from rwseg.report.page import write_page
-from rwseg.report.page_svg import inline_svg
+from rwseg.core.errors import RunError
+from rwseg.core.progress import duration
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.html.case_pictures import LARGEST_PICTURE, MOST_BYTES, gallery
+from rwseg.report.html.page import write_page
+from rwseg.report.html.svg import inline_svg
 from rwseg.report.tables import NOTHING
 
 pytestmark = pytest.mark.xdist_group("studies")

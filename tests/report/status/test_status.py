@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console, RenderableType
 from synthetic import DEAD_PROCESS, this_process, write_run, write_unfinished
 
-from rwseg.report import status
-from rwseg.report.__main__ import main
-from rwseg.report.runs import read_directory
-from rwseg.report.status import overview
-from rwseg.report.sweep_state import all_left, look, seconds_left
-from rwseg.rundir import claimed
+from rwseg.commands.report import main
+from rwseg.experiments.run_directory import claimed
+from rwseg.report.comparison.runs import read_directory
+from rwseg.report.status import status
+from rwseg.report.status.status import overview
+from rwseg.report.status.sweep_state import all_left, look, seconds_left
 
 
 def said(shown: RenderableType) -> str:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import wandb
 
-from rwseg.unet import UNet
+from rwseg.models.unet import UNet
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 import pytorch_lightning as pl
 from pytorch_lightning.loggers.logger import DummyLogger
 
-from rwseg.epochs import EpochTable
-from rwseg.tracking.callbacks import LogEpochs, measured
-from rwseg.tracking.loggers import Tracked
-from rwseg.tracking.pictures import painted
-from rwseg.tracking.results import Overlay, Plane, Results, shown_plane
+from rwseg.experiments.loggers import Tracked
+from rwseg.training.callbacks.epoch_table import EpochTable
+from rwseg.training.loggers.callbacks import LogEpochs, measured
+from rwseg.training.loggers.pictures import painted
+from rwseg.training.loggers.results import Overlay, Plane, Results, shown_plane
 
 
 class Notebook(DummyLogger):

@@ -14,12 +14,12 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.errors import RunError
-from rwseg.run import train_run
-from rwseg.tracking.identity import Identity
-from rwseg.tracking.loggers import tracked
+from rwseg.core.errors import RunError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.loggers import tracked
+from rwseg.experiments.run import train_run
+from rwseg.experiments.run_identity import Identity
 
 pytestmark = pytest.mark.usefixtures("no_server")
 
@@ -87,10 +87,10 @@ def check_rows(found: dict[str, list[tuple[int, float]]], folder: Path) -> None:
 
 KILLED = """
 import os, signal, sys
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.run import train_run
-from rwseg.tracking import callbacks
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.run import train_run
+from rwseg.training.loggers import callbacks
 
 if sys.argv.pop(1) == "before":
     callbacks.LogEpochs.on_train_epoch_end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

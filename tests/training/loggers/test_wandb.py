@@ -11,12 +11,12 @@ import wandb
 from omegaconf import DictConfig, OmegaConf
 from wandb_files import config, epoch_rows, exit_codes, history, offline_files, records, started
 
-from rwseg.cli import compose
-from rwseg.config import Choices, check
-from rwseg.errors import RunError
-from rwseg.run import train_run
-from rwseg.tracking.identity import Identity
-from rwseg.tracking.loggers import tracked
+from rwseg.core.errors import RunError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import Choices, check
+from rwseg.experiments.loggers import tracked
+from rwseg.experiments.run import train_run
+from rwseg.experiments.run_identity import Identity
 
 pytestmark = pytest.mark.usefixtures("offline")
 

@@ -4,7 +4,6 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +11,16 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 
-from rwseg.errors import ConfigError, RunError
-from rwseg.files import write_text
-from rwseg.tracking.identity import Identity, kept_id, require
+from rwseg.core.errors import ConfigError, RunError
+from rwseg.core.files import write_text
+from rwseg.experiments.run_identity import Identity, kept_id, require
+from rwseg.training.loggers.callbacks import Tracked
 
 if TYPE_CHECKING:
     import wandb
 
 STORE = "MLFLOW_TRACKING_URI"
 SUPERSEDED = "superseded"
-
-
-@dataclass(frozen=True)
-class Tracked:
-    """A logger, and the first epoch that it lacks: None where nobody can know."""
-
-    logger: Logger
-    first_epoch: int | None
 
 
 @contextmanager

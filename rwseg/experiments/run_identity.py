@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from rwseg.config import Choices
-from rwseg.errors import RunError
+from rwseg.core.errors import RunError
+from rwseg.experiments.config.schema import Choices
 
 GROUP = ("dataset", "model", "loss", "strategy")
 LONGEST_TAG = 64  # W&B refuses longer ones

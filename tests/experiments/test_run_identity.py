@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from rwseg.cli import compose
-from rwseg.config import check
-from rwseg.errors import RunError
-from rwseg.rundir import run_path
-from rwseg.tracking.identity import Identity, require
+from rwseg.core.errors import RunError
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import check
+from rwseg.experiments.run_directory import run_path
+from rwseg.experiments.run_identity import Identity, require
 
 
 def identity(*overrides: str) -> Identity:

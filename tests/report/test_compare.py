@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from synthetic import HEART, write_run, write_unfinished
 
-from rwseg.errors import ConfigError, RunError
-from rwseg.report.comparison import Comparison
-from rwseg.report.numbers import compare
-from rwseg.report.runs import find_runs
+from rwseg.core.errors import ConfigError, RunError
+from rwseg.report.comparison.compare import compare
+from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.runs import find_runs
 
 
 def report(root: Path, **asked: object) -> Comparison:

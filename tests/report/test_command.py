@@ -14,7 +14,7 @@ import pytest
 import study
 from synthetic import write_run, write_unfinished
 
-from rwseg.report.__main__ import main
+from rwseg.commands.report import main
 
 pytestmark = pytest.mark.xdist_group("report_command")
 
@@ -105,7 +105,7 @@ def test_refusals_end_with_status_2_and_one_message(
     assert main([str(tmp_path / "runs"), "-o", str(out)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith("python -m rwseg.report: the runs differ in more than what is compared")
+    assert said.err.startswith("rwseg report: the runs differ in more than what is compared")
     assert "Traceback" not in said.err
     assert not out.exists()
     assert main([str(tmp_path / "runs"), "-o", str(out), "--allow", "commit"]) == 0
@@ -146,7 +146,7 @@ def test_pictures_of_patients_can_be_left_out(reported: Reported, tmp_path: Path
 
 MEASURE = (
     "import resource, sys, time\n"
-    "from rwseg.report.__main__ import main\n"
+    "from rwseg.commands.report import main\n"
     "assert main(sys.argv[1:]) == 0\n"
     "print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
 )

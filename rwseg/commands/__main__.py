@@ -1,0 +1,45 @@
+"""The command `rwseg NAME ...`, which runs `rwseg.commands.NAME` with the arguments after the name."""
+
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+COMMANDS = {
+    "train": "train a run, or a sweep of them with -m",
+    "evaluate": "measure runs on a split of a dataset",
+    "predict": "segment new images with a run or an ensemble",
+    "report": "compare runs: tables, tests, figures, a page",
+    "doctor": "what is wrong with an installation or a dataset",
+    "plan": "what an experiment will cost",
+    "theory": "the paper's figures 2 to 4",
+    "dashboard": "views of a project in Weights & Biases",
+    "challenge": "submissions to the ACDC challenge",
+    "augmentation": "a figure of the training augmentation",
+    "gallery": "the documentation's gallery of losses",
+    "stability": "wrong gradient signs of runs beside their Dice",
+}
+
+
+def main() -> int:
+    """Run the command that the first argument names; returns its exit status."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        listed = [f"  {command:{width}}  {says}" for command, says in COMMANDS.items()]
+        print("\n".join(["usage: rwseg NAME ...; rwseg NAME --help says more", "", *listed]))
+        return 0
+    if name not in COMMANDS:
+        near = get_close_matches(name, COMMANDS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        print(f"rwseg: expected one of {', '.join(COMMANDS)}, got '{name}'{meant}", file=sys.stderr)
+        return 2
+    # A sweep starts its jobs by this file, and messages begin with its name.
+    sys.argv[:2] = [str(HERE / f"{name}.py")]
+    return int(import_module(f"rwseg.commands.{name}").main() or 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

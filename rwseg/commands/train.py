@@ -1,0 +1,27 @@
+"""Train one run, or a sweep of them with -m: rwseg train loss=rrw dataset=acdc seed=0."""
+
+from omegaconf import DictConfig
+
+from rwseg.experiments.composition import run_command
+from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.run_directory import run_path
+from rwseg.experiments.run_status import left_alone
+from rwseg.experiments.sweeps.manifest import plan_sweep
+
+
+def train(cfg: DictConfig, choices: Choices) -> None:
+    """Import the heavy parts only for a run that is to be trained."""
+    if left_alone(run_path(cfg, choices), cfg):
+        return
+    from rwseg.experiments.run import train_run
+
+    train_run(cfg, choices)
+
+
+def main() -> None:
+    """Run the command with the arguments of the process."""
+    run_command(train, "train", plan_sweep)
+
+
+if __name__ == "__main__":
+    main()

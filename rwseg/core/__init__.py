@@ -1,0 +1,1 @@
+"""What every package needs and no field owns: errors, checks of arrays, files, leases, progress."""

@@ -1,0 +1,1 @@
+"""Augmentation: nnU-Net's spatial and intensity transforms, for a whole batch at once."""

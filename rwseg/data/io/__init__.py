@@ -1,0 +1,1 @@
+"""Image files in and out: NIfTI and pictures, their geometry and their labels."""

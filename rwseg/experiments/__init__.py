@@ -1,0 +1,4 @@
+"""An experiment: its configuration, run directories, sweeps, launchers and cost, and the way of one run.
+
+This is the lowest package that knows Hydra's configuration; below it there are typed values and objects only.
+"""

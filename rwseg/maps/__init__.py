@@ -1,0 +1,43 @@
+"""Region-wise maps: the weight `z_ik` of pixel i and class k, and the exact distances in it."""
+
+from rwseg.maps.region_wise import (
+    MAP_NAMES,
+    RECTIFIED_MAP_NAMES,
+    RectifiedMap,
+    active_contour_map,
+    boundary_kervadec_map,
+    boundary_map,
+    check_map_name,
+    compact,
+    constant_map,
+    expand,
+    hausdorff_map,
+    is_rectified,
+    rectified_region_map,
+    rectified_rrw_map,
+    rectify,
+    region_map,
+    rrw_map,
+    rrw_weights,
+)
+
+__all__ = [
+    "MAP_NAMES",
+    "RECTIFIED_MAP_NAMES",
+    "RectifiedMap",
+    "active_contour_map",
+    "boundary_kervadec_map",
+    "boundary_map",
+    "check_map_name",
+    "compact",
+    "constant_map",
+    "expand",
+    "hausdorff_map",
+    "is_rectified",
+    "rectified_region_map",
+    "rectified_rrw_map",
+    "rectify",
+    "region_map",
+    "rrw_map",
+    "rrw_weights",
+]

@@ -1,0 +1,1 @@
+"""What sweeps are doing now."""

@@ -1,0 +1,1 @@
+"""Lightning callbacks that every run has: its table of epochs and its checkpoints."""
