@@ -65,7 +65,7 @@ def test_a_process_that_dies_is_told() -> None:
 
 
 KILLED = """
-import time
+import os, time
 from functools import partial
 from pathlib import Path
 from rwseg.data.parallel import Workers
@@ -73,7 +73,7 @@ from rwseg.core.signals import Terminated, terminable
 
 try:
     with terminable(), Workers(2) as workers:
-        workers.each(partial(print, flush=True), ["up", "up"], "starting")
+        workers.each(partial(os.write, 1), [b"up\\n", b"up\\n"], "starting")
         workers.each(time.sleep, [60, 60], "sleeping")
 except Terminated:
     raise SystemExit(143)

@@ -30,14 +30,14 @@ def start(command: str, *arguments: str, folder: Path) -> "subprocess.CompletedP
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run `main(task, "train")` in an empty folder with a command line; returns the exit status."""
+    """Run `run_command(task, "train")` in an empty folder with a command line; returns the exit status."""
 
     def run(task: Task, *arguments: str) -> int:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
         try:
-            cli.main(task, "train")
+            cli.run_command(task, "train")
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0

@@ -127,7 +127,7 @@ def test_mistakes_are_named(
 )
 def test_a_file_of_another_kind_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "times.json").write_text(text)
-    with pytest.raises(RwsegError, match=r"times\.json: expected what python -m rwseg\.plan"):
+    with pytest.raises(RwsegError, match=r"times\.json: expected what rwseg plan"):
         load_measured(tmp_path / "times.json")
     with pytest.raises(RwsegError, match=r"step: expected .*float.*, got '1'"):
         load_measured(save(tmp_path / "typed.json", replace(FACTS, step="1")))  # type: ignore[arg-type]

@@ -138,7 +138,7 @@ def test_evaluate_ends_in_a_sentence(
 
     def command() -> None:
         try:
-            cli.main(lambda cfg, choices: evaluate_run(cfg), "evaluate")
+            cli.run_command(lambda cfg, choices: evaluate_run(cfg), "evaluate")
         except SystemExit as stop:
             raise (RunError if stop.code == 2 else ValueError)(capsys.readouterr().err) from stop
 

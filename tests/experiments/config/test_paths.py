@@ -99,7 +99,7 @@ def test_a_sweep_makes_no_folder_of_that_name(
 
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", f"output_root={value}", "seed=0,1"])
     monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
-    cli.main(task, "train")
+    cli.run_command(task, "train")
     assert roots == [f"{home}/a (2) #1"] * 2
     assert [path.name for path in Path(home, "a (2) #1").iterdir()] == ["multirun.yaml"]
     assert not list(Path.cwd().iterdir())

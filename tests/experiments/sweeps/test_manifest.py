@@ -38,7 +38,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
         try:
-            cli.main(task, "train", plan_sweep)
+            cli.run_command(task, "train", plan_sweep)
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0

@@ -85,7 +85,7 @@ def task(cfg, choices):
     save_config(run, cfg)
     (run / "run.json").write_text(json.dumps({"status": "finished", "seconds": 60.0}))
 
-main(task, "train", plan_sweep)
+run_command(task, "train", plan_sweep)
 """
 
 

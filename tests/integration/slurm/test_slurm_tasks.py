@@ -74,7 +74,7 @@ def task(cfg, choices):
     if cfg.seed == 2 and number == "1":
         os.kill(os.getpid(), 9)
 
-main(task, "train", plan_sweep)
+run_command(task, "train", plan_sweep)
 """
 
 
@@ -100,7 +100,7 @@ def task(cfg, choices):
     if cfg.seed == 0:
         os.kill(os.getpid(), 9)
 
-main(task, "train", plan_sweep)
+run_command(task, "train", plan_sweep)
 """
 
 
