@@ -3,6 +3,7 @@
 import ast
 import doctest
 import re
+import runpy
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,16 @@ def test_every_deviation_names_a_test_or_says_why_there_is_none() -> None:
     for row in rows:
         last = row.rstrip("| ").rsplit("|", 1)[1]
         assert TEST_NAME.search(last) or last.strip().startswith("none: "), row
+
+
+def test_the_architecture_is_that_of_the_code() -> None:
+    drawn = runpy.run_path(str(ROOT / "docs" / "architecture.py"))
+    table = drawn["table"]()
+    assert table in (ROOT / "docs" / "architecture.md").read_text(), "run python docs/architecture.py"
+    packages = {path.parent.name for path in (ROOT / "rwseg").glob("*/__init__.py")}
+    assert {name for row in drawn["layers"]() for name in row} == packages
+    assert len(packages) <= 11
+    assert len(drawn["layers"]()) <= 8
+    assert sorted(path.name for path in (ROOT / "rwseg").glob("*.*")) == ["__init__.py", "py.typed"]
+    picture = (ROOT / "docs" / "figures" / "architecture.svg").read_text()
+    assert all(f">{name}<" in picture for name in packages)
