@@ -27,8 +27,8 @@ def cut_lines(entries: Sequence[Entry], classes: Sequence[str]) -> Iterator[str]
 def _shares(cut: NDArray[np.int64], native: NDArray[np.int64], classes: Sequence[str]) -> str:
     """The share of the foreground, and of each class that there is."""
     each = [
-        f"{name} {100 * lost / there:.2g} %"
+        f"{name} {100 * lost / there:.3g} %"
         for name, lost, there in zip(classes[1:], cut, native, strict=True)
         if there
     ]
-    return f"{100 * cut.sum() / native.sum():.2g} % of the foreground ({', '.join(each)})"
+    return f"{100 * cut.sum() / native.sum():.3g} % of the foreground ({', '.join(each)})"

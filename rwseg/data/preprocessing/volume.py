@@ -98,13 +98,13 @@ def _center_crop(box: Box, size: tuple[int, int] | None) -> tuple[Box, Padding]:
     return (slices, rows, columns), (above, beside)
 
 
-def _index(box: Box) -> tuple[slice, ...]:
-    return tuple(slice(start, stop) for start, stop in box)
+def _index(box: Box) -> tuple[Any, ...]:
+    return ..., *(slice(start, stop) for start, stop in box)
 
 
 def _window(array: NDArray[Number], crop: Box, padding: Padding) -> NDArray[Number]:
     """`crop` of `array` `(..., Z, H, W)`, padded."""
-    return padded(array[(..., *_index(crop))], padding)
+    return padded(array[_index(crop)], padding)
 
 
 def _placed(values: NDArray[Number], shown: tuple[Any, ...], size: tuple[int, int]) -> NDArray[Number]:
