@@ -60,6 +60,7 @@ def prepared_data(cfg: DictConfig) -> Prepared:
         zoom=chosen.zoom,
         interpolation=chosen.interpolation,
         normalisation=chosen.normalisation,
+        center_crop=None if chosen.center_crop is None else _pair(chosen.center_crop),
     )
     return prepare(
         dataset_of(cfg),

@@ -80,7 +80,7 @@ def run_path(cfg: DictConfig, choices: Choices) -> Path:
 def _neutral() -> Flat:
     """Settings that are as if they were not there: runs of before do not name what they could not set."""
     defaults = {item.name: item.default for item in fields(TrainerConfig) if item.default is not MISSING}
-    return {"callbacks": "{}", **dict(_flatten({"trainer": defaults}, ""))}
+    return {"callbacks": "{}", "dataset.center_crop": "null", **dict(_flatten({"trainer": defaults}, ""))}
 
 
 def comparable(cfg: DictConfig) -> Flat:

@@ -29,8 +29,16 @@ def head_weights(num_heads: int) -> tuple[float, ...]:
 
 
 def subsample(target: Target, strides: Sequence[int]) -> Target:
-    """Return labels or a map at a coarser grid: every `strides`-th value along the trailing axes."""
-    index: tuple[EllipsisType | slice, ...] = (..., *(slice(None, None, stride) for stride in strides))
+    """Return labels or a map at a coarser grid: of every `stride` pixels the one at `stride // 2`.
+
+    One stride per trailing axis. That is resizing of order 0 (the nearest pixel) as the published code does
+    it; of an even number the pixel behind the middle. At the end of an axis that its stride does not divide,
+    a window counts where it has that pixel.
+    """
+    index: tuple[EllipsisType | slice, ...] = (
+        ...,
+        *(slice(stride // 2, None, stride) for stride in strides),
+    )
     if isinstance(target, RectifiedMap):
         return RectifiedMap(target.inside[index], target.outside[index])
     return target[index]

@@ -160,7 +160,7 @@ class Learner(pl.LightningModule):
         entry, kept = volume.entry, list[Tensor]()
         slices = predict_slices(self.network, volume.image, self.patch_size, self.flips, WINDOW_BATCH)
         slices = _keeping(slices, volume.target.slices, kept)
-        prediction = most_probable([to_native(slices, entry.native_shape, entry.crop)])
+        prediction = most_probable([to_native(slices, entry.native_shape, entry.crop, entry.padding)])
         self.rows += case_rows(prediction, volume.reference, entry, self.classes, self.missed)
         self.validation_losses.append(self._validation_loss(torch.stack(kept), volume))
 

@@ -1,7 +1,9 @@
 """Deep supervision: nnU-Net's weights, nearest targets, one loss per scale."""
 
+import numpy as np
 import pytest
 import torch
+from skimage.transform import resize
 from torch import Tensor
 
 from rwseg.losses import (
@@ -14,9 +16,13 @@ from rwseg.losses import (
     subsample,
     supervised_loss,
 )
-from rwseg.maps import RectifiedMap, compact, expand, region_map, rrw_map
+from rwseg.maps import RectifiedMap, boundary_map, compact, expand, region_map, rrw_map
 
 FULL, STRIDES = (8, 24), [(1, 1), (2, 2), (4, 8)]
+
+
+PUBLISHED = {"order": 0, "mode": "edge", "clip": True, "anti_aliasing": False}
+"""How the authors' code (nnU-Net's `resize_segmentation`) has scikit-image resize label maps."""
 
 
 def make() -> tuple[list[Tensor], Tensor]:
@@ -41,15 +47,37 @@ def test_head_weights_are_the_published_ones(heads: int, weights: list[float]) -
     assert sum(head_weights(heads)) == pytest.approx(1)
 
 
-def test_subsample_takes_every_nth_value_of_the_trailing_axes() -> None:
+def test_subsample_takes_the_middle_of_every_window_of_the_trailing_axes() -> None:
     _, labels = make()
     dense = rrw_map(labels, 3)
     coarse = subsample(labels, (4, 8))
-    assert torch.equal(coarse, labels[:, [0, 4]][:, :, [0, 8, 16]])
-    assert torch.equal(subsample(dense, (4, 8)), dense[:, :, [0, 4]][..., [0, 8, 16]])
+    assert torch.equal(coarse, labels[:, [2, 6]][:, :, [4, 12, 20]])
+    assert torch.equal(subsample(dense, (4, 8)), dense[:, :, [2, 6]][..., [4, 12, 20]])
     rectified = subsample(compact(dense, labels), (4, 8))
     assert isinstance(rectified, RectifiedMap)
     torch.testing.assert_close(expand(rectified, coarse, 3), subsample(dense, (4, 8)))
+
+
+@pytest.mark.parametrize("strides", [(1, 1), (2, 2), (4, 2), (3, 5), (8, 16), (1, 32)])
+def test_subsample_is_the_published_resizing_of_order_0(strides: tuple[int, int]) -> None:
+    size = (3 * strides[0], 5 * strides[1])
+    labels = torch.randint(0, 4, (2, *size), generator=torch.Generator().manual_seed(1))
+    expected = np.stack([resize(plane.astype(float), (3, 5), **PUBLISHED) for plane in labels.numpy()])
+    np.testing.assert_array_equal(subsample(labels, strides), expected)
+    depth = boundary_map(labels, 4).flatten(end_dim=1).numpy()
+    expected = np.stack([resize(plane, (3, 5), **PUBLISHED) for plane in depth])
+    np.testing.assert_array_equal(subsample(boundary_map(labels, 4), strides).flatten(end_dim=1), expected)
+
+
+@pytest.mark.parametrize("length", [8, 9, 10, 11, 12])
+def test_a_window_that_is_not_complete_counts_where_it_has_its_middle(length: int) -> None:
+    """Of strides of 4: pixels 2, 6 and, from a length of 11, 10."""
+    row = torch.arange(length).expand(1, 4, length)
+    found = subsample(row, (4, 4))
+    assert found.tolist() == [[[2, 6] if length < 11 else [2, 6, 10]]]
+    complete = length // 4 * 4
+    by_skimage = resize(row[0, :, :complete].numpy().astype(float), (1, complete // 4), **PUBLISHED)
+    np.testing.assert_array_equal(found[0, :, : complete // 4], by_skimage)
 
 
 @pytest.mark.parametrize(
@@ -66,10 +94,10 @@ def test_equals_the_weighted_sum_over_scales(loss: SegmentationLoss, given: str)
     for logits, weight, (a, b) in zip(outputs, weights, STRIDES, strict=True):
         scaled = z
         if isinstance(z, RectifiedMap):
-            scaled = RectifiedMap(z.inside[:, ::a, ::b], z.outside[:, ::a, ::b])
+            scaled = RectifiedMap(*(part[:, a // 2 :: a, b // 2 :: b] for part in z))
         elif z is not None:
-            scaled = z[..., ::a, ::b]
-        expected = expected + weight * loss(logits, labels[:, ::a, ::b], scaled)
+            scaled = z[..., a // 2 :: a, b // 2 :: b]
+        expected = expected + weight * loss(logits, labels[:, a // 2 :: a, b // 2 :: b], scaled)
     torch.testing.assert_close(supervised_loss(loss, outputs, labels, z, weights=weights), expected)
 
 
@@ -77,7 +105,7 @@ def test_heads_of_weight_0_are_not_computed() -> None:
     outputs, labels = make()
     broken = [*outputs[:2], torch.full((2, 3, 5, 7), float("nan"))]
     value = supervised_loss(RRWLoss(), broken, labels, weights=head_weights(3))
-    expected = (2 * RRWLoss()(outputs[0], labels) + RRWLoss()(outputs[1], labels[:, ::2, ::2])) / 3
+    expected = (2 * RRWLoss()(outputs[0], labels) + RRWLoss()(outputs[1], labels[:, 1::2, 1::2])) / 3
     torch.testing.assert_close(value, expected)
 
 

@@ -12,10 +12,12 @@ Plane = tuple[float, float]
 class Preparation:
     """The rules of a preparation, in their order.
 
-    `crop`: to the bounding box of what is nonzero in any channel. `spacing`: in-plane target (y, x) in mm,
-    `median` of the training cases' (per axis), or None for each volume's own. `size`: every slice becomes
-    this (H, W) instead. `zoom`: factor on the in-plane size, after spacing or size. `interpolation`: `spline`
-    is nnU-Net's (cubic for images, order 1 per class for labels, no anti-aliasing), `area` anti-aliases.
+    `crop`: to the bounding box of what is nonzero in any channel. `center_crop`: every slice of that box is
+    cut to this (H, W) of native pixels around its centre, or padded. `spacing`: in-plane target (y, x) in
+    mm, `median` of the training cases' (per axis), or None for each volume's own. `size`: every slice
+    becomes this (H, W) instead. `zoom`: factor on the in-plane size, after spacing or size.
+    `interpolation`: `spline` is nnU-Net's (cubic for images, order 1 per class for labels, no
+    anti-aliasing), `area` anti-aliases.
     `normalisation`: `zscore` of each volume and channel, `zscore_nonzero` of its nonzero voxels (the others
     become 0), `ct` by statistics of the training cases' foreground, `minmax` to [0, 1].
     """
@@ -26,6 +28,7 @@ class Preparation:
     zoom: float
     interpolation: Interpolation
     normalisation: Normalisation
+    center_crop: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -52,3 +55,4 @@ class Recipe:
     interpolation: Interpolation
     normalisation: Normalisation
     intensities: tuple[Intensities, ...] = ()
+    center_crop: tuple[int, int] | None = None  # runs of before have none in their data.json

@@ -63,4 +63,5 @@ def recipe_of(preparation: Preparation, statistics: Sequence[CaseStatistics]) ->
         interpolation=preparation.interpolation,
         normalisation=preparation.normalisation,
         intensities=intensities(samples) if preparation.normalisation == "ct" else (),
+        center_crop=preparation.center_crop,
     )

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rwseg.core.build_once import CACHE, build_once
 from rwseg.core.errors import DataError, ReadOnlyError
@@ -21,6 +22,7 @@ from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.oddities import fingerprint
 from rwseg.data.parallel import Workers, raise_faults
 from rwseg.data.preprocessing.config import Preparation, Recipe
+from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.digest import digest_of
 from rwseg.data.preprocessing.fingerprint import case_statistics, needs_statistics, recipe_of
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
@@ -120,6 +122,8 @@ def _build(work: _Work, digest: str, folder: Path) -> None:
         folder, work.root, work.name, source.classes, source.channels, recipe, digest, tuple(entries)
     )
     write_json(folder / MANIFEST, manifest_of(prepared))
+    for line in cut_lines(prepared.entries, prepared.classes):
+        log.warning("%s: %s", work.name, line)
 
 
 def _recipe(work: _Work, source: Source, slice_axis: int, workers: Workers) -> Recipe:
@@ -155,11 +159,9 @@ def _prepare_case(task: _Task, case: Case) -> Entry:
 def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) -> Entry:
     depth, height, width = volume.image.shape[1:]
     z, y, x = loaded.image.shape[1:]
-    voxels: tuple[int, ...] = ()
-    if volume.label is not None:
-        classes = len(task.source.classes)
-        counts = np.bincount(volume.label.ravel(), minlength=classes)[:classes]  # IGNORE lies beyond
-        voxels = tuple(int(count) for count in counts)
+    classes = len(task.source.classes)
+    kept = None if loaded.label is None else loaded.label[*(slice(*span) for span in volume.crop)]
+    native_voxels = _voxels(loaded.label, classes)
     return Entry(
         name=case.name,
         subject=case.subject,
@@ -173,7 +175,17 @@ def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) 
         native_spacing=loaded.spacing,
         crop=volume.crop,
         slice_axis=task.slice_axis,
-        voxels=voxels,
+        voxels=_voxels(volume.label, classes),
         fingerprint=fingerprint(loaded.image),
         remarks=loaded.remarks,
+        padding=volume.padding,
+        native_voxels=native_voxels,
+        cut_voxels=tuple(np.subtract(native_voxels, _voxels(kept, classes)).tolist()),
     )
+
+
+def _voxels(label: NDArray[np.uint8] | None, classes: int) -> tuple[int, ...]:
+    """Voxels of each class, those of `IGNORE` left out; none without a label."""
+    if label is None:
+        return ()
+    return tuple(np.bincount(label.ravel(), minlength=classes)[:classes].tolist())

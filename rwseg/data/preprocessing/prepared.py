@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rwseg.core.errors import MALFORMED, DataError
 from rwseg.core.files import from_json
 from rwseg.data.case import Case, Remark
+from rwseg.data.preprocessing.center_crop import NO_PADDING, Padding
 from rwseg.data.preprocessing.config import Recipe
 from rwseg.data.split import of_split
 
@@ -26,8 +27,8 @@ class Entry:
     """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in mm, `images` relative to the root.
 
     The native grid is the file's with the slice axis first (`slice_axis` is its number in the file); `crop`
-    is the box of it, `(start, stop)` per axis, that was resampled to `shape`. `split` is not stored: it is
-    the dataset's, or a fold's, at the moment.
+    is the box of it, `(start, stop)` per axis, that was resampled to `shape` with `padding` around it.
+    `split` is not stored: it is the dataset's, or a fold's, at the moment.
     """
 
     name: str
@@ -48,12 +49,17 @@ class Entry:
     """Hash of the native image; the two images of a twin share it."""
     remarks: tuple[Remark, ...] = ()
     """What is odd about the files, found when they were read."""
+    padding: Padding = NO_PADDING
+    native_voxels: tuple[int, ...] = ()
+    """Reference voxels of each class on the native grid, none ignored; empty without a label."""
+    cut_voxels: tuple[int, ...] = ()
+    """Those of `native_voxels` that lie outside of `crop`."""
 
     @property
     def is_native(self) -> bool:
         """Whether the prepared grid is the native one, voxel by voxel."""
         whole = tuple((0, size) for size in self.native_shape)
-        return self.shape == self.native_shape and self.crop == whole
+        return (self.shape, self.crop, self.padding) == (self.native_shape, whole, NO_PADDING)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""One volume from its native grid to the prepared one: crop, resample in plane, normalise.
+"""One volume from its native grid to the prepared one: crop, pad, resample in plane, normalise.
 
 Training data and new images take the same way, so that a network sees what it was trained on.
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +13,7 @@ from scipy import ndimage
 
 from rwseg.core.errors import DataError
 from rwseg.data.case import LoadedCase
+from rwseg.data.preprocessing.center_crop import NO_PADDING, Number, Padding, center_span, inside, padded
 from rwseg.data.preprocessing.config import Plane, Recipe
 from rwseg.data.preprocessing.normalisation import normalise
 from rwseg.data.preprocessing.resample import MIN_SIDE, resample_image, resample_labels
@@ -21,42 +24,51 @@ Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 @dataclass(frozen=True)
 class PreparedVolume:
-    """A volume on the prepared grid; `crop` is the part of the native grid that was resampled to it.
+    """A volume on the prepared grid; `crop` with `padding` around it is what was resampled to it.
 
     `image` is float32 `(C, Z, h, w)`, `label` uint8 `(Z, h, w)` with classes and `IGNORE`, `spacing` in mm.
+    `crop` is a part of the native grid.
     """
 
     image: NDArray[np.float32]
     label: NDArray[np.uint8] | None
     spacing: tuple[float, float, float]
     crop: Box
+    padding: Padding
 
 
 def prepare_volume(loaded: LoadedCase, recipe: Recipe, num_classes: int) -> PreparedVolume:
-    """Prepare a case by `recipe`: crop to the nonzero box, resample each slice, normalise, in this order.
+    """Prepare a case by `recipe`: to the nonzero box, to its centre, resample each slice, normalise.
 
-    The spacing that results is exact: the field of view over the number of pixels. Raises `DataError` for an
-    image that is 0 everywhere where the recipe needs nonzero voxels.
+    The spacing that results is exact: the field of view over the number of pixels. What the centre crop pads
+    has no say in the normalisation, and becomes 0 in the image and background in the label. Raises
+    `DataError` for an image that is 0 everywhere, or in all that is left of it, where the recipe needs
+    nonzero voxels.
     """
     present = (loaded.image != 0).any(axis=0)  # (Z, H, W)
     if recipe.crop or recipe.normalisation == "zscore_nonzero":
         _check_some(present)
     crop = nonzero_box(present) if recipe.crop else _whole(present.shape)
-    window = tuple(slice(start, stop) for start, stop in crop)
-    image = loaded.image[:, *window]
+    if recipe.normalisation == "zscore_nonzero":  # holes are those of the whole box, whatever is cut from it
+        present[_index(crop)] = ndimage.binary_fill_holes(present[_index(crop)])
+    crop, padding = _center_crop(crop, recipe.center_crop)
+    window = partial(_window, crop=crop, padding=padding)
+    image = window(loaded.image)
     height, width = image.shape[-2:]
     z, y, x = loaded.spacing
     size = plane_size((height, width), (y, x), recipe)
+    shown = inside(padding, (height, width), size)
     mask = None
     if recipe.normalisation == "zscore_nonzero":
-        filled = ndimage.binary_fill_holes(present[window]).astype(np.uint8)
-        mask = resample_labels(filled, size, 2, recipe.interpolation) > 0
-        _check_some(mask)
+        mask = resample_labels(window(present.astype(np.uint8)), size, 2, recipe.interpolation)[shown] > 0
+        _check_some(mask, " in what is left of it", "widen dataset.center_crop, or remove this case")
     label = loaded.label
     if label is not None:
-        label = resample_labels(label[window], size, num_classes, recipe.interpolation)
-    image = normalise(resample_image(image, size, recipe.interpolation), recipe, mask)
-    return PreparedVolume(image, label, (z, y * height / size[0], x * width / size[1]), crop)
+        label = resample_labels(window(label), size, num_classes, recipe.interpolation)[shown]
+        label = _placed(label, shown, size)
+    image = normalise(resample_image(image, size, recipe.interpolation)[shown], recipe, mask)
+    image = _placed(image, shown, size)
+    return PreparedVolume(image, label, (z, y * height / size[0], x * width / size[1]), crop, padding)
 
 
 def plane_size(shape: tuple[int, int], spacing: Plane, recipe: Recipe) -> tuple[int, int]:
@@ -77,9 +89,36 @@ def nonzero_box(present: NDArray[np.bool_]) -> Box:
     return z, y, x
 
 
-def _check_some(present: NDArray[np.bool_]) -> None:
+def _center_crop(box: Box, size: tuple[int, int] | None) -> tuple[Box, Padding]:
+    """The part of `box` in its middle `size` pixels (H, W), and the padding that these need."""
+    if size is None:
+        return box, NO_PADDING
+    slices, *plane = box
+    (rows, above), (columns, beside) = (center_span(*pair) for pair in zip(plane, size, strict=True))
+    return (slices, rows, columns), (above, beside)
+
+
+def _index(box: Box) -> tuple[Any, ...]:
+    return ..., *(slice(start, stop) for start, stop in box)
+
+
+def _window(array: NDArray[Number], crop: Box, padding: Padding) -> NDArray[Number]:
+    """`crop` of `array` `(..., Z, H, W)`, padded."""
+    return padded(array[_index(crop)], padding)
+
+
+def _placed(values: NDArray[Number], shown: tuple[Any, ...], size: tuple[int, int]) -> NDArray[Number]:
+    """`values` as the pixels `shown` of an array `(..., *size)` that is 0 elsewhere."""
+    if values.shape[-2:] == size:
+        return values
+    placed = np.zeros((*values.shape[:-2], *size), values.dtype)
+    placed[shown] = values
+    return placed
+
+
+def _check_some(present: NDArray[np.bool_], where: str = "", advice: str = "remove this case") -> None:
     if not present.any():
-        raise DataError("expected voxels other than 0, got an image of 0 everywhere; remove this case")
+        raise DataError(f"expected voxels other than 0, got an image of 0 everywhere{where}; {advice}")
 
 
 def _whole(shape: tuple[int, ...]) -> Box:

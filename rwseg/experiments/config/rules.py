@@ -83,6 +83,13 @@ def _data_rules(cfg: DictConfig) -> Iterator[str]:
         yield f"dataset.spacing: expected null, median or [y, x] in mm above 0, got {spacing}"
     if dataset.size is not None and (not _sizes(dataset.size) or spacing is not None):
         yield f"dataset.size: expected null, or [height, width] with dataset.spacing=null, got {dataset.size}"
+    window = dataset.center_crop
+    pair = isinstance(window, ListConfig) and len(window) == 2
+    if window is not None and not (pair and all(_is_count(side) for side in window)):
+        yield (
+            "dataset.center_crop: expected null, or [height, width] in whole native pixels above 0, "
+            f"got {window}"
+        )
     if dataset.plan == "auto" and spacing is None:
         whole = "" if dataset.size is None else " and dataset.size=null"
         yield f"dataset.plan=auto: expected dataset.spacing=median or [y, x]{whole}, got dataset.spacing=null"

@@ -59,6 +59,7 @@ class DatasetConfig:
     patch_size: list[int] | None
     batch_size: int | None
     cache: str | None = None  # runs of before have none in their config.yaml
+    center_crop: Any = None  # nor this
 
 
 @dataclass

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from rwseg.core.errors import ConfigError
 from rwseg.data.datamodule import SliceDataModule
+from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.build import build_data, build_learner, device_name, planned, precision, prepared_data
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.models.inference.whole_volumes import predict_labels
@@ -36,17 +37,18 @@ class StepTimes:
         return self.data / self.step
 
 
-def time_run(cfg: DictConfig, steps: int, seconds: float) -> StepTimes:
-    """Prepare the data of `cfg` (checked) and time up to `steps` steps in up to `seconds`, after a first one.
+def time_run(cfg: DictConfig, steps: int, seconds: float, prepared: Prepared | None = None) -> StepTimes:
+    """Time up to `steps` steps of `cfg` (checked) in up to `seconds`, after a first one.
 
-    At least `FEWEST_STEPS` are timed, and the prediction of the first validation volume.
+    Its data are `prepared`, or prepared now. At least `FEWEST_STEPS` are timed, and the prediction of the
+    first validation volume.
     """
     if cfg.trainer.devices not in ("auto", 1):
         raise ConfigError(
             f"trainer.devices={cfg.trainer.devices}: expected 1, for steps are timed on one device; several "
             "share the hours of one"
         )
-    prepared = prepared_data(cfg)
+    prepared = prepared or prepared_data(cfg)
     cfg = planned(cfg, prepared)
     data, learner = build_data(cfg, prepared), build_learner(cfg, prepared)
     data.prepare_data()

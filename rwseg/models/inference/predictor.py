@@ -45,7 +45,9 @@ class Trained:
         volume = prepare_volume(loaded, self.data.recipe, len(self.data.classes))
         image = torch.from_numpy(volume.image).to(self.device)
         shape = loaded.image.shape[1:]
-        return native_probabilities(self.network, image, shape, volume.crop, self.data.patch_size, self.flips)
+        return native_probabilities(
+            self.network, image, shape, volume.crop, self.data.patch_size, self.flips, volume.padding
+        )
 
 
 def predict_case(members: Sequence[Trained], loaded: LoadedCase) -> NDArray[np.uint8]:

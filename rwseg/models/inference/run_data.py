@@ -99,13 +99,14 @@ def load_data(folder: Path) -> RunData:
 def _check(data: RunData) -> None:
     """Raise `ValueError` that names the fields which no training writes."""
     recipe, channels = data.recipe, len(data.channels)
-    sides = [*data.patch_size, *(recipe.size or ()), *(side for pool in data.pools for side in pool)]
+    sides = [*data.patch_size, *(recipe.size or ()), *(recipe.center_crop or ())]
+    sides += [side for pool in data.pools for side in pool]
     steps = [recipe.zoom, *(recipe.spacing or ())]
     sound = {
         "classes": 2 <= len(data.classes) == len(data.label_values),
         "channels": channels >= 1 and data.files_per_case in (1, channels),
         "slice_axis": data.slice_axis in (0, 1, 2),
-        "patch_size, pools or size": all(0 < side <= MOST_PIXELS for side in sides),
+        "patch_size, pools, size or center_crop": all(0 < side <= MOST_PIXELS for side in sides),
         "zoom or spacing": all(1 / MOST_PIXELS < step < MOST_PIXELS for step in steps),
         "intensities": len(recipe.intensities) == (channels if recipe.normalisation == "ct" else 0),
     }

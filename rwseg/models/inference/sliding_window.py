@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from rwseg.data.preprocessing.center_crop import NO_PADDING, Padding
 from rwseg.data.preprocessing.volume import Box
 
 MIRRORS: tuple[tuple[int, ...], ...] = ((), (2,), (3,), (2, 3))
@@ -47,14 +48,18 @@ def predict_volume(
 
 
 @torch.inference_mode()
-def to_native(slices: Iterable[Tensor], shape: Sequence[int], crop: Box) -> Iterator[Tensor]:
+def to_native(
+    slices: Iterable[Tensor], shape: Sequence[int], crop: Box, padding: Padding = NO_PADDING
+) -> Iterator[Tensor]:
     """Probabilities `(K, H, W)` of each slice of the native grid `shape` `(Z, H, W)`, from prepared slices.
 
     `slices` `(K, h, w)`, one per slice of `crop`, are resampled bilinearly in plane (order 1, no
-    anti-aliasing) to the size of `crop` and put there; outside of it the background, class 0, is certain.
+    anti-aliasing) to the size of `crop` with `padding` around it, which is then cut off, and put there;
+    outside of `crop` the background, class 0, is certain.
     """
     (z0, z1), (y0, y1), (x0, x1) = crop
-    size = (y1 - y0, x1 - x0)
+    (above, below), (left, right) = padding
+    size = (above + y1 - y0 + below, left + x1 - x0 + right)
     outside = torch.empty(0)
     for z, scores in zip(range(z0, z1), slices, strict=True):
         if z == z0:
@@ -63,6 +68,7 @@ def to_native(slices: Iterable[Tensor], shape: Sequence[int], crop: Box) -> Iter
             yield from repeat(outside, z0)
         if scores.shape[1:] != size:
             scores = F.interpolate(scores[None], size=size, mode="bilinear", align_corners=False)[0]
+        scores = scores[:, above : size[0] - below, left : size[1] - right]
         if scores.shape != outside.shape:
             native = outside.clone()
             native[:, y0:y1, x0:x1] = scores

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rwseg.data.case import IGNORE
+from rwseg.data.preprocessing.center_crop import NO_PADDING, Padding
 from rwseg.data.preprocessing.prepared import Entry
 from rwseg.data.preprocessing.volume import Box
 from rwseg.metrics import MissedPolicy, case_metrics
@@ -51,25 +52,30 @@ def native_probabilities(
     crop: Box,
     patch_size: Sequence[int],
     flips: bool,
+    padding: Padding = NO_PADDING,
 ) -> Iterator[Tensor]:
     """Probabilities `(K, H, W)`, slice by slice, on the native grid, for a prepared image `(C, Z, h, w)`.
 
-    `crop` is the box of the native grid that was prepared. Raises `ValueError` for one outside of that grid
-    or of other slices than those of `image`, and as `rwseg.models.inference.sliding_window.predict_slices`.
+    `crop` is the box of the native grid that was prepared, with `padding` around it. Raises `ValueError` for
+    one outside of that grid or of other slices than those of `image`, and as
+    `rwseg.models.inference.sliding_window.predict_slices`.
     """
     if not all(0 <= start < stop <= side for (start, stop), side in zip(crop, native_shape, strict=True)):
         raise ValueError(f"crop: expected a box inside of the native grid {tuple(native_shape)}, got {crop}")
     depth = crop[0][1] - crop[0][0]
     if image.ndim == 4 and image.shape[1] != depth:
         raise ValueError(f"crop: expected the {image.shape[1]} slices of the image, got {depth}")
-    return to_native(predict_slices(network, image, patch_size, flips, WINDOW_BATCH), native_shape, crop)
+    slices = predict_slices(network, image, patch_size, flips, WINDOW_BATCH)
+    return to_native(slices, native_shape, crop, padding)
 
 
 def predict_labels(
     network: nn.Module, image: Tensor, entry: Entry, patch_size: Sequence[int], flips: bool
 ) -> NDArray[np.uint8]:
     """Label map `(Z, H, W)` on the native grid of `entry` for its prepared image `(C, Z, h, w)`."""
-    slices = native_probabilities(network, image, entry.native_shape, entry.crop, patch_size, flips)
+    slices = native_probabilities(
+        network, image, entry.native_shape, entry.crop, patch_size, flips, entry.padding
+    )
     return most_probable([slices])
 
 

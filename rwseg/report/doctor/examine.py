@@ -13,7 +13,9 @@ from rwseg.core.progress import duration
 from rwseg.data.case import Dataset, Source
 from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.parallel import Workers
-from rwseg.experiments.build import dataset_of, source_of, workers
+from rwseg.data.preprocessing.cut import cut_lines
+from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.experiments.build import dataset_of, prepared_data, source_of, workers
 from rwseg.experiments.cost.step_time import time_run
 from rwseg.report.doctor.findings import Finding, print_findings, print_table
 from rwseg.report.doctor.sheet import contact_sheet
@@ -44,7 +46,9 @@ def examine(cfg: DictConfig, picture: Path, console: Console) -> list[Finding]:
         title = f"{dataset.name}: {len(shown)} of {len(seen)} cases, the slice with most foreground"
         console.print(f"wrote {contact_sheet(shown, source.classes, title, picture)}", highlight=False)
     if not any(finding.level == "fault" for finding in found):
-        found += _timing(cfg, console)
+        prepared = prepared_data(cfg)
+        found += _cut(prepared, console)
+        found += _timing(cfg, prepared, console)
     return found
 
 
@@ -74,9 +78,16 @@ def _print_shares(seen: Sequence[Seen], source: Source, dataset: Dataset, consol
     print_table("Share of voxels", headings, rows, console)
 
 
-def _timing(cfg: DictConfig, console: Console) -> list[Finding]:
+def _cut(prepared: Prepared, console: Console) -> list[Finding]:
+    """What the crops leave out of the foreground."""
+    found = [Finding("note", line) for line in cut_lines(prepared.entries, prepared.classes)]
+    print_findings(found, console)
+    return found
+
+
+def _timing(cfg: DictConfig, prepared: Prepared, console: Console) -> list[Finding]:
     torch.set_num_threads(cfg.trainer.threads)
-    times = time_run(cfg, steps=20, seconds=30)
+    times = time_run(cfg, steps=20, seconds=30, prepared=prepared)
     schedule = cfg.schedule
     steps = schedule.epochs * schedule.batches_per_epoch
     validations = max(1, schedule.epochs // cfg.evaluation.every)
