@@ -2,8 +2,8 @@
 
     python docs/architecture.py
 
-Rows are the layers that `lint-imports` guards (pyproject.toml); what a package is for is the first sentence of
-its `__init__.py`; arrows are its imports.
+Rows are the layers that `lint-imports` guards (pyproject.toml), arrows are imports; what a package is for is the
+first sentence of its `__init__.py`.
 """
 
 import ast
