@@ -2,8 +2,8 @@
 
     python docs/architecture.py
 
-Rows are the layers that `lint-imports` guards (pyproject.toml), arrows are imports; what a package is for is the
-first sentence of its `__init__.py`.
+Rows are the layers that `lint-imports` guards (pyproject.toml), arrows are imports; what a package is for is
+the first sentence of its `__init__.py`.
 """
 
 import ast
