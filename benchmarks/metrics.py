@@ -52,7 +52,7 @@ def monai(prediction: Labels, reference: Labels, spacing: tuple[float, ...]) -> 
 
 def ours(prediction: Labels, reference: Labels, spacing: tuple[float, ...]) -> list[list[float]]:
     rows = case_metrics(prediction, reference, CLASSES, spacing)
-    return [[float(row[key]) for row in rows] for key in ("dice", "hausdorff_mm", "hausdorff95_mm")]  # type: ignore[literal-required]
+    return [[float(row[key]) for row in rows] for key in ("dice", "hausdorff", "hausdorff95")]  # type: ignore[literal-required]
 
 
 def surface_distance(prediction: Labels, reference: Labels, spacing: tuple[float, ...]) -> list[list[float]]:

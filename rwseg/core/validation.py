@@ -1,9 +1,13 @@
 """Contracts of labels, logits and spacing, checked at the door of public functions."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Unit = Literal["mm", "px"]
+"""What lengths are in: pixels where the source has no physical spacing."""
 
 INTEGER_TYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 

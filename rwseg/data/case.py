@@ -8,6 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.core.validation import Unit
+
 IGNORE = 255
 """Label of voxels that nobody labelled: they are neither trained on nor counted."""
 
@@ -42,7 +44,7 @@ class Remark(NamedTuple):
 
 @dataclass(frozen=True)
 class LoadedCase:
-    """A case in memory: `image` float32 (C, Z, H, W), `label` uint8 (Z, H, W), `spacing` (z, y, x) in mm.
+    """A case in memory: `image` float32 (C, Z, H, W), `label` uint8 (Z, H, W), `spacing` (z, y, x) in `unit`.
 
     Z is the slice axis, whichever axis of the file it is; `label` holds classes and `IGNORE`; `remarks` say
     what is odd about the files.
@@ -52,6 +54,7 @@ class LoadedCase:
     label: NDArray[np.uint8] | None
     spacing: tuple[float, float, float]
     remarks: tuple[Remark, ...] = ()
+    unit: Unit = "mm"
 
 
 @dataclass(frozen=True)

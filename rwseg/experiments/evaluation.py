@@ -120,7 +120,7 @@ def _predict(
         path = folder / f"{case.name}{label_ending(case.images[0])}"
         write_labels(path, labels, case.images[0], data.slice_axis, converted=data.converted)
         if loaded.label is not None:
-            measured = Measured(case.name, case.subject, case.phase, loaded.spacing)
+            measured = Measured(case.name, case.subject, case.phase, loaded.spacing, loaded.unit)
             rows += case_rows(labels, loaded.label, measured, data.classes, missed)
     raise_faults(f"nothing was written for split '{split}'", faults)
     for line in remark_lines(remarks):

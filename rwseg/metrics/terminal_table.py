@@ -4,36 +4,45 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from rwseg.metrics.averages import class_means
+
 POLICY = {
-    "nan": "missed structures have Dice 0 and no Hausdorff distance",
-    "diagonal": "missed structures have Dice 0 and the volume's diagonal as Hausdorff distance",
+    "nan": "missed and spurious structures have Dice 0 and no Hausdorff distance",
+    "diagonal": "missed and spurious structures have Dice 0 and the volume's diagonal as Hausdorff distance",
 }
 
 
+DIGITS = {"dice": 3, "hausdorff": 1, "hausdorff95": 1}
+COUNTS = ("missed", "spurious")
+
+
 def print_cases(cases: pd.DataFrame, missed: str, title: str) -> None:
-    """Print mean ± std over cases of each class of a `cases.csv` table, the number missed and the policy."""
+    """Print mean ± std over cases of each class of a `cases.csv` table, both counts and the policy.
+
+    The last row is the mean over classes (`rwseg.metrics.averages.class_means`).
+    """
+    unit = unit_of(cases)
     table = Table(title=title, caption=POLICY[missed])
     table.add_column("class")
-    for heading in ("Dice", "Hausdorff mm", "Hausdorff95 mm", "missed"):
+    for heading in ("Dice", f"Hausdorff {unit}", f"Hausdorff95 {unit}", *COUNTS):
         table.add_column(heading, justify="right")
     for name, rows in cases.groupby("class_name", sort=False):
-        table.add_row(
-            str(name),
-            _mean_std(rows["dice"], 3),
-            _mean_std(rows["hausdorff_mm"], 1),
-            _mean_std(rows["hausdorff95_mm"], 1),
-            str(int(rows["missed"].sum())),
-        )
-    means = cases.groupby("class_name", sort=False)[["dice", "hausdorff_mm", "hausdorff95_mm"]].mean().mean()
+        values = (_mean_std(rows[metric], digits) for metric, digits in DIGITS.items())
+        table.add_row(str(name), *values, *_counts(rows))
+    _, overall = class_means(cases, list(DIGITS))
+    means = (f"{overall[metric].iloc[0]:.{digits}f}" for metric, digits in DIGITS.items())
     table.add_section()
-    table.add_row(
-        "mean",
-        f"{means['dice']:.3f}",
-        f"{means['hausdorff_mm']:.1f}",
-        f"{means['hausdorff95_mm']:.1f}",
-        str(int(cases["missed"].sum())),
-    )
+    table.add_row("mean", *means, *_counts(cases))
     Console().print(table)
+
+
+def unit_of(cases: pd.DataFrame) -> str:
+    """The unit of the distances of a `cases.csv` table: `mm`, `px`, or both."""
+    return " and ".join(sorted(cases["unit"].unique()))
+
+
+def _counts(rows: pd.DataFrame) -> list[str]:
+    return [str(int(rows[count].sum())) for count in COUNTS]
 
 
 def _mean_std(values: pd.Series, digits: int) -> str:

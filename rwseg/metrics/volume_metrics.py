@@ -1,4 +1,4 @@
-"""Dice and Hausdorff distances of one volume, per foreground class, in mm.
+"""Dice and Hausdorff distances of one volume, per foreground class, in the unit of its spacing.
 
 The surface of a structure is the mask without its erosion by face connectivity; voxels at the image border
 belong to it. An image of a single slice has no border across it: its surface is the contour in plane, and so
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from rwseg.core.validation import check_spacing
+from rwseg.core.validation import Unit, check_spacing
 
 Volume = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
@@ -28,16 +28,22 @@ VOXELS_PER_POINT = 50
 
 
 class ClassMetrics(TypedDict):
-    """The metrics of one foreground class in one volume; `missed`: exactly one of the masks is empty."""
+    """The metrics of one foreground class in one volume; distances in `unit`.
+
+    `missed` is 1 where the reference has the structure and the prediction nothing of it, `spurious` where it
+    is the other way round.
+    """
 
     label: int
     class_name: str
     dice: float
-    hausdorff_mm: float
-    hausdorff95_mm: float
+    hausdorff: float
+    hausdorff95: float
+    unit: Unit
     reference_voxels: int
     predicted_voxels: int
     missed: int
+    spurious: int
 
 
 def case_metrics(
@@ -46,14 +52,15 @@ def case_metrics(
     classes: Sequence[str],
     spacing: Sequence[float],
     missed: MissedPolicy = "nan",
+    unit: Unit = "mm",
 ) -> list[ClassMetrics]:
     """Return one row per foreground class of two integer `(Z, H, W)` label maps.
 
-    `classes` names all labels, the background first; `spacing` is mm along (Z, H, W). A structure that only
-    one of the two maps holds has Dice 0, and Hausdorff distances by the policy `missed`: NaN, or the length
-    of the volume's diagonal in mm. A structure that neither holds is NaN throughout and not missed. Raises
-    `ValueError` for volumes that differ in shape, are not 3-D or not of integers, a label outside the
-    classes, an unknown policy and a wrong spacing.
+    `classes` names all labels, the background first; `spacing` is along (Z, H, W) in `unit`. A structure that
+    only one of the two maps holds, missed or spurious, has Dice 0, and Hausdorff distances by the policy
+    `missed`: NaN, or the length of the volume's diagonal. A structure that neither holds is NaN throughout
+    and neither missed nor spurious. Raises `ValueError` for volumes that differ in shape, are not 3-D or not
+    of integers, a label outside the classes, an unknown policy and a wrong spacing.
     """
     _check_volumes(prediction, reference, len(classes))
     steps = check_spacing(spacing, 3)
@@ -65,7 +72,7 @@ def case_metrics(
     foreground = _bounding_box((prediction != 0) | (reference != 0))
     predicted, truth = prediction[foreground], reference[foreground]
     return [
-        _class_metrics(predicted == label, truth == label, label, classes[label], steps, axes, fill)
+        _class_metrics(predicted == label, truth == label, label, classes[label], steps, axes, fill, unit)
         for label in range(1, len(classes))
     ]
 
@@ -78,25 +85,27 @@ def _class_metrics(
     spacing: tuple[float, ...],
     axes: Sequence[int],
     fill: float,
+    unit: Unit,
 ) -> ClassMetrics:
     predicted_voxels, reference_voxels = int(predicted.sum()), int(reference.sum())
     dice = hausdorff = hausdorff95 = nan
-    missed = (predicted_voxels == 0) != (reference_voxels == 0)
-    if missed:
-        dice, hausdorff, hausdorff95 = 0.0, fill, fill
-    elif reference_voxels:
+    if predicted_voxels and reference_voxels:
         overlap = int((predicted & reference).sum())
         dice = 2 * overlap / (predicted_voxels + reference_voxels)
         hausdorff, hausdorff95 = _hausdorff(predicted, reference, spacing, axes)
+    elif predicted_voxels or reference_voxels:
+        dice, hausdorff, hausdorff95 = 0.0, fill, fill
     return ClassMetrics(
         label=label,
         class_name=name,
         dice=dice,
-        hausdorff_mm=hausdorff,
-        hausdorff95_mm=hausdorff95,
+        hausdorff=hausdorff,
+        hausdorff95=hausdorff95,
+        unit=unit,
         reference_voxels=reference_voxels,
         predicted_voxels=predicted_voxels,
-        missed=int(missed),
+        missed=int(reference_voxels > 0 and predicted_voxels == 0),
+        spurious=int(predicted_voxels > 0 and reference_voxels == 0),
     )
 
 
@@ -131,7 +140,7 @@ def _surface(mask: Mask, axes: Sequence[int]) -> Mask:
 
 
 def _directed(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distances:
-    """The distance of each voxel of `surface` to the nearest of `other`, in mm, in no particular order."""
+    """The distance of each voxel of `surface` to the nearest of `other`, in no particular order."""
     apart = surface & ~other
     points = int(np.count_nonzero(apart))
     distance = _by_tree if surface.size > VOXELS_PER_POINT * points else _by_transform
@@ -151,7 +160,7 @@ def _by_tree(surface: Mask, other: Mask, spacing: tuple[float, ...]) -> Distance
 
 
 def _points(mask: Mask, spacing: tuple[float, ...]) -> NDArray[np.floating[Any]]:
-    """Where the voxels of `mask` are, in mm, `(N, axes)`."""
+    """Where the voxels of `mask` are, in the unit of `spacing`, `(N, axes)`."""
     points: NDArray[np.floating[Any]] = (
         np.stack(np.unravel_index(np.flatnonzero(mask), mask.shape), axis=-1) * spacing
     )

@@ -28,7 +28,7 @@ def report(asked: Namespace) -> None:
         written = write_report(comparison, asked.output, pictures=not asked.no_gallery)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise RwsegError(f"{asked.output}: expected a folder that can be written, got: {error}") from error
-    _print(results(comparison, "hausdorff_mm", "results"), comparison.title)
+    _print(results(comparison, "hausdorff", "results"), comparison.title)
     for note in comparison.notes:
         print(f"- {note}")
     print(f"wrote {written[0]}, {written[1]} and {len(written) - 2} tables and figures beside them")

@@ -23,8 +23,11 @@ EPOCH = "epoch"
 NAME = "Region-wise losses"
 COLUMNS = (
     "final/dice",
-    "final/hausdorff_mm",
+    "final/hausdorff",
+    "final/unit",
     "final/missed",
+    "final/spurious",
+    "final/missed_policy",
     "final/seconds",
     "final/device",
     "final/commit",
@@ -123,7 +126,7 @@ def curves() -> "list[wr.PanelTypes]":
         _curve("Validation Dice per class", pattern="^val/dice_.*", limits=(0, 1)),
         _curve("Loss above a perfect prediction", "train/loss_gap"),
         _curve("Terms of the loss", "train/main", "train/partner"),
-        _curve("Missed structures", "val/missed"),
+        _curve("Missed and spurious structures", "val/missed", "val/spurious"),
     ]
 
 

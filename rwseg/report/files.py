@@ -7,6 +7,7 @@ import pandas as pd
 
 from rwseg.core.files import write_text
 from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.samples import COUNTS
 from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
 from rwseg.report.html.page import write_page
 from rwseg.report.markup import TextTable, latex, markdown
@@ -47,7 +48,8 @@ def report_text(comparison: Comparison, tables: list[TextTable], figures: Mappin
     lines += ["## Figures", ""]
     for drawing in DRAWINGS:
         if drawing.name in figures:
-            lines += [f"![{drawing.title}](figures/{figures[drawing.name].name})", "", drawing.caption, ""]
+            lines += [f"![{drawing.title}](figures/{figures[drawing.name].name})", ""]
+            lines += [drawing.caption_of(comparison), ""]
         else:
             lines += [drawing.absent, ""]
     lines += ["How to read the numbers: docs/report.md. All of them in full precision: tables/*.csv."]
@@ -55,14 +57,26 @@ def report_text(comparison: Comparison, tables: list[TextTable], figures: Mappin
 
 
 def numbers_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
-    """The tables in full precision, by the name of their CSV file."""
-    return {
+    """The tables in full precision, by the name of their CSV file.
+
+    Those of metrics have their unit, the policy on missed and spurious structures and the counts of these.
+    """
+    keys = ["method", "class_name", "metric"]
+    counts = comparison.summary[[*keys, *COUNTS]]
+    measured = {
         "results": comparison.summary,
-        "tests": comparison.tests,
+        "tests": comparison.tests.merge(counts, on=keys),
         "per_run": comparison.per_run,
         "phases": comparison.phases,
+    }
+    units = {"dice": "", "hausdorff": comparison.unit, "hausdorff95": comparison.unit}
+    return {
+        **{
+            name: table.assign(unit=table["metric"].map(units), missed_policy=comparison.missed)
+            for name, table in measured.items()
+        },
         "convergence": comparison.convergence,
-        "curves": comparison.curves,
+        "curves": comparison.curves.assign(unit=comparison.curves["metric"].map(units)),
         "distribution": comparison.distribution,
         "cost": comparison.cost,
         "settings": comparison.settings,

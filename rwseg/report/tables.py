@@ -10,11 +10,11 @@ from rwseg.core.progress import duration
 from rwseg.metrics.terminal_table import POLICY
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.guard import count_of
-from rwseg.report.comparison.samples import MEAN
+from rwseg.report.comparison.samples import COUNTS, MEAN
 from rwseg.report.markup import Cell, TextTable, cell, piece
 
-NAMES = {"dice": "Dice", "hausdorff_mm": "HD mm", "hausdorff95_mm": "HD95 mm"}
-DIGITS = {"dice": 3, "hausdorff_mm": 2, "hausdorff95_mm": 2}
+NAMES = {"dice": "Dice", "hausdorff": "HD", "hausdorff95": "HD95"}
+DIGITS = {"dice": 3, "hausdorff": 2, "hausdorff95": 2}
 Row = Mapping[Any, Any]
 NOTHING = "\N{EN DASH}"
 
@@ -25,8 +25,8 @@ def text_tables(comparison: Comparison) -> list[TextTable]:
 
 
 def _tables(comparison: Comparison) -> Iterator[TextTable]:
-    yield results(comparison, "hausdorff_mm", "results")
-    yield results(comparison, "hausdorff95_mm", "results_hd95")
+    yield results(comparison, "hausdorff", "results")
+    yield results(comparison, "hausdorff95", "results_hd95")
     if len(comparison.tests):
         yield differences(comparison)
     if len(comparison.phases):
@@ -38,7 +38,7 @@ def _tables(comparison: Comparison) -> Iterator[TextTable]:
 
 
 def results(comparison: Comparison, distance: str, name: str) -> TextTable:
-    """Rows methods, columns classes: `Dice, HD` as mean ± std over cases, stars, best in bold; missed."""
+    """Rows methods, columns classes: `Dice, HD` as mean ± std over cases, stars, best in bold; counts."""
     summary, tests = _keyed(comparison.summary), _keyed(comparison.tests)
     classes = [*comparison.classes, *([MEAN] if len(comparison.classes) > 1 else [])]
     best = {
@@ -59,13 +59,35 @@ def results(comparison: Comparison, distance: str, name: str) -> TextTable:
                 pieces.append(piece(text, summary[key]["mean"], bold))
             cells.append(tuple(pieces))
         total = summary[(method.name, MEAN, "dice")]
-        rows.append((*cells, _count(total["missed"]), _count(total["runs"])))
+        rows.append((*cells, *(_count(total[name]) for name in (*COUNTS, "runs"))))
+    over_classes = " Mean: that of the classes' means." if MEAN in classes else ""
     caption = (
-        f"Dice, {NAMES[distance]} as mean ± std over {count_of(_cases(comparison), 'case')}, each averaged "
-        f"over the runs of its method; best in bold.{_star_text(comparison)} Missed: number of structures "
-        f"that only one side has, over all runs; {POLICY[comparison.missed]}."
+        f"Dice, {metric_name(comparison, distance)} as mean ± std over "
+        f"{count_of(_cases(comparison), 'case')}, each averaged over the runs of its method; best in bold."
+        f"{over_classes}{_star_text(comparison)} {counts_text(comparison)}"
     )
-    return TextTable(name, caption, ("method", *classes, "missed", "runs"), tuple(rows))
+    return TextTable(name, caption, ("method", *classes, *COUNTS, "runs"), tuple(rows))
+
+
+def metric_name(comparison: Comparison, metric: str) -> str:
+    """A metric with its unit, as headings and axes name it: `Dice`, `HD mm`, `HD95 px`."""
+    return NAMES[metric] if metric == "dice" else f"{NAMES[metric]} {comparison.unit}"
+
+
+def counts_text(comparison: Comparison) -> str:
+    """What missed and spurious structures are, and the policy on their distances."""
+    return (
+        "Missed: structures that the reference has and the prediction lacks; spurious: the reverse; over all "
+        f"runs; {POLICY[comparison.missed]}."
+    )
+
+
+def totals_text(comparison: Comparison) -> str:
+    """How many structures are missed and spurious over all runs, and the policy on their distances."""
+    summary = comparison.summary
+    every = summary[(summary["class_name"] == MEAN) & (summary["metric"] == "dice")]
+    numbers = " and ".join(f"{every[name].sum()} {name}" for name in COUNTS)
+    return f"Structures over all runs: {numbers}; {POLICY[comparison.missed]}."
 
 
 def differences(comparison: Comparison) -> TextTable:
@@ -73,7 +95,8 @@ def differences(comparison: Comparison) -> TextTable:
     tests = comparison.tests
     clustered = bool((tests["subjects"] < tests["pairs"]).any())
     shown = [name for name in _DIFFERENCES if clustered or name not in _BY_SUBJECT]
-    rows = [tuple(_DIFFERENCES[name](row) for name in shown) for row in tests.to_dict("records")]
+    named = tests.assign(name=[metric_name(comparison, metric) for metric in tests["metric"]])
+    rows = [tuple(_DIFFERENCES[name](row) for name in shown) for row in named.to_dict("records")]
     by_subject = (
         "p by subject, as the interval: with the cases of a subject taken together; " if clustered else ""
     )
@@ -81,7 +104,7 @@ def differences(comparison: Comparison) -> TextTable:
         f"Mean difference to {comparison.reference} on the same cases, with its bootstrap interval; p: "
         f"paired permutation test over cases (10 000 permutations, as in the paper); {by_subject}Holm p: "
         f"{'that ' if clustered else ''}corrected over all methods and classes of a metric; p over runs: "
-        "permutation test of the runs' means, where there are enough runs."
+        f"permutation test of the runs' means, where there are enough runs. {totals_text(comparison)}"
     )
     return TextTable("tests", caption, tuple(shown), tuple(rows), left=("class", "metric"))
 
@@ -89,7 +112,7 @@ def differences(comparison: Comparison) -> TextTable:
 _DIFFERENCES: Mapping[str, Callable[[Row], Cell]] = {
     "method": lambda row: cell(row["method"]),
     "class": lambda row: cell(row["class_name"]),
-    "metric": lambda row: cell(NAMES[row["metric"]]),
+    "metric": lambda row: cell(row["name"]),
     "difference": lambda row: cell(
         f"{signed(row['difference'], DIGITS[row['metric']])}{row['stars']}", row["difference"]
     ),
@@ -112,7 +135,7 @@ def phases(comparison: Comparison) -> TextTable:
     """The shape of the paper's Table 5: per class, Dice and Hausdorff distance of each phase."""
     means = comparison.phases.set_index(["method", "class_name", "metric", "phase"])["mean"]
     order = list(comparison.phases["phase"].unique())
-    columns = [(name, metric) for name in comparison.classes for metric in ("dice", "hausdorff_mm")]
+    columns = [(name, metric) for name in comparison.classes for metric in ("dice", "hausdorff")]
     rows = []
     for method in comparison.methods:
         cells = [cell(method.name)]
@@ -120,8 +143,9 @@ def phases(comparison: Comparison) -> TextTable:
             values = [means.get((method.name, *key, phase), float("nan")) for phase in order]
             cells.append(cell("/".join(number(value, DIGITS[key[1]]) for value in values), values[0]))
         rows.append(tuple(cells))
-    headings = tuple(f"{name} {NAMES[metric]}" for name, metric in columns)
-    caption = f"Mean over the cases of each phase ({'/'.join(order)}), each averaged over runs."
+    headings = tuple(f"{name} {metric_name(comparison, metric)}" for name, metric in columns)
+    caption = f"Mean over the cases of each phase ({'/'.join(order)}), each averaged over runs. "
+    caption += totals_text(comparison)
     return TextTable("phases", caption, ("method", *headings), tuple(rows))
 
 
@@ -146,7 +170,7 @@ def convergence(comparison: Comparison) -> TextTable:
         f"interval of their share and Boschloo's two-sided test against {comparison.reference}. Epoch: "
         "median number of epochs after which the validation Dice stayed within 0.02 of its final value, over "
         "runs that did not fail. Oscillation: mean absolute change of the validation Dice from one to "
-        "the next validation in the second half of training."
+        f"the next validation in the second half of training. {totals_text(comparison)}"
     )
     columns = ("method", "final Dice", "failed", "95 % interval", "p", "Holm p", "epoch", "oscillation")
     return TextTable("convergence", caption, columns, tuple(rows))

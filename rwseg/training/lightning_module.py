@@ -18,7 +18,7 @@ from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised
 from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
 from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native
-from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, class_means
+from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, validation_metrics
 from rwseg.models.unet import UNet
 from rwseg.training.diagnostics.loss_monitor import epoch_means, measure
 from rwseg.training.diagnostics.stability import CollapseWatch
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 
 class Learner(pl.LightningModule):
-    """Trains `network` with `loss`; validates on whole volumes in mm on the native grid.
+    """Trains `network` with `loss`; validates on whole volumes on the native grid.
 
     Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch,
     and nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
 
     Logs per epoch `train/loss`, the means of `loss_monitor.measure` over each `measure_every`-th batch, those
-    of `whole_volumes.class_means`, and `val/loss` and `val/loss_gap`: the full-resolution loss on some
+    of `whole_volumes.validation_metrics`, and `val/loss` and `val/loss_gap`: the full-resolution loss on some
     slices of each validation volume, with the map of training. Loggers get these from the table of epochs,
     which has each of them once. Pixels labelled `ignore` do not train. `cases` holds the rows of the last
     validation, `cases_epoch` its epoch. Warns of a class that `patience` validations in a row found in
@@ -179,7 +179,7 @@ class Learner(pl.LightningModule):
         self.cases = case_table(self._of_all(self.rows))
         self.cases_epoch = self.current_epoch
         loss, gap = torch.tensor(self._of_all(self.validation_losses), dtype=torch.float64).mean(0).float()
-        self._log({**class_means(self.cases), "val/loss": loss, "val/loss_gap": gap})
+        self._log({**validation_metrics(self.cases), "val/loss": loss, "val/loss_gap": gap})
         self._warn_of_lost_classes(self.cases)
 
     def _of_all(self, items: list[Any]) -> list[Any]:

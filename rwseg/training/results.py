@@ -56,7 +56,7 @@ def send_results(
     cases = learner.cases
     assert cases is not None
     overlays = [predicted(learner, data, entry) for entry in shown_entries(data)]
-    found = results(folder, facts, steps, cases, data.prepared.classes, overlays)
+    found = results(folder, facts, steps, cases, data.prepared.classes, overlays, learner.missed)
     for one in tracked:
         log_results(one.logger, found, settings, folder / "metrics" / "cases.csv")
 

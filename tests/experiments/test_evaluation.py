@@ -63,7 +63,7 @@ def test_maps_have_the_geometry_and_metrics_of_their_source(
         rows = case_metrics(labels_of(path).T, reference, CLASSES, spacing)
         own = cases[cases["case"] == path.name.removesuffix(".nii.gz")]
         np.testing.assert_allclose(own["dice"], [row["dice"] for row in rows])
-        np.testing.assert_allclose(own["hausdorff_mm"], [row["hausdorff_mm"] for row in rows], rtol=1e-6)
+        np.testing.assert_allclose(own["hausdorff"], [row["hausdorff"] for row in rows], rtol=1e-6)
 
 
 def test_other_splits_checkpoints_and_data(tiny: list[str], tmp_path: Path, phantom_root: Path) -> None:
@@ -76,7 +76,7 @@ def test_other_splits_checkpoints_and_data(tiny: list[str], tmp_path: Path, phan
     results = evaluate(run, f"dataset.root={other}", "overlays=0", "missed=diagonal")
     assert results.name == "val-elsewhere"
     assert len(list((results / "predictions").iterdir())) == 2
-    assert pd.read_csv(results / "cases.csv")["hausdorff_mm"].notna().all()
+    assert pd.read_csv(results / "cases.csv")["hausdorff"].notna().all()
     record = json.loads((results / "evaluation.json").read_text())
     assert (record["root"], record["cases"], record["missed"]) == (str(other), 2, "diagonal")
     (other / "training").rename(other / "testing")

@@ -21,8 +21,8 @@ from rwseg.training.callbacks.checkpoints import load_checkpoint
 
 TRAIN = CONF.parent / "train.py"
 COLUMNS = (
-    "case,subject,phase,label,class_name,dice,hausdorff_mm,hausdorff95_mm,"
-    "reference_voxels,predicted_voxels,missed"
+    "case,subject,phase,label,class_name,dice,hausdorff,hausdorff95,unit,"
+    "reference_voxels,predicted_voxels,missed,spurious"
 )
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
 OFTEN = ("rrw", "rw_boundary", "hausdorff", "ce", "wasserstein_dice")
@@ -143,7 +143,7 @@ def test_deep_supervision_batch_norm_and_other_settings_train(tiny: list[str]) -
     settings = ["model.norm=batch", "model.deep_supervision=false", "augment=none", "evaluation.flips=true"]
     folder = run([*tiny, *settings, "schedule.epochs=1", "dataset.zoom=0.5", "evaluation.missed=diagonal"])
     cases = pd.read_csv(folder / "metrics" / "cases.csv")
-    assert cases["hausdorff_mm"].notna().all()
+    assert cases["hausdorff"].notna().all()
     assert "dataset.zoom-0.5" in folder.parent.name
 
 

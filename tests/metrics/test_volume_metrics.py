@@ -40,7 +40,7 @@ def test_metrics_equal_monai(shape: tuple[int, int, int]) -> None:
     ]
     dice = compute_dice(*masks, include_background=False)[0]
     np.testing.assert_allclose([row["dice"] for row in rows], dice, rtol=1e-6)
-    for key, percentile in (("hausdorff_mm", None), ("hausdorff95_mm", 95.0)):
+    for key, percentile in (("hausdorff", None), ("hausdorff95", 95.0)):
         ours = [row[key] for row in rows]  # type: ignore[literal-required]
         np.testing.assert_allclose(ours, monai_hausdorff(prediction, reference, percentile), atol=1e-4)
 
@@ -57,7 +57,7 @@ def test_far_false_positives_equal_monai() -> None:
     prediction[5, 57:59, 0:2] = 2
     prediction[2, 31, 41] = 3
     rows = case_metrics(prediction, reference, CLASSES, SPACING)
-    for key, percentile in (("hausdorff_mm", None), ("hausdorff95_mm", 95.0)):
+    for key, percentile in (("hausdorff", None), ("hausdorff95", 95.0)):
         ours = [row[key] for row in rows]  # type: ignore[literal-required]
         np.testing.assert_allclose(ours, monai_hausdorff(prediction, reference, percentile), atol=1e-4)
 
@@ -96,7 +96,7 @@ def test_two_single_voxels_are_as_far_apart_as_their_centres() -> None:
     prediction[1, 2, 3] = reference[3, 5, 11] = 1
     (row,) = case_metrics(prediction, reference, CLASSES[:2], SPACING)
     assert row["dice"] == 0
-    assert row["hausdorff_mm"] == pytest.approx(sqrt(20**2 + 3.75**2 + 12**2), abs=1e-4)
+    assert row["hausdorff"] == pytest.approx(sqrt(20**2 + 3.75**2 + 12**2), abs=1e-4)
 
 
 def test_hausdorff95_is_the_larger_of_the_two_directed_percentiles() -> None:
@@ -105,30 +105,30 @@ def test_hausdorff95_is_the_larger_of_the_two_directed_percentiles() -> None:
     prediction = reference.copy()
     prediction[0, :, 20:22] = 1  # every voxel of two rows is surface: distances 0 (40 times), 1, 1, 2, 2
     (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
-    assert row["hausdorff_mm"] == 2.0
-    assert row["hausdorff95_mm"] == pytest.approx(np.percentile([0] * 40 + [1, 1, 2, 2], 95))
+    assert row["hausdorff"] == 2.0
+    assert row["hausdorff95"] == pytest.approx(np.percentile([0] * 40 + [1, 1, 2, 2], 95))
 
 
 def test_perfect_prediction_and_symmetry() -> None:
     a, b = smooth_labels((4, 20, 15), 0), smooth_labels((4, 20, 15), 1)
     for row in case_metrics(a, a.astype(np.int32), CLASSES, SPACING):
-        assert (row["dice"], row["hausdorff_mm"], row["hausdorff95_mm"]) == (1, 0, 0)
+        assert (row["dice"], row["hausdorff"], row["hausdorff95"]) == (1, 0, 0)
     for one, other in zip(
         case_metrics(a, b, CLASSES, SPACING), case_metrics(b, a, CLASSES, SPACING), strict=True
     ):
-        assert one["hausdorff_mm"] == other["hausdorff_mm"]
-        assert one["hausdorff95_mm"] == other["hausdorff95_mm"]
+        assert one["hausdorff"] == other["hausdorff"]
+        assert one["hausdorff95"] == other["hausdorff95"]
 
 
 def test_the_image_border_is_surface() -> None:
     prediction, reference = np.ones((2, 1, 7, 9), np.uint8)
     reference[0, 3, 4] = 0  # a hole in the middle of a mask that fills the image
     (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
-    assert row["hausdorff_mm"] == 3.0  # from the hole's rim to the border in plane, the only one of a slice
+    assert row["hausdorff"] == 3.0  # from the hole's rim to the border in plane, the only one of a slice
     prediction, reference = np.ones((2, 5, 7, 9), np.uint8)
     reference[2, 3, 4] = 0
     (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
-    assert row["hausdorff_mm"] == 2.0  # from the hole's rim at [2, 2, 4] to the border at [0, 2, 4]
+    assert row["hausdorff"] == 2.0  # from the hole's rim at [2, 2, 4] to the border at [0, 2, 4]
 
 
 def disc(radius: float, shift: int = 0) -> Volume:
@@ -150,16 +150,16 @@ def in_plane(prediction: Volume, reference: Volume, spacing: tuple[float, ...]) 
 def test_the_surface_of_a_single_slice_is_its_contour_in_plane(prediction: Volume) -> None:
     """Whichever axis has the length of one; a disc at the image's border, a ring and a shift among them."""
     (row,) = case_metrics(prediction, disc(50), CLASSES[:2], SPACING)
-    measured = [row["hausdorff_mm"], row["hausdorff95_mm"]]
+    measured = [row["hausdorff"], row["hausdorff95"]]
     np.testing.assert_allclose(measured, in_plane(prediction[0], disc(50)[0], SPACING[1:]), atol=1e-4)
     turned = [np.moveaxis(mask, 0, -1) for mask in (prediction, disc(50))]
     (row,) = case_metrics(turned[0], turned[1], CLASSES[:2], (*SPACING[1:], 10.0))
-    assert [row["hausdorff_mm"], row["hausdorff95_mm"]] == pytest.approx(measured)
+    assert [row["hausdorff"], row["hausdorff95"]] == pytest.approx(measured)
 
 
 def test_a_shifted_disc_is_as_far_as_its_shift() -> None:
     (row,) = case_metrics(disc(50, shift=4), disc(50), CLASSES[:2], (1.0, 1.0, 1.0))
-    assert (row["hausdorff_mm"], row["hausdorff95_mm"]) == (4.0, 4.0)
+    assert (row["hausdorff"], row["hausdorff95"]) == (4.0, 4.0)
 
 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
@@ -174,7 +174,7 @@ def test_200_random_single_slices_equal_monai_in_plane() -> None:
         prediction[0, 3, 4] = reference[0, 7, 2] = 1  # neither mask is empty
         (row,) = case_metrics(prediction, reference, CLASSES[:2], spacing)
         expected = in_plane(prediction[0], reference[0], spacing[1:])
-        measured = row["hausdorff_mm"], row["hausdorff95_mm"]
+        measured = row["hausdorff"], row["hausdorff95"]
         largest = max(largest, float(np.abs(np.subtract(measured, expected)).max()))
     print(f"largest difference {largest:.1e} mm")
     assert largest < 1e-4
@@ -186,39 +186,41 @@ def test_a_structure_in_one_slice_of_a_volume_is_all_surface() -> None:
     prediction[1, 2:7, 2:7] = reference[1, 2:7, 2:7] = 1
     reference[1, 4, 4] = 0
     (row,) = case_metrics(prediction, reference, CLASSES[:2], (1.0, 1.0, 1.0))
-    assert row["hausdorff_mm"] == 1.0
+    assert row["hausdorff"] == 1.0
 
 
 def test_the_diagonal_of_a_single_slice_lies_in_plane() -> None:
     empty, full = np.zeros((1, 30, 40), np.uint8), np.ones((1, 30, 40), np.uint8)
     (row,) = case_metrics(empty, full, CLASSES[:2], (9.0, 1.0, 1.0), missed="diagonal")
-    assert row["hausdorff_mm"] == pytest.approx(50.0)
+    assert row["hausdorff"] == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize("empty", ["prediction", "reference"])
 @pytest.mark.parametrize("policy", ["nan", "diagonal"])
-def test_structure_missed_by_one_side(empty: str, policy: str) -> None:
+def test_a_structure_of_one_side_is_missed_or_spurious(empty: str, policy: str) -> None:
     full = np.zeros((3, 8, 10), np.uint8)
     full[1, 2:5, 3:6] = 1
     volumes = {"prediction": full, "reference": full, empty: np.zeros_like(full)}
     (row,) = case_metrics(**volumes, classes=CLASSES[:2], spacing=SPACING, missed=policy)
-    assert (row["missed"], row["dice"]) == (1, 0.0)
+    assert (row["missed"], row["spurious"]) == ((1, 0) if empty == "prediction" else (0, 1))
+    assert row["dice"] == 0.0
     if policy == "nan":
-        assert isnan(row["hausdorff_mm"])
-        assert isnan(row["hausdorff95_mm"])
+        assert isnan(row["hausdorff"])
+        assert isnan(row["hausdorff95"])
     else:
         diagonal = hypot(3 * 10.0, 8 * 1.25, 10 * 1.5)
-        assert row["hausdorff_mm"] == row["hausdorff95_mm"] == pytest.approx(diagonal)
+        assert row["hausdorff"] == row["hausdorff95"] == pytest.approx(diagonal)
 
 
 @pytest.mark.parametrize("policy", ["nan", "diagonal"])
-def test_structure_that_neither_side_holds_is_nan_and_not_missed(policy: str) -> None:
+def test_a_structure_that_neither_side_holds_is_nan_and_neither(policy: str) -> None:
     empty = np.zeros((3, 8, 10), np.uint8)
     (row,) = case_metrics(empty, empty, CLASSES[:2], SPACING, missed=policy)  # type: ignore[arg-type]
     assert isnan(row["dice"])
-    assert isnan(row["hausdorff_mm"])
-    assert isnan(row["hausdorff95_mm"])
-    assert (row["missed"], row["reference_voxels"], row["predicted_voxels"]) == (0, 0, 0)
+    assert isnan(row["hausdorff"])
+    assert isnan(row["hausdorff95"])
+    assert (row["missed"], row["spurious"]) == (0, 0)
+    assert (row["reference_voxels"], row["predicted_voxels"]) == (0, 0)
 
 
 V = np.zeros((3, 8, 10), np.int64)

@@ -92,7 +92,7 @@ def _miss(run: Path, case: str, class_name: str) -> None:
     path = run / "metrics" / "cases.csv"
     table = pd.read_csv(path, dtype={"case": str, "subject": str})
     there = (table["case"] == case) & (table["class_name"] == class_name)
-    table.loc[there, ["dice", "hausdorff_mm", "hausdorff95_mm", "predicted_voxels", "missed"]] = [
+    table.loc[there, ["dice", "hausdorff", "hausdorff95", "predicted_voxels", "missed"]] = [
         0.0, np.nan, np.nan, 0, 1,
     ]  # fmt: skip
     table.to_csv(path, index=False)

@@ -54,7 +54,7 @@ def write_run(
     (folder / "metrics").mkdir(parents=True)
     table = case_table(np.random.default_rng([seed, *loss.encode()]), dice, cases, phases, classes)
     table.to_csv(folder / "metrics" / "cases.csv", index=False)
-    final = table.groupby("class_name", sort=False)[["dice", "hausdorff_mm"]].mean()
+    final = table.groupby("class_name", sort=False)[["dice", "hausdorff"]].mean()
     epoch_table(final, epochs).to_csv(folder / "metrics" / "epochs.csv", index=False)
     (folder / "config.yaml").write_text(yaml.safe_dump(config(loss, strategy, seed, epochs, settings or {})))
     content = {
@@ -103,7 +103,7 @@ def case_table(
         distance = 40 * (1 - values[case, label]) + rng.uniform(0, 2)
         identity = (f"{subject}_{case % step}", subject, phase, label + 1, classes[label])
         predicted = int(1000 * rng.uniform(0.9, 1.1))
-        rows.append((*identity, values[case, label], distance, 0.6 * distance, 1000, predicted, 0))
+        rows.append((*identity, values[case, label], distance, 0.6 * distance, "mm", 1000, predicted, 0, 0))
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -112,7 +112,7 @@ def epoch_table(final: pd.DataFrame, epochs: int) -> pd.DataFrame:
     share = 1 - 0.5 ** np.arange(1, epochs + 1)
     share[-1] = 1.0
     columns = {}
-    for metric, course in (("dice", share), ("hausdorff_mm", 2 - share)):
+    for metric, course in (("dice", share), ("hausdorff", 2 - share)):
         columns[f"val/{metric}"] = final[metric].mean() * course
         columns |= {f"val/{metric}_{name}": value * course for name, value in final[metric].items()}
     frame = pd.DataFrame({"epoch": np.arange(epochs), "seconds": 50.0, **columns})

@@ -28,8 +28,9 @@ def spoil(folder: Path, case: str, class_name: str, **values: float) -> None:
     table.to_csv(path, index=False)
 
 
-MISSED = {"dice": 0.0, "hausdorff_mm": np.nan, "hausdorff95_mm": np.nan, "missed": 1}
-ABSENT = {"dice": np.nan, "hausdorff_mm": np.nan, "hausdorff95_mm": np.nan}
+MISSED = {"dice": 0.0, "hausdorff": np.nan, "hausdorff95": np.nan, "missed": 1}
+SPURIOUS = {**MISSED, "missed": 0, "spurious": 1}
+ABSENT = {"dice": np.nan, "hausdorff": np.nan, "hausdorff95": np.nan}
 
 
 def array(folders: Sequence[Path], metric: str) -> np.ndarray:
@@ -62,7 +63,7 @@ def study(tmp_path: Path) -> dict[str, list[Path]]:
 def test_mean_and_std_are_over_cases_averaged_over_runs(study: dict[str, list[Path]], tmp_path: Path) -> None:
     summary = report(tmp_path).summary
     for loss, folders in study.items():
-        for metric in ("dice", "hausdorff_mm", "hausdorff95_mm"):
+        for metric in ("dice", "hausdorff", "hausdorff95"):
             values = array(folders, metric)
             with np.errstate(all="ignore"):
                 over_runs = np.array([[np.nan if np.isnan(cell).all() else np.nanmean(cell) for cell in row]
@@ -75,20 +76,83 @@ def test_mean_and_std_are_over_cases_averaged_over_runs(study: dict[str, list[Pa
                 assert value(summary, "cases", **keys) == len(held)
                 assert value(summary, "runs", **keys) == 3
     assert value(summary, "missed", method="ce", class_name="LV", metric="dice") == 1
-    assert value(summary, "missed", method="ce", class_name="mean", metric="hausdorff_mm") == 1
+    assert value(summary, "missed", method="ce", class_name="mean", metric="hausdorff") == 1
     assert value(summary, "missed", method="rrw", class_name="mean", metric="dice") == 0
 
 
-def test_the_mean_of_a_case_is_over_the_classes_it_has(study: dict[str, list[Path]], tmp_path: Path) -> None:
+def over(values: np.ndarray, axis: int) -> np.ndarray:
+    """The mean of what is not NaN; NaN where all is."""
+    with np.errstate(invalid="ignore"):
+        return np.nansum(values, axis) / np.sum(~np.isnan(values), axis)
+
+
+def test_the_mean_over_classes_is_that_of_the_class_means(
+    study: dict[str, list[Path]], tmp_path: Path
+) -> None:
     result = report(tmp_path)
     for loss, folders in study.items():
-        per_case = np.nanmean(array(folders, "dice"), axis=2)
-        expected = per_case.mean(0).mean()
-        keys = {"method": loss, "class_name": "mean", "metric": "dice"}
-        assert value(result.summary, "mean", **keys) == pytest.approx(expected)
-        for seed in range(3):
-            found = value(result.per_run, "value", seed=seed, **keys)
-            assert found == pytest.approx(per_case[seed].mean())
+        keys = {"method": loss, "class_name": "mean"}
+        for metric in ("dice", "hausdorff"):
+            values = array(folders, metric)
+            per_case = over(over(values, 0), 1)
+            of_classes = over(over(values, 0), 0).mean()
+            assert of_classes != pytest.approx(per_case.mean(), rel=1e-6)
+            assert value(result.summary, "mean", metric=metric, **keys) == pytest.approx(of_classes)
+            assert value(result.summary, "std", metric=metric, **keys) == pytest.approx(per_case.std())
+            for seed in range(3):
+                found = value(result.per_run, "value", seed=seed, metric=metric, **keys)
+                assert found == pytest.approx(over(values[seed], 0).mean())
+        runs = over(array(folders, "dice"), 1).mean(axis=1)
+        assert value(result.convergence, "dice", method=loss) == pytest.approx(runs.mean())
+        assert value(result.convergence, "std", method=loss) == pytest.approx(runs.std(ddof=1))
+        for phase, cases in (("ED", slice(0, None, 2)), ("ES", slice(1, None, 2))):
+            part = over(array(folders, "dice")[:, cases], 0)
+            found = value(result.phases, "mean", metric="dice", phase=phase, **keys)
+            assert found == pytest.approx(over(part, 0).mean())
+
+
+def test_a_loss_that_never_finds_a_rare_class_is_not_the_better_one(tmp_path: Path) -> None:
+    """By cases first it would be: 0.9 in the seven cases without the class, against 0.8 of the other one."""
+    for loss, common, rare in (("ce", 0.9, 0.0), ("rrw", 0.8, 0.8)):
+        folder = write_run(tmp_path, loss, classes=("common", "rare"))
+        for case in range(8):
+            name = f"{case // 2:03}_{case % 2}"
+            spoil(folder, name, "common", dice=common)
+            spoil(folder, name, "rare", **({"dice": rare} if case == 0 else ABSENT))
+    summary = report(tmp_path).summary
+    keys = {"class_name": "mean", "metric": "dice"}
+    assert value(summary, "mean", method="ce", **keys) == pytest.approx(0.45)
+    assert value(summary, "mean", method="rrw", **keys) == pytest.approx(0.8)
+    assert value(report(tmp_path).tests, "difference", method="ce", **keys) == pytest.approx(-0.35)
+
+
+def test_missed_and_spurious_are_counted_apart(tmp_path: Path) -> None:
+    folder = write_run(tmp_path)
+    spoil(folder, "000_0", "LV", **MISSED)
+    for case in ("000_1", "001_0"):
+        spoil(folder, case, "RV", **{**SPURIOUS, "hausdorff": 99.0, "hausdorff95": 99.0})
+    result = report(tmp_path)
+    for table in (result.summary, result.per_run):
+        for name, expected in (("LV", (1, 0)), ("RV", (0, 2)), ("myocardium", (0, 0)), ("mean", (1, 2))):
+            keys = {"class_name": name, "metric": "dice"}
+            assert (value(table, "missed", **keys), value(table, "spurious", **keys)) == expected
+    assert value(result.summary, "cases", class_name="RV", metric="hausdorff") == 6  # by the policy nan
+
+
+def test_runs_in_different_units_are_refused_and_pixels_are_named(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path, loss) for loss in ("rrw", "ce")]
+    in_pixels(folders[0])
+    with pytest.raises(RunError, match="distances in one unit, got mm in .*ce/alone/seed0, px in .*rrw"):
+        report(tmp_path)
+    in_pixels(folders[1])
+    result = report(tmp_path)
+    assert result.unit == "px"
+    assert any("Distances are in pixels" in note for note in result.notes)
+
+
+def in_pixels(folder: Path) -> None:
+    path = folder / "metrics" / "cases.csv"
+    pd.read_csv(path).assign(unit="px").to_csv(path, index=False)
 
 
 def test_methods_stand_in_one_order_everywhere_the_reference_first(
@@ -112,8 +176,8 @@ def test_phases_split_the_cases(study: dict[str, list[Path]], tmp_path: Path) ->
     table = pd.concat([pd.read_csv(folder / "metrics" / "cases.csv") for folder in study["rrw"]])
     for phase in ("ED", "ES"):
         rows = table[(table["phase"] == phase) & (table["class_name"] == "LV")]
-        keys = {"method": "rrw", "phase": phase, "class_name": "LV", "metric": "hausdorff_mm"}
-        assert value(phases, "mean", **keys) == pytest.approx(rows["hausdorff_mm"].mean())
+        keys = {"method": "rrw", "phase": phase, "class_name": "LV", "metric": "hausdorff"}
+        assert value(phases, "mean", **keys) == pytest.approx(rows["hausdorff"].mean())
         assert value(phases, "cases", **keys) == 4
 
 
@@ -125,18 +189,18 @@ def test_data_without_phases_has_no_phase_table(tmp_path: Path) -> None:
 def test_the_policy_on_missed_structures_changes_the_distances_only(tmp_path: Path) -> None:
     for loss in ("rrw", "ce"):
         folder = write_run(tmp_path, loss, settings={"evaluation.missed": "diagonal"})
-    spoil(folder, "000_0", "RV", **{**MISSED, "hausdorff_mm": 500.0, "hausdorff95_mm": 500.0})
+    spoil(folder, "000_0", "RV", **{**MISSED, "hausdorff": 500.0, "hausdorff95": 500.0})
     keys = {"method": "ce", "class_name": "RV"}
     diagonal = report(tmp_path)
     assert diagonal.missed == "diagonal"
-    assert value(diagonal.summary, "cases", metric="hausdorff_mm", **keys) == 8
+    assert value(diagonal.summary, "cases", metric="hausdorff", **keys) == 8
     write_run(tmp_path, "dice")
     with pytest.raises(RunError, match=r"evaluation\.missed: diagonal in ce"):
         report(tmp_path)
     mixed = report(tmp_path, allowed=["evaluation.missed"])
     assert mixed.missed == "nan"
-    assert value(mixed.summary, "cases", metric="hausdorff_mm", **keys) == 7
-    assert value(mixed.summary, "mean", metric="hausdorff_mm", **keys) < 100
+    assert value(mixed.summary, "cases", metric="hausdorff", **keys) == 7
+    assert value(mixed.summary, "mean", metric="hausdorff", **keys) < 100
     dice = {"metric": "dice", **keys}
     assert value(mixed.summary, "mean", **dice) == value(diagonal.summary, "mean", **dice)
     assert any("evaluation.missed" in note for note in mixed.notes)
@@ -216,7 +280,8 @@ NOTES = [
         write_run(root, seed=seed, facts={"host": f"node {seed}"}) for seed in range(2)]),
     ("a-dirty: uncommitted", lambda root: write_run(root, facts={"git_commit": "a-dirty"})),
     ("Tests are against ce (", lambda root: [write_run(root, loss) for loss in ("focal", "ce")]),
-    ("0 over all runs; missed structures have Dice 0 and no", lambda root: write_run(root)),
+    ("Missed structures (in the reference alone): 0; spurious structures (in the prediction alone): 0, over all "
+     "runs; missed and spurious structures have Dice 0 and no", lambda root: write_run(root)),
 ]  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from synthetic import HEART, write_run
-from test_compare import ABSENT, MISSED, report, spoil, value
+from test_compare import ABSENT, MISSED, SPURIOUS, report, spoil, value
 from test_markup import compile_latex
 
 from rwseg.report.markup import TextTable, latex
@@ -32,9 +32,11 @@ def bold(table: TextTable, column: int, part: int) -> list[str]:
 
 def test_results_have_the_layout_of_the_paper(study: Path) -> None:
     spoil(study / "ce" / "alone" / "seed0", "000_0", "LV", **MISSED)
+    for case in ("000_0", "001_0"):
+        spoil(study / "ce" / "alone" / "seed1", case, "RV", **SPURIOUS)
     comparison = report(study)
-    table = results(comparison, "hausdorff_mm", "results")
-    assert table.columns == ("method", *HEART, "mean", "missed", "runs")
+    table = results(comparison, "hausdorff", "results")
+    assert table.columns == ("method", *HEART, "mean", "missed", "spurious", "runs")
     cells = texts(table)
     assert list(cells) == ["rrw", "ce", "rw_boundary"]
     for method, row in cells.items():
@@ -43,18 +45,18 @@ def test_results_have_the_layout_of_the_paper(study: Path) -> None:
         )
         mean = value(comparison.summary, "mean", method=method, class_name="RV", metric="dice")
         assert row[0].startswith(f"{mean:.3f} ±")
-        assert row[4:] == ["1" if method == "ce" else "0", "4"]
+        assert row[4:] == (["1", "2", "4"] if method == "ce" else ["0", "0", "4"])
     assert "*" in cells["ce"][3]
     assert "*" not in "".join(cells["rrw"])
     assert bold(table, 4, 0) in (["rrw"], ["rw_boundary"])
-    assert "missed structures have Dice 0" in table.caption
+    assert "missed and spurious structures have Dice 0 and no Hausdorff distance" in table.caption
     assert "differs from rrw" in table.caption
 
 
 def test_the_best_is_the_highest_dice_and_the_lowest_distance(tmp_path: Path) -> None:
     for loss, dice in (("rrw", 0.8), ("ce", 0.9)):
         write_run(tmp_path, loss, dice=dice)
-    table = results(report(tmp_path), "hausdorff_mm", "results")
+    table = results(report(tmp_path), "hausdorff", "results")
     assert bold(table, 1, 0) == ["ce"]
     assert bold(table, 1, 1) == ["ce"]  # made-up distances shrink as Dice grows
 
@@ -63,10 +65,10 @@ def test_ties_as_printed_are_all_bold_and_all_equal_is_nobody_best(tmp_path: Pat
     folders = [write_run(tmp_path, loss) for loss in ("rrw", "ce", "focal")]
     source = (folders[0] / "metrics" / "cases.csv").read_text()
     (folders[1] / "metrics" / "cases.csv").write_text(source)
-    table = results(report(tmp_path), "hausdorff_mm", "results")
+    table = results(report(tmp_path), "hausdorff", "results")
     assert sorted(bold(table, 4, 0)) in (["ce", "rrw"], ["focal"])
     (folders[2] / "metrics" / "cases.csv").write_text(source)
-    table = results(report(tmp_path), "hausdorff_mm", "results")
+    table = results(report(tmp_path), "hausdorff", "results")
     assert not [piece for row in table.rows for cell in row for piece in cell if piece.bold]
 
 
@@ -74,12 +76,18 @@ def test_a_structure_that_no_case_has_is_a_dash(tmp_path: Path) -> None:
     folder = write_run(tmp_path, cases=2)
     for case in ("000_0", "000_1"):
         spoil(folder, case, "RV", **ABSENT)
-    assert texts(results(report(tmp_path), "hausdorff_mm", "results"))["rrw"][0] == f"{NOTHING}, {NOTHING}"
+    assert texts(results(report(tmp_path), "hausdorff", "results"))["rrw"][0] == f"{NOTHING}, {NOTHING}"
 
 
 def test_the_only_class_is_not_repeated_as_the_mean(tmp_path: Path) -> None:
     write_run(tmp_path, classes=("lesion",))
-    assert results(report(tmp_path), "hausdorff_mm", "x").columns == ("method", "lesion", "missed", "runs")
+    assert results(report(tmp_path), "hausdorff", "x").columns == (
+        "method",
+        "lesion",
+        "missed",
+        "spurious",
+        "runs",
+    )
 
 
 def test_every_table_says_what_the_comparison_holds(study: Path) -> None:

@@ -50,7 +50,7 @@ def read_case(case: Case, source: Source, slice_axis: int) -> LoadedCase:
         label, said = _label(case.label, source, first, slice_axis)
         remarks += said
     z, y, x = (first.spacing[axis] for axis in slice_order(slice_axis))
-    loaded = LoadedCase(image, label, (z, y, x), tuple(remarks))
+    loaded = LoadedCase(image, label, (z, y, x), tuple(remarks), first.unit)
     return loaded if source.convert is None else replace(source.convert(loaded), remarks=loaded.remarks)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rwseg.core.errors import DataError
+from rwseg.core.validation import Unit
 from rwseg.data.case import Remark
 
 GEOMETRY_TOLERANCE = 0.05
@@ -22,8 +23,8 @@ SAME_SPACING = 1e-3
 class Volume:
     """One file: `array` (C, x, y, z) in its own number type, C being 3 for RGB and 1 otherwise.
 
-    `spacing` is in mm per file axis (x, y, z); `affine` (4, 4) maps file indices to mm; `remarks` say what is
-    odd about the file.
+    `spacing` is per file axis (x, y, z), in `unit`: mm, or pixels where the file has no physical spacing;
+    `affine` (4, 4) maps file indices to the same unit; `remarks` say what is odd about the file.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class Volume:
     spacing: tuple[float, float, float]
     affine: NDArray[np.float64]
     remarks: tuple[Remark, ...] = ()
+    unit: Unit = "mm"
 
 
 def slice_order(slice_axis: int) -> tuple[int, int, int]:

@@ -65,7 +65,8 @@ def read_picture(path: Path, labels: bool = False) -> Volume:
     planes = np.atleast_3d(array.astype(np.uint8) if array.dtype == bool else array)  # (H, W, C)
     texts = dict.fromkeys(str(warning.message) for warning in said)
     remarks += [Remark("pictures that Pillow complains of", f"{path.name}: {text}") for text in texts]
-    return Volume(path, planes.transpose(2, 1, 0)[..., None], (1.0, 1.0, 1.0), np.eye(4), tuple(remarks))
+    array = planes.transpose(2, 1, 0)[..., None]
+    return Volume(path, array, (1.0, 1.0, 1.0), np.eye(4), tuple(remarks), unit="px")
 
 
 def write_picture_labels(path: Path, labels: NDArray[np.uint8], like: Path, same_shape: bool) -> None:

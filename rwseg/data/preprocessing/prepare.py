@@ -31,7 +31,7 @@ from rwseg.data.split import Fold, with_fold
 
 log = logging.getLogger(__name__)
 
-FORMAT = 5
+FORMAT = 6
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
 
 
@@ -181,6 +181,7 @@ def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) 
         padding=volume.padding,
         native_voxels=native_voxels,
         cut_voxels=tuple(np.subtract(native_voxels, _voxels(kept, classes)).tolist()),
+        unit=loaded.unit,
     )
 
 

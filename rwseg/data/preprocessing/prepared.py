@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rwseg.core.errors import MALFORMED, DataError
 from rwseg.core.files import from_json
+from rwseg.core.validation import Unit
 from rwseg.data.case import Case, Remark
 from rwseg.data.preprocessing.center_crop import NO_PADDING, Padding
 from rwseg.data.preprocessing.config import Recipe
@@ -24,7 +25,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in mm, `images` relative to the root.
+    """One prepared volume: shapes `(Z, H, W)`, spacings `(z, y, x)` in `unit`, `images` relative to the root.
 
     The native grid is the file's with the slice axis first (`slice_axis` is its number in the file); `crop`
     is the box of it, `(start, stop)` per axis, that was resampled to `shape` with `padding` around it.
@@ -54,6 +55,7 @@ class Entry:
     """Reference voxels of each class on the native grid, none ignored; empty without a label."""
     cut_voxels: tuple[int, ...] = ()
     """Those of `native_voxels` that lie outside of `crop`."""
+    unit: Unit = "mm"
 
     @property
     def is_native(self) -> bool:

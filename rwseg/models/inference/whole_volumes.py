@@ -8,11 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from rwseg.core.validation import Unit
 from rwseg.data.case import IGNORE
 from rwseg.data.preprocessing.center_crop import NO_PADDING, Padding
 from rwseg.data.preprocessing.prepared import Entry
 from rwseg.data.preprocessing.volume import Box
 from rwseg.metrics import MissedPolicy, case_metrics
+from rwseg.metrics.averages import class_means
 from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native
 
 COLUMNS = (
@@ -22,11 +24,13 @@ COLUMNS = (
     "label",
     "class_name",
     "dice",
-    "hausdorff_mm",
-    "hausdorff95_mm",
+    "hausdorff",
+    "hausdorff95",
+    "unit",
     "reference_voxels",
     "predicted_voxels",
     "missed",
+    "spurious",
 )
 """Columns of `cases.csv`, one row per case and foreground class."""
 
@@ -43,6 +47,7 @@ class Measured(NamedTuple):
     subject: str
     phase: str
     native_spacing: tuple[float, float, float]
+    unit: Unit
 
 
 def native_probabilities(
@@ -93,7 +98,7 @@ def case_rows(
     unlabelled = reference == IGNORE
     prediction, reference = (np.where(unlabelled, np.uint8(0), labels) for labels in (prediction, reference))
     identity = {"case": case.name, "subject": case.subject, "phase": case.phase}
-    metrics = case_metrics(prediction, reference, classes, case.native_spacing, missed)
+    metrics = case_metrics(prediction, reference, classes, case.native_spacing, missed, case.unit)
     return [{**identity, **row} for row in metrics]
 
 
@@ -102,17 +107,16 @@ def case_table(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(list(rows), columns=list(COLUMNS)).sort_values(["case", "label"], ignore_index=True)
 
 
-def class_means(table: pd.DataFrame) -> dict[str, float]:
-    """Means over cases, keyed as validation logs them: `val/dice`, `val/dice_RV`, `val/hausdorff_mm_RV`, ...
+def validation_metrics(table: pd.DataFrame) -> dict[str, float]:
+    """Means over cases, keyed as validation logs them: `val/dice`, `val/dice_RV`, `val/hausdorff_RV`, ...
 
-    `val/dice` is the mean over classes of the class means. A structure that is in neither map counts nowhere;
-    `val/missed` counts structures that only one of the two maps holds.
+    `val/dice` is the mean over classes (`averages.class_means`), distances are in the table's unit.
+    `val/missed` and `val/spurious` count the structures that only the reference, or only the prediction has.
     """
-    grouped = table.groupby("class_name", sort=False)
+    metrics = ("dice", "hausdorff")
+    classes, overall = class_means(table, metrics)
     means: dict[str, float] = {}
-    for metric in ("dice", "hausdorff_mm"):
-        per_class = grouped[metric].mean()
-        means[f"val/{metric}"] = float(per_class.mean())
-        means |= {f"val/{metric}_{name}": float(value) for name, value in per_class.items()}
-    means["val/missed"] = float(table["missed"].sum())
-    return means
+    for metric in metrics:
+        means[f"val/{metric}"] = float(overall[metric].iloc[0])
+        means |= {f"val/{metric}_{name}": float(value) for name, value in classes[metric].items()}
+    return means | {f"val/{count}": float(table[count].sum()) for count in ("missed", "spurious")}

@@ -9,7 +9,7 @@ from rwseg.core.errors import MALFORMED, DataError
 
 PHASES = ("ED", "ES")
 STRUCTURES = {1: "RV", 2: "M", 3: "LV"}
-METRICS = {"dice": ("Dice", 2), "hausdorff_mm": ("HD mm", 1)}
+METRICS = {"dice": ("Dice", 2), "hausdorff": ("HD mm", 1)}
 
 # Valverde and Tohka, Region-wise loss for biomedical image segmentation, Pattern Recognition 136, 2023, Table
 # 5: ED and ES of Dice and Hausdorff distance of RV, M and LV on the test set, by the challenge's platform.
@@ -24,8 +24,8 @@ TABLE_5 = {
 def phase_table(paths: Sequence[Path]) -> str:
     """Markdown: a row of means over cases for each `cases.csv` in `paths`, and below them the paper's rows.
 
-    Means leave out what is NaN, as the paper's do; a note says how many structures were missed and what they
-    count as. Raises `DataError` for a file that is no `cases.csv` of ACDC with both phases.
+    Means leave out what is NaN, as the paper's do; a note says how many structures were missed and spurious,
+    and what they count as. Raises `DataError` for a file that is no `cases.csv` of ACDC with both phases.
     """
     columns = [
         f"{structure} {title} {phase}"
@@ -50,11 +50,12 @@ _SOURCE = (
 def _read(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_csv(path)
-        table = table[["case", "phase", "label", "missed", *METRICS]]
+        table = table[["case", "phase", "label", "missed", "spurious", *METRICS]]
         found = set(zip(table["phase"], table["label"], strict=True))
     except MALFORMED as error:
         raise DataError(
-            f"{path}: expected a cases.csv that train.py or evaluate.py wrote: {error}"
+            f"{path}: expected a cases.csv that this version's train.py or evaluate.py wrote: {error}; "
+            "evaluate the run again"
         ) from error
     wanted = {(phase, label) for phase in PHASES for label in STRUCTURES}
     if found != wanted:
@@ -77,9 +78,12 @@ def _means(table: pd.DataFrame) -> list[str]:
 
 def _note(name: str, table: pd.DataFrame) -> str:
     cases = table.groupby("phase")["case"].nunique()
-    missed = table[table["missed"] == 1]
-    counts = f"{name}: {cases['ED']} cases at ED, {cases['ES']} at ES; {len(missed)} structures missed"
-    if missed.empty:
+    one_sided = table[(table["missed"] == 1) | (table["spurious"] == 1)]
+    counts = (
+        f"{name}: {cases['ED']} cases at ED, {cases['ES']} at ES; {table['missed'].sum()} structures missed, "
+        f"{table['spurious'].sum()} spurious"
+    )
+    if one_sided.empty:
         return f"{counts}.\n"
-    left_out = "no Hausdorff distance" if missed["hausdorff_mm"].isna().all() else "the volume's diagonal"
+    left_out = "no Hausdorff distance" if one_sided["hausdorff"].isna().all() else "the volume's diagonal"
     return f"{counts}: they count with Dice 0 and {left_out}.\n"

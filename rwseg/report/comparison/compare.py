@@ -26,13 +26,15 @@ from rwseg.report.comparison.notes import (
 )
 from rwseg.report.comparison.runs import FINISHED
 from rwseg.report.comparison.samples import (
-    MEAN,
+    COUNTS,
     METRICS,
     case_means,
+    counts,
     long_table,
     mean_std,
     missed_policy,
     run_means,
+    unit_of,
 )
 from rwseg.report.comparison.significance import significance_table
 
@@ -54,8 +56,8 @@ def compare(
     `default_threshold`). `compared` adds settings, or groups of them, to loss and strategy as what sets
     methods apart; `allowed` accepts differences that would make the comparison unfair. Raises `RunError` if
     no run has finished, if runs differ in more than that, if a seed is there twice, if the runs have no case
-    in common or one has no Dice; `ConfigError` for an unknown reference or setting and a threshold outside
-    [0, 1].
+    in common or one has no Dice, or if their distances are in different units; `ConfigError` for an unknown
+    reference or setting and a threshold outside [0, 1].
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: expected a Dice between 0 and 1, got {threshold:g}")
@@ -69,19 +71,20 @@ def compare(
     accepted = check_fair(methods, keys, allowed)
     chosen = _reference(methods, reference)
     methods = (chosen, *(method for method in methods if method is not chosen))
-    missed = missed_policy(methods)
+    missed, unit = missed_policy(methods), unit_of(methods)
     table = long_table(methods, missed)
-    final = final_dice(table)
+    cases, per_run = case_means(table), run_means(table)
+    final = final_dice(per_run)
     _check_dice(final)
     limit = default_threshold(final) if threshold is None else threshold
-    cases, per_run = case_means(table), run_means(table)
     tests = significance_table(cases, per_run, chosen.name)
     return Comparison(
         title=title or _title(methods),
         methods=methods,
         reference=chosen.name,
-        classes=tuple(name for name in table["class_name"].unique() if name != MEAN),
+        classes=tuple(table["class_name"].unique()),
         missed=missed,
+        unit=unit,
         threshold=limit,
         summary=_ordered(_summary(table, cases), methods),
         tests=_ordered(tests, methods),
@@ -96,7 +99,7 @@ def compare(
             *left_out_notes(unfinished, folders_below(runs)),
             *without_run_notes(runs, methods, keys),
             *accepted,
-            *data_notes(methods, table, tests, missed),
+            *data_notes(methods, table, tests, missed, unit),
             *reference_note(methods, reference),
             *threshold_note(limit, threshold),
         ),
@@ -132,11 +135,10 @@ def _title(methods: Sequence[Method]) -> str:
 
 
 def _summary(table: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
-    keys = ["method", "class_name"]
-    grouped = table.groupby(keys, sort=False, observed=True)
-    counts = pd.DataFrame({"runs": grouped["seed"].nunique(), "missed": grouped["missed"].sum()})
-    found = mean_std(cases, keys).merge(counts.reset_index(), on=keys)
-    return found[["method", "class_name", "metric", "mean", "std", "runs", "cases", "missed"]]
+    found = mean_std(cases.reset_index(), ["method"])
+    runs = table.groupby("method", sort=False, observed=True)["seed"].nunique().rename("runs").reset_index()
+    found = found.merge(runs, on="method").merge(counts(table, ["method"]), on=["method", "class_name"])
+    return found[["method", "class_name", "metric", "mean", "std", "runs", "cases", *COUNTS]]
 
 
 def _phases(table: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +146,8 @@ def _phases(table: pd.DataFrame) -> pd.DataFrame:
     keys = ["method", "phase", "class_name"]
     held = table.dropna(subset=["phase"])
     cases = held.groupby([*keys, "case"], sort=False, observed=True)[list(METRICS)].mean()
-    return mean_std(cases, keys)[[*keys, "metric", "mean", "std", "cases"]]
+    found = mean_std(cases.reset_index(), keys[:2]).merge(counts(held, keys[:2]), on=keys)
+    return found[[*keys, "metric", "mean", "std", "cases", *COUNTS]]
 
 
 def _cost(methods: Sequence[Method]) -> pd.DataFrame:

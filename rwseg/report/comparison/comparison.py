@@ -52,22 +52,23 @@ def folders_below(runs: Iterable[Run]) -> dict[str, str]:
 class Comparison:
     """The numbers of a report. In all tables `method` is a method's name, in the order of `methods`.
 
-    `class_name` is a foreground class or `mean` (the mean over classes); `metric` is `dice`, `hausdorff_mm`
-    or `hausdorff95_mm`.
+    `class_name` is a foreground class or `mean` (the mean over classes); `metric` is `dice`, `hausdorff` or
+    `hausdorff95`, the latter two in `unit` (`mm` or `px`).
 
     - `summary`: method, class_name, metric, mean, std (over cases, each averaged over runs), runs, cases,
-      missed (structures that one side lacks, over all runs).
+      missed, spurious (structures that only the reference, or only the prediction has, over all runs).
     - `tests`: method (all but the reference), class_name, metric, pairs (cases), subjects, difference
       (method - reference), low, high (95 % bootstrap interval over subjects), p (over cases), stars (`*`
       where p < 0.05, as in the paper), p_subjects (the cases of a subject exchanged together), p_holm
       (p_subjects, corrected), p_runs (over runs).
-    - `per_run`: method, seed, class_name, metric, value, folder (`folders_below`).
-    - `phases`: method, phase, class_name, metric, mean, std, cases (empty where the data has no phases).
+    - `per_run`: method, seed, folder (`folders_below`), class_name, metric, value, missed, spurious.
+    - `phases`: method, phase, class_name, metric, mean, std, cases, missed, spurious (empty where the data
+      has no phases).
     - `convergence`: method, runs, dice, std (over the runs' final mean Dice; std with division by n - 1, NaN
       for one run), failed, share, low, high (exact 95 % binomial interval of the failed share), p
       (two-sided against the reference), p_holm, epoch (median epoch of convergence), oscillation (mean
       absolute change of validation Dice between validations in the second half of training).
-    - `curves`: method, metric (`dice` or `hausdorff_mm`), epoch, class_name, mean, low, high, runs
+    - `curves`: method, metric (`dice` or `hausdorff`), epoch, class_name, mean, low, high, runs
       (validation after epochs; band over runs).
     - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with
       its 95 % confidence band).
@@ -80,6 +81,7 @@ class Comparison:
     reference: str
     classes: tuple[str, ...]
     missed: str
+    unit: str
     threshold: float
     summary: pd.DataFrame
     tests: pd.DataFrame

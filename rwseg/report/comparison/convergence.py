@@ -15,16 +15,15 @@ Floats = NDArray[np.float64]
 
 THRESHOLD_SHARE = 0.8
 STAYS_WITHIN = 0.02
-CURVES = ("dice", "hausdorff_mm")
+CURVES = ("dice", "hausdorff")
 BAND = (0.05, 0.95)
 """Quantiles over runs between which the band of a validation curve lies."""
 
 
-def final_dice(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean Dice over the cases and classes of each run's last weights: columns `method, seed, value`."""
-    means = table[table["class_name"] == MEAN]
-    found = means.groupby(["method", "seed"], sort=False, observed=True)["dice"].mean()
-    return found.rename("value").reset_index()
+def final_dice(per_run: pd.DataFrame) -> pd.DataFrame:
+    """Mean Dice over classes of each run's last weights: columns `method, seed, value`."""
+    asked = (per_run["class_name"] == MEAN) & (per_run["metric"] == "dice")
+    return per_run.loc[asked, ["method", "seed", "value"]].reset_index(drop=True)
 
 
 def default_threshold(final: pd.DataFrame) -> float:

@@ -10,7 +10,6 @@ from rwseg.report.comparison.comparison import Method, Run
 from rwseg.report.comparison.convergence import THRESHOLD_SHARE
 from rwseg.report.comparison.guard import count_of
 from rwseg.report.comparison.methods import names_without
-from rwseg.report.comparison.samples import MEAN
 from rwseg.report.comparison.significance import LEVEL, RESAMPLES
 from rwseg.report.tables import NAMES
 
@@ -47,11 +46,17 @@ def without_run_notes(runs: Iterable[Run], methods: Sequence[Method], compared: 
     return [f"In no table, because no run of it has finished: {'; '.join(names)}."] if names else []
 
 
-def data_notes(methods: Sequence[Method], table: pd.DataFrame, tests: pd.DataFrame, missed: str) -> list[str]:
-    """Notes on missed structures, runs, cases, devices and code."""
+def data_notes(
+    methods: Sequence[Method], table: pd.DataFrame, tests: pd.DataFrame, missed: str, unit: str
+) -> list[str]:
+    """Notes on missed and spurious structures, units, runs, cases, devices and code."""
     runs = [run for method in methods for run in method.runs]
-    number = int(table.loc[table["class_name"] == MEAN, "missed"].sum())
-    notes = [f"Missed structures (only one side has them): {number} over all runs; {POLICY[missed]}."]
+    notes = [
+        f"Missed structures (in the reference alone): {table['missed'].sum()}; spurious structures (in the "
+        f"prediction alone): {table['spurious'].sum()}, over all runs; {POLICY[missed]}."
+    ]
+    if unit == "px":
+        notes.append("Distances are in pixels (px): these images have no physical spacing.")
     notes += _run_notes(methods)
     notes += _case_notes(table, tests)
     devices = Counter(f"{run.device} of {run.host}" for run in runs)
@@ -126,7 +131,7 @@ def _power_notes(tests: pd.DataFrame) -> list[str]:
 
 
 def _pair_notes(tests: pd.DataFrame) -> list[str]:
-    """Where pairs of cases are missing, because a structure was missed or is in neither mask."""
+    """Where pairs of cases are missing, because a structure is in one mask alone or in neither."""
     held = tests[tests["pairs"] < tests["pairs"].max()]
     if held.empty:
         return []

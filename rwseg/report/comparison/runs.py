@@ -24,12 +24,13 @@ DAMAGED = "damaged"
 UNKNOWN = "unknown"
 
 LARGEST = 1e12
-"""No distance in mm and no number of voxels comes near it, and sums of it do not overflow."""
+"""No distance and no number of voxels comes near it, and sums of it do not overflow."""
 
 COLUMNS = ("case", "subject", "phase", *ClassMetrics.__annotations__)
 """`rwseg.models.inference.whole_volumes.COLUMNS`, without the seconds that PyTorch and MONAI take to load."""
 
-_NUMBERS = tuple(name for name in COLUMNS if name not in ("case", "subject", "phase", "class_name"))
+_TEXTS = ("case", "subject", "phase", "class_name", "unit")
+_NUMBERS = tuple(name for name in COLUMNS if name not in _TEXTS)
 
 
 def find_runs(folders: Iterable[Path]) -> list[Run]:
@@ -134,14 +135,17 @@ def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame | None:
     """The table, None where there is none yet; identifiers stay text, so that case 007 is not case 7."""
     if not path.is_file():
         return None
-    text = {"case": "str", "subject": "str", "phase": "str", "class_name": "str"}
     try:
-        table = pd.read_csv(path, dtype=text, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(path, dtype=dict.fromkeys(_TEXTS, "str"), keep_default_na=False, na_values=[""])
     except MALFORMED as error:
         raise RunError(f"{path}: expected a table in CSV, got: {error}") from error
     absent = [name for name in columns if name not in table]
     if absent:
-        raise RunError(f"{path}: expected columns {', '.join(columns)}, found no {', '.join(absent)}")
+        raise RunError(
+            f"{path}: expected columns {', '.join(columns)}, found no {', '.join(absent)}; "
+            "another version of rwseg wrote it: train the run again with train.py force=true, or report it with "
+            "that version"
+        )
     return table
 
 
@@ -166,7 +170,7 @@ def _check_epochs(path: Path, epochs: pd.DataFrame) -> None:
 
 def _values_out_of_range(cases: pd.DataFrame) -> list[str]:
     """A Dice is in [0, 1], other numbers are finite and not negative; NaN says that there is none."""
-    limits = {name: LARGEST for name in _NUMBERS} | {"dice": 1.0, "missed": 1.0}
+    limits = {name: LARGEST for name in _NUMBERS} | {"dice": 1.0, "missed": 1.0, "spurious": 1.0}
     return [
         f"{name} is {cases.loc[wrong, name].iloc[0]:g} in case {cases.loc[wrong, 'case'].iloc[0]}"
         for name, most in limits.items()
@@ -180,6 +184,9 @@ def _check_cases(path: Path, cases: pd.DataFrame) -> None:
     twice = cases.loc[cases.duplicated(["case", "class_name"]), "case"]
     if len(twice):
         faults.append(f"case {twice.iloc[0]} has a class twice")
+    units = [str(unit) for unit in cases["unit"].unique()]
+    if units and units not in (["mm"], ["px"]):
+        faults.append(f"its unit is {' and '.join(units)} where it should be mm or px throughout")
     if cases.empty:
         faults.append("it has no rows")
     if cases[["case", "class_name"]].isna().any(axis=None):

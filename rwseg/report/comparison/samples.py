@@ -5,18 +5,20 @@ from collections.abc import Sequence
 import pandas as pd
 
 from rwseg.core.errors import RunError
+from rwseg.metrics.averages import class_means
 from rwseg.report.comparison.comparison import Method, folders_below
 from rwseg.report.comparison.guard import common_rows
 
-METRICS = ("dice", "hausdorff_mm", "hausdorff95_mm")
+METRICS = ("dice", "hausdorff", "hausdorff95")
+COUNTS = ("missed", "spurious")
 MEAN = "mean"
-"""The class name under which means over the foreground classes stand."""
+"""The class name under which means over the foreground classes stand (`averages.class_means`)."""
 
 POLICY_KEY = "evaluation.missed"
 
 
 def missed_policy(methods: Sequence[Method]) -> str:
-    """The policy on missed structures that all numbers of the report follow: `nan` or `diagonal`.
+    """The policy on missed and spurious structures that all numbers follow: `nan` or `diagonal`.
 
     Where runs differ in it (`--allow evaluation.missed`), `nan`, which every run can follow.
     """
@@ -24,13 +26,28 @@ def missed_policy(methods: Sequence[Method]) -> str:
     return policies.pop().strip('"') if len(policies) == 1 else "nan"
 
 
-def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
-    """A row per method, seed, case and class of what all runs have in common, and one for the classes' mean.
+def unit_of(methods: Sequence[Method]) -> str:
+    """The unit of all Hausdorff distances, `mm` or `px`; `RunError` where runs differ in it."""
+    folders: dict[str, str] = {}
+    for run in (run for method in methods for run in method.runs):
+        assert run.cases is not None
+        folders.setdefault(str(run.cases["unit"].iloc[0]), str(run.folder))
+    if len(folders) > 1:
+        where = ", ".join(f"{unit} in {folder}" for unit, folder in sorted(folders.items()))
+        raise RunError(
+            f"expected runs that measured distances in one unit, got {where}: mm and pixels have no common "
+            "mean; report each kind by itself"
+        )
+    return next(iter(folders))
 
-    Columns: `method, seed, folder, case, subject, phase, class_name`, the `METRICS` and `missed`. The mean of
-    a case is over the classes that have a value in it. With the policy `nan`, missed structures have no
-    Hausdorff distance, whatever the run filled in. A case without a subject is one of its own. `method` is
-    categorical, in the order of `methods`. Raises `RunError` for a class that is named like the mean.
+
+def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
+    """A row per method, seed, case and class of what all runs have in common.
+
+    Columns: `method, seed, folder, case, subject, phase, class_name`, the `METRICS` and `COUNTS`. With the
+    policy `nan`, missed and spurious structures have no Hausdorff distance, whatever the run filled in. A
+    case without a subject is one of its own. `method` is categorical, in the order of `methods`. Raises
+    `RunError` for a class that is named like the mean.
     """
     common = common_rows(methods)
     parts, below = [], folders_below(run for method in methods for run in method.runs)
@@ -42,14 +59,12 @@ def long_table(methods: Sequence[Method], missed: str) -> pd.DataFrame:
     if (rows["class_name"] == MEAN).any():
         raise RunError(f"expected no class named '{MEAN}', which the mean over classes is called here")
     if missed == "nan":
-        rows.loc[rows["missed"] == 1, ["hausdorff_mm", "hausdorff95_mm"]] = float("nan")
+        one_sided = rows[list(COUNTS)].any(axis=1)
+        rows.loc[one_sided, ["hausdorff", "hausdorff95"]] = float("nan")
     rows["subject"] = rows.groupby("case")["subject"].transform("first").fillna(rows["case"])
     rows["method"] = pd.Categorical(rows["method"], [method.name for method in methods])
     keys = ["method", "seed", "folder", "case", "subject", "phase"]
-    columns = [*keys, "class_name", *METRICS, "missed"]
-    grouped = rows.groupby(keys, sort=False, observed=True, dropna=False)
-    means = grouped[list(METRICS)].mean().join(grouped["missed"].sum()).reset_index()
-    return pd.concat([rows[columns], means.assign(class_name=MEAN)[columns]], ignore_index=True)
+    return rows[[*keys, "class_name", *METRICS, *COUNTS]]
 
 
 def case_means(table: pd.DataFrame) -> pd.DataFrame:
@@ -61,16 +76,35 @@ def case_means(table: pd.DataFrame) -> pd.DataFrame:
     return table.groupby(keys, sort=False, observed=True)[list(METRICS)].mean()
 
 
+def counts(table: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """The `COUNTS` per `by`, class and all classes together, under `MEAN`."""
+    every = pd.concat([table, table.assign(class_name=MEAN)])
+    keys = [*by, "class_name"]
+    return every.groupby(keys, sort=False, observed=True)[list(COUNTS)].sum().reset_index()
+
+
+def with_mean(rows: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Class means per `by`, and under the class `MEAN` the means over classes, all as columns."""
+    each, overall = class_means(rows, METRICS, by)
+    return pd.concat([each.reset_index(), overall.reset_index().assign(class_name=MEAN)], ignore_index=True)
+
+
 def run_means(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over cases of each run: columns `method, seed, folder, class_name, metric, value`."""
-    keys = ["method", "seed", "folder", "class_name"]
-    means = table.groupby(keys, sort=False, observed=True)[list(METRICS)].mean().reset_index()
-    return means.melt(keys, list(METRICS), "metric", "value")
+    """Means over the cases of each run: `method, seed, folder, class_name, metric, value`, `COUNTS`."""
+    keys = ["method", "seed", "folder"]
+    means = with_mean(table, keys).melt([*keys, "class_name"], list(METRICS), "metric", "value")
+    return means.merge(counts(table, keys), on=[*keys, "class_name"])
 
 
-def mean_std(values: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Mean, standard deviation (division by n) and number of values per `keys` and metric."""
-    long = values.reset_index().melt([*keys], list(METRICS), "metric", "value")
-    grouped = long.groupby([*keys, "metric"], sort=False, observed=True)["value"]
-    found = pd.DataFrame({"mean": grouped.mean(), "std": grouped.std(ddof=0), "cases": grouped.count()})
-    return found.reset_index()
+def mean_std(cases: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """Mean, standard deviation (division by n) and number of cases per `by`, class and metric.
+
+    `cases` has a row per `by`, class and case. Of the mean over classes, the deviation and the number are
+    those of the cases' own means over the classes that have a value in them.
+    """
+    keys = [*by, "class_name", "metric"]
+    means = with_mean(cases, by).melt([*by, "class_name"], list(METRICS), "metric", "mean")
+    values = with_mean(cases, [*by, "case"]).melt([*by, "class_name", "case"], list(METRICS), "metric")
+    grouped = values.groupby(keys, sort=False, observed=True)["value"]
+    spread = pd.DataFrame({"std": grouped.std(ddof=0), "cases": grouped.count()})
+    return means.merge(spread.reset_index(), on=keys)

@@ -5,7 +5,8 @@ from math import comb
 import numpy as np
 import pandas as pd
 
-from rwseg.report.comparison.samples import METRICS
+from rwseg.metrics.averages import case_shares
+from rwseg.report.comparison.samples import MEAN, METRICS
 from rwseg.statistics import (
     group_sums,
     holm,
@@ -31,19 +32,24 @@ def significance_table(cases: pd.DataFrame, per_run: pd.DataFrame, reference: st
     `subjects`. `p` is the paper's paired permutation test over cases (10 000 permutations). `p_subjects` is
     the same test with all cases of a subject exchanged together, `p_holm` its correction over all methods and
     classes of the metric, `low` and `high` the 95 % bootstrap interval of the mean difference, with the cases
-    of a subject drawn together. `p_runs` tests the means of the runs in `per_run` (`samples.run_means`) as
+    of a subject drawn together. For the mean over classes, a case stands for what it adds to it
+    (`averages.case_shares` of the pairs), so that `difference` is the mean of the classes' differences.
+    `p_runs` tests the means of the runs in `per_run` (`samples.run_means`) as
     two independent samples; NaN where so few runs cannot reach `LEVEL`. Without pairs all numbers are NaN.
     """
-    by_case = cases.unstack(["method"])  # rows class, case and subject, columns metric and method
+    by_case = cases.unstack(["method", "class_name"])  # rows case and subject
+    subjects = by_case.index.get_level_values("subject").to_numpy()
+    classes = list(cases.index.get_level_values("class_name").unique())
     grouped = per_run.groupby(["method", "class_name", "metric"], observed=True)["value"]
     runs = {key: values.dropna().to_numpy() for key, values in grouped}
     methods = list(cases.index.get_level_values("method").unique())
     rows = []
     for method in (name for name in methods if name != reference):
-        for class_name, block in by_case.groupby(level="class_name", sort=False):
+        for class_name in [*classes, MEAN]:
+            shown = classes if class_name == MEAN else [class_name]
             for metric in METRICS:
-                values = block[[(metric, method), (metric, reference)]].to_numpy()
-                found = _paired(values, block.index.get_level_values("subject").to_numpy())
+                first, second = (by_case[metric, name][shown] for name in (method, reference))
+                found = _paired(first.to_numpy(), second.to_numpy(), subjects)
                 row = {"method": method, "class_name": class_name, "metric": metric, **found}
                 samples = [runs[(name, class_name, metric)] for name in (method, reference)]
                 rows.append({**row, "p_runs": _over_runs(*samples)})
@@ -56,12 +62,14 @@ def significance_table(cases: pd.DataFrame, per_run: pd.DataFrame, reference: st
     return table
 
 
-def _paired(values: np.ndarray, subjects_of: np.ndarray) -> dict[str, float]:
-    """The numbers of a row from `values` of cases x (method, reference) and the subject of each case."""
-    held = ~np.isnan(values).any(1)
+def _paired(method: np.ndarray, reference: np.ndarray, subjects_of: np.ndarray) -> dict[str, float]:
+    """The numbers of a row from the values `(cases, classes)` of both and the subject of each case."""
+    unpaired = np.isnan(method) | np.isnan(reference)
+    held = ~unpaired.all(axis=1)
     if not held.any():
         return {"pairs": 0, "subjects": 0}
-    (first, second), subjects = values[held].T, list(subjects_of[held])
+    first, second = (case_shares(np.where(unpaired, np.nan, each)[held]) for each in (method, reference))
+    subjects = list(subjects_of[held])
     (sums, _), (others, _) = group_sums(first, subjects), group_sums(second, subjects)
     low, high = mean_interval(first - second, subjects)
     return {

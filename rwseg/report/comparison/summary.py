@@ -11,8 +11,8 @@ from rwseg.report.comparison.significance import LEVEL
 
 MOST_NAMED = 4
 
-_METRICS = {"dice": ("Dice", 3, 1, ""), "hausdorff_mm": ("Hausdorff distance", 1, -1, " mm")}
-"""Name, digits, sign of an improvement, unit."""
+_METRICS = {"dice": ("Dice", 3, 1), "hausdorff": ("Hausdorff distance", 1, -1)}
+"""Name, digits, sign of an improvement."""
 
 
 def verdict(comparison: Comparison) -> list[str]:
@@ -23,7 +23,7 @@ def verdict(comparison: Comparison) -> list[str]:
         if best:
             sentences.append(f"{best} {_against_reference(comparison, metric)}".strip())
     if comparison.missed == "nan":
-        sentences += _missed(comparison)
+        sentences += _one_sided(comparison)
     table = comparison.convergence
     if len(table):
         bad = [
@@ -38,7 +38,8 @@ def verdict(comparison: Comparison) -> list[str]:
 
 
 def _best(comparison: Comparison, metric: str) -> str:
-    name, digits, sign, unit = _METRICS[metric]
+    name, digits, sign = _METRICS[metric]
+    unit = "" if metric == "dice" else f" {comparison.unit}"
     means = _of(comparison.summary, metric).set_index("method")["mean"].dropna()
     if means.empty:
         return ""
@@ -51,13 +52,18 @@ def _best(comparison: Comparison, metric: str) -> str:
     return f"{said}; {comparison.reference} has {means[comparison.reference]:.{digits}f}{unit}."
 
 
-def _missed(comparison: Comparison) -> list[str]:
+def _one_sided(comparison: Comparison) -> list[str]:
+    """What the policy `nan` leaves out of the Hausdorff distance, by its kind."""
     table = _of(comparison.summary, "dice")
-    counts = [f"{row['method']} {row['missed']}" for row in table.to_dict("records") if row["missed"]]
+    counts = [
+        f"{row['method']} {row['missed']} missed, {row['spurious']} spurious"
+        for row in table.to_dict("records")
+        if row["missed"] or row["spurious"]
+    ]
     if not counts:
         return []
     return [
-        "Structures missed, which have no Hausdorff distance and so cannot raise its mean: "
+        "Structures missed or spurious, which have no Hausdorff distance and so cannot raise its mean: "
         f"{'; '.join(counts)}."
     ]
 

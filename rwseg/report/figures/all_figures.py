@@ -12,16 +12,25 @@ from rwseg.report.comparison.convergence import BAND
 from rwseg.report.figures.over_cases import cases_figure, differences_figure
 from rwseg.report.figures.over_runs import cost_figure, curves_figure, distribution_figure, failures_figure
 from rwseg.report.figures.style import save_both, styled
+from rwseg.report.tables import totals_text
 
 
 class Drawing(NamedTuple):
-    """A figure: its file's name, what it shows, why it may be missing, and what draws it or returns None."""
+    """A figure: its file's name, what it shows, why it may be missing, and what draws it or returns None.
+
+    `measured`: it shows metrics of structures, some of which may be missed or spurious.
+    """
 
     name: str
     title: str
     caption: str
     absent: str
     draw: Callable[[Comparison], Figure | None]
+    measured: bool = True
+
+    def caption_of(self, comparison: Comparison) -> str:
+        """The caption, with the counts of missed and spurious structures and the policy where they matter."""
+        return f"{self.caption} {totals_text(comparison)}" if self.measured else self.caption
 
 
 DRAWINGS = (
@@ -37,9 +46,9 @@ DRAWINGS = (
     Drawing(
         "curves_hausdorff",
         "Validation Hausdorff distance during training",
-        "As above, the Hausdorff distance in mm; with the policy nan, of structures that were found.",
+        "As above, the Hausdorff distance; with the policy nan, of structures that both sides have.",
         "There are no curves of the Hausdorff distance.",
-        partial(curves_figure, metric="hausdorff_mm"),
+        partial(curves_figure, metric="hausdorff"),
     ),
     Drawing(
         "distribution",
@@ -79,6 +88,7 @@ DRAWINGS = (
         "Time of a run and of an epoch, validation included, mean over the runs of a method.",
         "There is no cost: no run has finished yet.",
         cost_figure,
+        measured=False,
     ),
 )
 

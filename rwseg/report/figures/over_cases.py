@@ -12,10 +12,11 @@ from rwseg.report.comparison.classes import class_label, panel_classes
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.significance import LEVEL
 from rwseg.report.figures.style import BLUE, INK, MUTED, PAPER, VERMILION, Look, looks, name_rows
+from rwseg.report.tables import metric_name
 
 WIDTH = 10.0
-METRICS = {"dice": ("Dice", "higher is better", 1), "hausdorff_mm": ("Hausdorff mm", "lower is better", -1)}
-"""Heading, direction, and sign of an improvement of the metrics that are drawn."""
+METRICS = {"dice": ("higher is better", 1), "hausdorff": ("lower is better", -1)}
+"""Direction and sign of an improvement of the metrics that are drawn."""
 
 
 def cases_figure(comparison: Comparison) -> Figure | None:
@@ -56,7 +57,7 @@ def differences_figure(comparison: Comparison) -> Figure | None:
     figure = Figure(figsize=(WIDTH, 0.7 + len(metrics) * (0.9 + 0.26 * len(names))), layout="constrained")
     grid = figure.subplots(len(metrics), len(classes), squeeze=False, sharey=True, sharex="row")
     for row, metric in zip(grid, metrics, strict=True):
-        heading, direction, sign = METRICS[metric]
+        heading, (direction, sign) = metric_name(comparison, metric), METRICS[metric]
         for axes, name in zip(row, classes, strict=True):
             _forest(axes, tests.query("metric == @metric and class_name == @name"), names, sign)
             axes.set_title(class_label(name))

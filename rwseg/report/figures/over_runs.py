@@ -11,10 +11,10 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from rwseg.report.comparison.classes import class_label, panel_classes
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.figures.style import BLUE, INK, MUTED, PAPER, Look, blocks, looks, name_rows
+from rwseg.report.tables import metric_name
 
 WIDTH = 10.0
 FEW_EPOCHS = 30
-VALIDATED = {"dice": "validation Dice", "hausdorff_mm": "validation HD mm"}
 UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -45,7 +45,7 @@ def curves_figure(comparison: Comparison, metric: str = "dice") -> Figure | None
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     for axes in grid[:, 0]:
-        axes.set_ylabel(VALIDATED[metric])
+        axes.set_ylabel(f"validation {metric_name(comparison, metric)}")
     low, high = float(table["low"].min()), float(table["high"].max())
     margin = 0.03 if metric == "dice" else 0.05 * high
     places[0].set_ylim(

@@ -75,14 +75,14 @@
       const text = (sign && value >= 0 ? "+" : "") + value.toFixed(digits).replace("-", "−");
       return cell("td", text, value);
     };
-    const rowOf = ([m, k, c, dice, difference, hausdorff, hausdorff95, missed]) => {
+    const rowOf = ([m, k, c, dice, difference, hausdorff, hausdorff95, missed, spurious]) => {
       const row = document.createElement("tr");
       const [name, phase] = cases[c];
       const head = cell("th", name);
       head.scope = "row";
       row.append(
         head, cell("td", phase), cell("td", methods[m]), cell("td", classes[k]), number(dice, 3),
-        number(difference, 3, true), number(hausdorff, 2), number(hausdorff95, 2), number(missed, 0),
+        number(difference, 3, true), number(hausdorff, 2), number(hausdorff95, 2), number(missed, 0), number(spurious, 0),
       );
       return row;
     };

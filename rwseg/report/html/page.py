@@ -9,15 +9,16 @@ import jinja2
 from markupsafe import Markup
 
 from rwseg.core.files import write_text
-from rwseg.metrics.terminal_table import POLICY
 from rwseg.report.comparison.cases import averaged_cases
 from rwseg.report.comparison.classes import class_label, shown_classes
 from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.samples import COUNTS
 from rwseg.report.comparison.summary import verdict
 from rwseg.report.figures.all_figures import DRAWINGS
 from rwseg.report.html.case_pictures import gallery
 from rwseg.report.html.svg import inline_svg
 from rwseg.report.html.tables import page_tables
+from rwseg.report.tables import counts_text
 
 HERE = Path(__file__).parent
 
@@ -57,11 +58,11 @@ def write_page(
         verdict=verdict(comparison),
         facts=_facts(comparison),
         tables=page_tables(comparison),
-        figures=_figures(figures),
+        figures=_figures(comparison, figures),
         pictures=gallery(comparison) if pictures else [],
         no_pictures=NO_PICTURES if pictures else PICTURES_LEFT_OUT,
         cases=_cases(comparison),
-        policy=POLICY[comparison.missed],
+        counts=counts_text(comparison),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
     )
@@ -70,13 +71,14 @@ def write_page(
     return path
 
 
-def _figures(paths: Mapping[str, Path]) -> dict[str, Shown]:
+def _figures(comparison: Comparison, paths: Mapping[str, Path]) -> dict[str, Shown]:
     shown = {}
     for drawing in DRAWINGS:
         path = paths.get(drawing.name)
-        label = f"{drawing.title}. {drawing.caption}"
+        caption = drawing.caption_of(comparison)
+        label = f"{drawing.title}. {caption}"
         svg = None if path is None else inline_svg(path.with_suffix(".svg"), label)
-        shown[drawing.name] = Shown(drawing.caption, svg, drawing.absent)
+        shown[drawing.name] = Shown(caption, svg, drawing.absent)
     return shown
 
 
@@ -123,7 +125,7 @@ def _cases(comparison: Comparison) -> dict[str, Any]:
             classes.index(row["class_name"]),
             cases[row["case"]],
             *(_rounded(row[column], digits) for column, digits in _NUMBERS),
-            int(row["missed"]),
+            *(int(row[count]) for count in COUNTS),
         ]
         for row in table.to_dict("records")
     ]
@@ -136,7 +138,7 @@ def _cases(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-_NUMBERS = (("dice", 4), ("difference", 4), ("hausdorff_mm", 2), ("hausdorff95_mm", 2))
+_NUMBERS = (("dice", 4), ("difference", 4), ("hausdorff", 2), ("hausdorff95", 2))
 
 
 def _rounded(value: float, digits: int) -> float | None:

@@ -4,11 +4,12 @@ from rwseg.core.progress import duration
 from rwseg.report import tables as text
 from rwseg.report.comparison.classes import class_label, shown_classes
 from rwseg.report.comparison.comparison import Comparison, Run, folders_below
+from rwseg.report.comparison.samples import COUNTS
 from rwseg.report.html.cells import Column, Table, from_text, link_numbers, transposed
 from rwseg.report.markup import Piece, cell
 
 METHOD = Column("method", numeric=False)
-FIRST = {"dice": "descending", "hausdorff_mm": "ascending", "hausdorff95_mm": "ascending"}
+FIRST = {"dice": "descending", "hausdorff": "ascending", "hausdorff95": "ascending"}
 """The order in which the best of a metric comes first."""
 
 
@@ -17,8 +18,8 @@ def page_tables(comparison: Comparison) -> dict[str, Table]:
     if not comparison.methods:
         return {}
     built = [
-        results(comparison, "hausdorff_mm", "results"),
-        results(comparison, "hausdorff95_mm", "hausdorff95"),
+        results(comparison, "hausdorff", "results"),
+        results(comparison, "hausdorff95", "hausdorff95"),
         from_text(text.differences(comparison)),
         *([from_text(text.phases(comparison))] if len(comparison.phases) else []),
         from_text(text.convergence(comparison)),
@@ -34,15 +35,14 @@ def results(comparison: Comparison, distance: str, name: str) -> Table:
     table = text.results(comparison, distance, name)
     classes, metrics = shown_classes(comparison), ("dice", distance)
     rows = []
-    for i, (method, *numbers, missed, runs) in enumerate(table.rows):
+    for i, (method, *numbers, missed, spurious, runs) in enumerate(table.rows):
         cells = (piece for pieces in numbers for piece in pieces)
         hrefs = (cases_link(i, k) for k in range(len(classes)) for _ in metrics)
-        rows.append((*method, *link_numbers(cells, hrefs), *missed, *runs))
+        rows.append((*method, *link_numbers(cells, hrefs), *missed, *spurious, *runs))
     columns = (
         METHOD,
-        *(Column(text.NAMES[m], class_label(c), best=FIRST[m]) for c in classes for m in metrics),
-        Column("missed"),
-        Column("runs"),
+        *(_metric(comparison, m, c) for c in classes for m in metrics),
+        *(Column(name) for name in (*COUNTS, "runs")),
     )
     return Table(name, f"{table.caption} Every number leads to its cases.", columns, tuple(rows))
 
@@ -52,13 +52,13 @@ def per_run(comparison: Comparison) -> Table:
     rows = comparison.per_run.to_dict("records")
     values = {(row["method"], row["seed"], row["class_name"], row["metric"]): row["value"] for row in rows}
     classes = shown_classes(comparison)
-    asked = [*((c, "dice") for c in classes), (classes[-1], "hausdorff_mm")]
+    asked = [*((c, "dice") for c in classes), (classes[-1], "hausdorff")]
     runs = [(method.name, run) for method in comparison.methods for run in method.runs]
     below = folders_below(run for _, run in runs)
     columns = (
         METHOD,
         Column("seed"),
-        *(Column(text.NAMES[m], class_label(c), best=FIRST[m]) for c, m in asked),
+        *(_metric(comparison, m, c) for c, m in asked),
         Column("time"),
         Column("folder", numeric=False),
     )
@@ -68,7 +68,12 @@ def per_run(comparison: Comparison) -> Table:
         seed, time = cell(str(run.seed), run.seed), cell(duration(run.seconds), run.seconds)
         return (Piece(method), *seed, *(one for (one,) in numbers), *time, Piece(below[str(run.folder)]))
 
-    return Table("runs", "Means over the cases of every run.", columns, tuple(row_of(*pair) for pair in runs))
+    caption = f"Means over the cases of every run. {text.totals_text(comparison)}"
+    return Table("runs", caption, columns, tuple(row_of(*pair) for pair in runs))
+
+
+def _metric(comparison: Comparison, metric: str, class_name: str) -> Column:
+    return Column(text.metric_name(comparison, metric), class_label(class_name), best=FIRST[metric])
 
 
 def cases_link(method: int | str, class_place: int | str) -> str:

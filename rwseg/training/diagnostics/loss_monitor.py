@@ -8,6 +8,8 @@ from torch import Tensor
 from rwseg.losses import CombinedLoss, RegionMap, loss_at_perfect
 from rwseg.training.diagnostics.stability import gradient_wrong_signs, loss_terms
 
+WRONG_SIGN = "train/wrong_sign"
+
 
 def measure(
     loss: CombinedLoss,
@@ -20,7 +22,7 @@ def measure(
 
     `train/loss_gap`: the loss minus its value at the perfect prediction, >= 0.
     `train/wrong_sign_<class>`: the share of the class's pixels whose gradient does not push the true class
-    up, or pushes another one up (NaN where the batch lacks the class); `train/wrong_sign`: the classes' mean.
+    up, or pushes another one up (NaN where the batch lacks the class).
     `train/<term>`, `train/<term>_gradient`: value and gradient norm of each term, before the strategy weighs
     them. Nothing here waits for a GPU.
     """
@@ -28,13 +30,18 @@ def measure(
     with torch.no_grad():
         gap = loss(detached, labels, region_map) - loss_at_perfect(loss, labels, logits.shape[1], region_map)
     wrong = gradient_wrong_signs(loss, detached, labels, region_map)  # (K,)
-    found = {"train/loss_gap": gap, "train/wrong_sign": wrong.nanmean()}
-    found |= {f"train/wrong_sign_{name}": share for name, share in zip(classes, wrong, strict=True)}
+    found = {"train/loss_gap": gap}
+    found |= {f"{WRONG_SIGN}_{name}": share for name, share in zip(classes, wrong, strict=True)}
     for name, term in loss_terms(loss, detached, labels, region_map).items():
         found |= {f"train/{name}": term.value, f"train/{name}_gradient": term.gradient_norm}
     return found
 
 
 def epoch_means(measurements: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Mean of each quantity over the measurements of an epoch, leaving out the batches that lack it."""
-    return {name: torch.stack([found[name] for found in measurements]).nanmean() for name in measurements[0]}
+    """Mean of each quantity over the measurements of an epoch, leaving out the batches that lack it.
+
+    `train/wrong_sign` is the mean over classes of their means.
+    """
+    means = {name: torch.stack([found[name] for found in measurements]).nanmean() for name in measurements[0]}
+    classes = [share for name, share in means.items() if name.startswith(f"{WRONG_SIGN}_")]
+    return {**means, WRONG_SIGN: torch.stack(classes).nanmean()}

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
+from rwseg.metrics.terminal_table import unit_of
 from rwseg.training.figures import rgb
 from rwseg.training.loggers.results import Overlay, Plane, Results, shown_plane
 
@@ -43,7 +44,14 @@ def log_results(logger: Logger, results: Results, settings: dict[str, object], c
     log_overlays(logger, results.overlays, results.classes, step)
     if isinstance(logger, WandbLogger):
         logger.log_table("cases", dataframe=results.cases, step=step)
-        logger.experiment.summary.update({"final/device": results.device, "final/commit": results.commit})
+        logger.experiment.summary.update(
+            {
+                "final/missed_policy": results.policy,
+                "final/unit": unit_of(results.cases),
+                "final/device": results.device,
+                "final/commit": results.commit,
+            }
+        )
     elif isinstance(logger, MLFlowLogger):
         logger.experiment.log_artifact(logger.run_id, str(cases_csv))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from rwseg.models.inference.whole_volumes import class_means
+from rwseg.models.inference.whole_volumes import validation_metrics
 
 
 class Overlay(NamedTuple):
@@ -32,7 +32,10 @@ class Plane(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """The end of a run after `steps` steps; `cases` as in `cases.csv`, `seconds` those of all epochs."""
+    """The end of a run after `steps` steps; `cases` as in `cases.csv`, `seconds` those of all epochs.
+
+    `policy` is that on missed and spurious structures (`evaluation.missed`).
+    """
 
     steps: int
     cases: pd.DataFrame
@@ -41,10 +44,11 @@ class Results:
     seconds: float
     device: str
     commit: str
+    policy: str
 
     def metrics(self) -> dict[str, float]:
         """`final/dice`, `final/dice_<class>`, `final/missed`, ... as validation logs them, and seconds."""
-        means = class_means(self.cases)
+        means = validation_metrics(self.cases)
         final = {f"final/{key.removeprefix('val/')}": value for key, value in means.items()}
         return {**final, "final/seconds": self.seconds}
 
@@ -56,6 +60,7 @@ def results(
     cases: pd.DataFrame,
     classes: Sequence[str],
     overlays: Sequence[Overlay],
+    policy: str,
 ) -> Results:
     """The results of the run in `folder`, whose `epochs.csv` is written; `facts` are its `run.json`."""
     epochs = pd.read_csv(folder / "metrics" / "epochs.csv")
@@ -67,6 +72,7 @@ def results(
         seconds=float(epochs["seconds"].sum()),
         device=str(facts["device"]),
         commit=str(facts["git_commit"]),
+        policy=policy,
     )
 
 

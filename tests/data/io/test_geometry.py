@@ -203,7 +203,7 @@ def test_distances_are_in_mm_whatever_the_header_says_twice(
     moved = np.roll(loaded.label, 3, axis=1)
     moved[-1] = 0
     (row,) = case_metrics(moved, loaded.label, ("background", "a"), loaded.spacing)
-    np.testing.assert_allclose(row["hausdorff_mm"], np.hypot(3 * 1.5, sizes[2]), rtol=1e-6)
+    np.testing.assert_allclose(row["hausdorff"], np.hypot(3 * 1.5, sizes[2]), rtol=1e-6)
 
 
 def test_files_of_a_case_in_two_units_are_one_grid_and_labels_keep_the_units_of_their_image(

@@ -38,6 +38,7 @@ def test_a_grey_png_is_read_as_it_was_written_by_hand(tmp_path: Path, depth: int
     volume = read_picture(tmp_path / "image.png")
     np.testing.assert_array_equal(volume.array, values.T[None, ..., None])
     assert volume.spacing == (1.0, 1.0, 1.0)
+    assert volume.unit == "px"
     np.testing.assert_array_equal(volume.affine, np.eye(4))
 
 
@@ -257,6 +258,7 @@ def test_a_stated_resolution_is_not_used_and_that_is_said(
     Image.fromarray(np.zeros((4, 5), np.uint8)).save(tmp_path / name, **settings)
     volume = read_picture(tmp_path / name)
     assert volume.spacing == (1.0, 1.0, 1.0)
+    assert volume.unit == "px"
     texts = [f"{kind}: {detail}" for kind, detail in volume.remarks]
     assert len(texts) == (remark is not None)
     assert remark is None or remark in texts[0]

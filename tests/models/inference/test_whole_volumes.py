@@ -8,7 +8,13 @@ from torch import Tensor, nn
 
 from rwseg.data.preprocessing.prepared import Entry
 from rwseg.metrics import case_metrics
-from rwseg.models.inference.whole_volumes import Measured, case_rows, case_table, class_means, predict_labels
+from rwseg.models.inference.whole_volumes import (
+    Measured,
+    case_rows,
+    case_table,
+    predict_labels,
+    validation_metrics,
+)
 
 CLASSES = ("background", "one", "two")
 SPACING = (4.0, 1.5, 1.0)
@@ -78,14 +84,14 @@ def test_a_crop_of_other_slices_than_the_image_is_refused() -> None:
 
 def test_rows_carry_the_case_and_its_metrics() -> None:
     prediction, reference = labels(2, 8, 9), labels(2, 8, 9, seed=1)
-    rows = case_rows(prediction, reference, Measured("a", "b", "ED", SPACING), CLASSES, "nan")
+    rows = case_rows(prediction, reference, Measured("a", "b", "ED", SPACING, "mm"), CLASSES, "nan")
     assert [(row["case"], row["subject"], row["phase"]) for row in rows] == [("a", "b", "ED")] * 2
     for row, metrics in zip(rows, case_metrics(prediction, reference, CLASSES, SPACING), strict=True):
         assert {key: row[key] for key in metrics} == metrics
     prepared = entry((2, 8, 9), (2, 8, 9), ((0, 2), (0, 8), (0, 9)))
     [first, _] = case_rows(prediction, reference, prepared, CLASSES, "nan")
     assert (first["case"], first["subject"], first["phase"]) == ("case", "subject", "ES")
-    assert first["hausdorff_mm"] == rows[0]["hausdorff_mm"]
+    assert first["hausdorff"] == rows[0]["hausdorff"]
 
 
 def test_unlabelled_voxels_are_background_in_both_maps() -> None:
@@ -93,7 +99,7 @@ def test_unlabelled_voxels_are_background_in_both_maps() -> None:
     unlabelled = np.random.default_rng(2).random(reference.shape) < 0.3
     marked = np.where(unlabelled, 255, reference).astype(np.uint8)
     kept = prediction.copy(), marked.copy()
-    rows = case_rows(prediction, marked, Measured("a", "a", "", SPACING), CLASSES, "nan")
+    rows = case_rows(prediction, marked, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     clean = [np.where(unlabelled, 0, volume) for volume in (prediction, reference)]
     for row, metrics in zip(rows, case_metrics(clean[0], clean[1], CLASSES, SPACING), strict=True):
         assert {key: row[key] for key in metrics} == metrics
@@ -105,15 +111,15 @@ def test_the_table_is_sorted_and_its_means_leave_out_what_is_nowhere() -> None:
     reference = np.zeros((2, 6, 6), np.uint8)
     reference[0, :2] = 1
     prediction = reference.copy()
-    prediction[1, 4:] = 2  # missed: in the prediction only
-    second = case_rows(prediction, reference, Measured("b", "b", "", SPACING), CLASSES, "nan")
-    first = case_rows(reference, reference, Measured("a", "a", "", SPACING), CLASSES, "nan")
+    prediction[1, 4:] = 2  # in the prediction only
+    second = case_rows(prediction, reference, Measured("b", "b", "", SPACING, "mm"), CLASSES, "nan")
+    first = case_rows(reference, reference, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     table = case_table([*second, *first])
     assert table["case"].tolist() == ["a", "a", "b", "b"]
     assert table["label"].tolist() == [1, 2, 1, 2]
-    means = class_means(table)
+    means = validation_metrics(table)
     assert means["val/dice_one"] == 1
     assert means["val/dice_two"] == 0  # of case b alone: in case a the class is in neither map
     assert means["val/dice"] == 0.5
-    assert means["val/missed"] == 1
-    assert pd.isna(means["val/hausdorff_mm_two"])
+    assert (means["val/missed"], means["val/spurious"]) == (0, 1)
+    assert pd.isna(means["val/hausdorff_two"])

@@ -187,9 +187,9 @@ def cases_csv(folder: Path, missed: bool) -> Path:
         for label, name in enumerate(("RV", "myocardium", "LV"), start=1):
             lost = missed and (case, label) == ("b", 3)
             values = (
-                (0.0, np.nan, np.nan, 9, 0, 1)
+                (0.0, np.nan, np.nan, "mm", 9, 0, 1, 0)
                 if lost
-                else (0.9 - offset, 10 + label + 10 * offset, 5, 9, 9, 0)
+                else (0.9 - offset, 10 + label + 10 * offset, 5, "mm", 9, 9, 0, 0)
             )
             rows.append((case, case, phase, label, name, *values))
     folder.mkdir(parents=True)
@@ -216,7 +216,7 @@ def test_the_table_has_the_shape_of_the_papers(tmp_path: Path, capsys: pytest.Ca
     assert cells[9:] == ["0.45", "0.80", "13.0", "14.0"]
     assert rest[0].split("|")[2:6] == [" 0.95 ", " 0.89 ", " 12.0 ", " 13.9 "]
     assert (
-        "2 cases at ED, 1 at ES; 1 structures missed: they count with Dice 0 and no Hausdorff"
+        "2 cases at ED, 1 at ES; 1 structures missed, 0 spurious: they count with Dice 0 and no Hausdorff"
         in "\n".join(rest)
     )
     assert "Table 5" in rest[-1]
@@ -234,13 +234,13 @@ def test_the_papers_rows_are_its_table_5() -> None:
 
 def test_a_table_of_something_else_is_refused(tmp_path: Path) -> None:
     path = cases_csv(tmp_path / "one", missed=False)
-    assert "0 structures missed.\n" in phase_table([path])
+    assert "0 structures missed, 0 spurious.\n" in phase_table([path])
     table = pd.read_csv(path)
     table.assign(phase="").to_csv(tmp_path / "kits.csv", index=False)
     with pytest.raises(DataError, match=r"kits\.csv: expected ACDC's phases ED and ES"):
         phase_table([path, tmp_path / "kits.csv"])
-    table.drop(columns="missed").to_csv(tmp_path / "old.csv", index=False)
-    with pytest.raises(DataError, match=r"old\.csv: expected a cases\.csv"):
+    table.drop(columns="spurious").to_csv(tmp_path / "old.csv", index=False)
+    with pytest.raises(DataError, match=r"old\.csv: expected a cases\.csv .*evaluate the run again"):
         phase_table([tmp_path / "old.csv"])
     with pytest.raises(DataError, match=r"none\.csv: expected a cases\.csv"):
         phase_table([tmp_path / "none.csv"])

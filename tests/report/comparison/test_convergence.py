@@ -108,8 +108,8 @@ def test_curves_are_means_and_quantiles_over_runs(unstable: Path) -> None:
         row = curves[curves["class_name"] == name].query("method == 'rw_boundary' and epoch == 3").iloc[0]
         expected = [np.mean(values), *np.quantile(values, [0.05, 0.95]), 6]
         assert list(row[["mean", "low", "high", "runs"]]) == pytest.approx(expected)
-    distance = np.mean([table["val/hausdorff_mm_LV"][7] for table in tables])
-    last = every.query("metric == 'hausdorff_mm' and class_name == 'LV' and epoch == 7").set_index("method")
+    distance = np.mean([table["val/hausdorff_LV"][7] for table in tables])
+    last = every.query("metric == 'hausdorff' and class_name == 'LV' and epoch == 7").set_index("method")
     assert last.loc["rw_boundary", "mean"] == pytest.approx(distance)
 
 

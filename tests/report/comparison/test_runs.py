@@ -86,6 +86,14 @@ def drop_column(folder: Path) -> None:
     pd.read_csv(path).drop(columns=["missed"]).to_csv(path, index=False)
 
 
+def rename_to_the_old_columns(folder: Path) -> None:
+    """As before `missed` was split."""
+    path = folder / "metrics" / "cases.csv"
+    table = pd.read_csv(path).drop(columns=["unit", "spurious"])
+    names = {"hausdorff": "hausdorff_mm", "hausdorff95": "hausdorff95_mm"}
+    table.rename(columns=names).to_csv(path, index=False)
+
+
 def empty_table(folder: Path) -> None:
     (folder / "metrics" / "epochs.csv").write_text("")
 
@@ -106,9 +114,15 @@ DAMAGES = [
     (lambda folder: change_cases(folder, case="one"), "case one has a class twice"),
     (lambda folder: change_cases(folder, class_name=None), "a case or class has no name"),
     (lambda folder: change_cases(folder, dice=1.2), "dice is 1.2 in case 000_0"),
-    (lambda folder: change_cases(folder, hausdorff_mm=np.inf), "hausdorff_mm is inf in case 000_0"),
-    (lambda folder: change_cases(folder, hausdorff95_mm=-1.0), "hausdorff95_mm is -1 in case 000_0"),
+    (lambda folder: change_cases(folder, hausdorff=np.inf), "hausdorff is inf in case 000_0"),
+    (lambda folder: change_cases(folder, hausdorff95=-1.0), "hausdorff95 is -1 in case 000_0"),
     (lambda folder: change_cases(folder, missed=2), "missed is 2 in case 000_0"),
+    (lambda folder: change_cases(folder, spurious=2), "spurious is 2 in case 000_0"),
+    (lambda folder: change_cases(folder, unit="inch"), "its unit is inch where it should be mm or px"),
+    (
+        rename_to_the_old_columns,
+        "found no hausdorff, hausdorff95, unit, spurious; another version .* force=true",
+    ),
     (
         lambda folder: change_cases(folder, reference_voxels=1e300),
         r"reference_voxels is 1e\+300 in case 000_0",

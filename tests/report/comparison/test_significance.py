@@ -28,7 +28,7 @@ def folders(tmp_path: Path) -> dict[str, list[Path]]:
 
 def test_pairs_are_cases_averaged_over_runs(folders: dict[str, list[Path]], tmp_path: Path) -> None:
     tests = report(tmp_path).tests
-    for metric in ("dice", "hausdorff_mm"):
+    for metric in ("dice", "hausdorff"):
         x, y = (over_runs(folders[loss], metric)[:, 2] for loss in ("ce", "rrw"))
         keys = {"method": "ce", "class_name": "LV", "metric": metric}
         assert value(tests, "pairs", **keys) == 8
@@ -87,8 +87,8 @@ def test_a_case_that_one_side_lacks_drops_out_of_its_pair(
             spoil(folder, "001_0", "LV", **ABSENT)
     tests = report(tmp_path).tests
     pairs = {metric: value(tests, "pairs", method="ce", class_name="LV", metric=metric)
-             for metric in ("dice", "hausdorff_mm")}  # fmt: skip
-    assert pairs == {"dice": 7, "hausdorff_mm": 6}
+             for metric in ("dice", "hausdorff")}  # fmt: skip
+    assert pairs == {"dice": 7, "hausdorff": 6}
 
 
 def test_without_pairs_there_is_no_number(tmp_path: Path) -> None:

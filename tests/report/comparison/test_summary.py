@@ -19,7 +19,7 @@ def test_verdict_names_the_best_the_sure_and_the_failed(three: Comparison) -> No
     assert "Of 2 other methods" in dice
     assert "worse (rw_boundary" in dice
     assert "mm" in distance
-    assert missed.endswith("cannot raise its mean: rrw 1.")
+    assert missed.endswith("cannot raise its mean: rrw 1 missed, 0 spurious.")
     assert failed == "Runs that failed to converge: rw_boundary 1 of 4."
 
 

@@ -152,7 +152,7 @@ def test_a_case_keeps_its_height_in_all_rows(three: Comparison) -> None:
 
 def test_differences_are_those_of_the_tests_and_filled_where_sure(three: Comparison) -> None:
     figure = drawn("differences", three)
-    table = three.tests[three.tests["metric"].isin(["dice", "hausdorff_mm"])]
+    table = three.tests[three.tests["metric"].isin(["dice", "hausdorff"])]
     points = [
         (line.get_xdata()[0], line.get_markerfacecolor() == line.get_color())
         for axes in figure.axes

@@ -102,22 +102,25 @@ def test_a_painted_plane_shows_outlines_of_the_reference_and_areas_of_the_predic
 
 def test_final_metrics_are_those_of_the_cases() -> None:
     rows = [
-        ("a", "RV", 0.5, 3.0, 0),
-        ("a", "LV", 0.8, 1.0, 0),
-        ("b", "RV", 0.0, math.nan, 1),
-        ("b", "LV", math.nan, math.nan, 0),
+        ("a", "RV", 0.5, 3.0, 0, 0),
+        ("a", "LV", 0.8, 1.0, 0, 0),
+        ("b", "RV", 0.0, math.nan, 1, 0),
+        ("b", "LV", math.nan, math.nan, 0, 0),
+        ("c", "RV", 0.4, 5.0, 0, 0),
+        ("c", "LV", 0.0, math.nan, 0, 1),
     ]
-    cases = pd.DataFrame(rows, columns=["case", "class_name", "dice", "hausdorff_mm", "missed"])
-    results = Results(3, cases, ("background", "RV", "LV"), (), 12.5, "cpu", "abc")
+    cases = pd.DataFrame(rows, columns=["case", "class_name", "dice", "hausdorff", "missed", "spurious"])
+    results = Results(3, cases, ("background", "RV", "LV"), (), 12.5, "cpu", "abc", "nan")
     assert results.metrics() == pytest.approx(
         {
-            "final/dice": (0.25 + 0.8) / 2,
-            "final/dice_RV": 0.25,
-            "final/dice_LV": 0.8,
-            "final/hausdorff_mm": 2.0,
-            "final/hausdorff_mm_RV": 3.0,
-            "final/hausdorff_mm_LV": 1.0,
+            "final/dice": (0.3 + 0.4) / 2,
+            "final/dice_RV": 0.3,
+            "final/dice_LV": 0.4,
+            "final/hausdorff": 2.5,
+            "final/hausdorff_RV": 4.0,
+            "final/hausdorff_LV": 1.0,
             "final/missed": 1.0,
+            "final/spurious": 1.0,
             "final/seconds": 12.5,
         }
     )

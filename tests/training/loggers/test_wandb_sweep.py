@@ -94,7 +94,7 @@ def test_every_column_of_epochs_csv_is_there_by_epoch(
     }
     wanted |= {f"train/{term}{what}" for term in ("main", "partner") for what in ("", "_gradient")}
     for name in list(CLASSES.values())[1:]:
-        wanted |= {f"train/wrong_sign_{name}", f"val/dice_{name}", f"val/hausdorff_mm_{name}"}
+        wanted |= {f"train/wrong_sign_{name}", f"val/dice_{name}", f"val/hausdorff_{name}"}
     assert wanted <= set(table.columns)
     for epoch in range(EPOCHS):
         measured = table.iloc[epoch].dropna()
@@ -119,6 +119,8 @@ def test_the_end_holds_cases_and_summary(sweep: dict[str, tuple[Path, list[Any],
         assert end[f"final/dice_{name}"] == pytest.approx(value)
     assert end["final/dice"] == pytest.approx(means.mean())
     assert end["final/missed"] == cases["missed"].sum()
+    assert end["final/spurious"] == cases["spurious"].sum()
+    assert (end["final/missed_policy"], end["final/unit"]) == ("nan", "mm")
     seconds = pd.read_csv(folder / "metrics" / "epochs.csv")["seconds"].sum()
     assert end["final/seconds"] == pytest.approx(seconds)
     record = json.loads((folder / "run.json").read_text())
