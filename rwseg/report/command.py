@@ -35,7 +35,7 @@ def report(asked: Namespace) -> None:
 
 
 def _print(table: TextTable, title: str) -> None:
-    printed = Table(title=title, caption=table.caption)
+    printed = Table(title=title, caption=table.caption, collapse_padding=True, pad_edge=False)
     for name in table.columns:
         justify: JustifyMethod = "left" if name == table.columns[0] else "right"
         printed.add_column(name, justify=justify, overflow="fold")

@@ -142,7 +142,7 @@ def test_missed_and_spurious_are_counted_apart(tmp_path: Path) -> None:
 def test_runs_in_different_units_are_refused_and_pixels_are_named(tmp_path: Path) -> None:
     folders = [write_run(tmp_path, loss) for loss in ("rrw", "ce")]
     in_pixels(folders[0])
-    with pytest.raises(RunError, match="distances in one unit, got mm in .*ce/alone/seed0, px in .*rrw"):
+    with pytest.raises(RunError, match=r"distances in one unit, got mm in .*ce/alone/seed0, px in .*rrw"):
         report(tmp_path)
     in_pixels(folders[1])
     result = report(tmp_path)
@@ -280,8 +280,8 @@ NOTES = [
         write_run(root, seed=seed, facts={"host": f"node {seed}"}) for seed in range(2)]),
     ("a-dirty: uncommitted", lambda root: write_run(root, facts={"git_commit": "a-dirty"})),
     ("Tests are against ce (", lambda root: [write_run(root, loss) for loss in ("focal", "ce")]),
-    ("Missed structures (in the reference alone): 0; spurious structures (in the prediction alone): 0, over all "
-     "runs; missed and spurious structures have Dice 0 and no", lambda root: write_run(root)),
+    ("Missed structures (in the reference alone): 0; spurious structures (in the prediction alone): 0, "
+     "over all runs; missed and spurious structures have Dice 0 and no", lambda root: write_run(root)),
 ]  # fmt: skip
 
 

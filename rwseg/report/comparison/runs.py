@@ -143,8 +143,8 @@ def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame | None:
     if absent:
         raise RunError(
             f"{path}: expected columns {', '.join(columns)}, found no {', '.join(absent)}; "
-            "another version of rwseg wrote it: train the run again with train.py force=true, or report it with "
-            "that version"
+            "another version of rwseg wrote it: train the run again with train.py force=true, or report it "
+            "with that version"
         )
     return table
 
