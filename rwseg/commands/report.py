@@ -2,6 +2,7 @@
 
     rwseg report DIR... -o OUT          tables, tests, figures and a page from all runs below DIR
     rwseg report --status DIR [--watch]   how far they are
+    rwseg report DIR... --pack FOLDER     all that they measured, in three tables
 
 docs/report.md says what every number is.
 """
@@ -21,8 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     asked = parser.parse_args(arguments)
-    if not asked.status and asked.output is None:
-        parser.error("-o OUT: expected a folder for the report (or --status)")
+    if not asked.status and asked.output is None and asked.pack is None:
+        parser.error("-o OUT: expected a folder for the report (or --pack FOLDER, or --status)")
     try:
         if asked.status:
             from rwseg.report.status.status import show
@@ -75,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         "--no-gallery",
         action="store_true",
         help="no pictures of cases on the page, for a report that may be shown where the images may not",
+    )
+    add(
+        "--pack",
+        type=user_path,
+        metavar="FOLDER",
+        help="write what all finished runs measured as tables into FOLDER, to be kept or published",
     )
     add("--status", action="store_true", help="show what the runs are doing instead")
     add("--watch", action="store_true", help="with --status: until they have finished")

@@ -112,6 +112,7 @@ def environment(device: str) -> dict[str, Any]:
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "device": device,
+        "processor": _processor(),
         "git_commit": _git_commit(),
         "versions": {
             "rwseg": __version__,
@@ -119,6 +120,18 @@ def environment(device: str) -> dict[str, Any]:
             **{name: version(name) for name in packages},
         },
     }
+
+
+def _processor() -> str:
+    """The model, where Linux tells it, and the vector instructions in use: sums differ in the last bits."""
+    import torch  # seconds that a finished run need not wait
+
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(models or [platform.machine()])[0]}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _git_commit() -> str | None:

@@ -11,13 +11,22 @@ from rwseg.report.comparison.compare import compare
 from rwseg.report.comparison.runs import find_runs
 from rwseg.report.files import write_report
 from rwseg.report.markup import TextTable
+from rwseg.report.study import pack
 from rwseg.report.tables import results
 
 
 def report(asked: Namespace) -> None:
-    """Compare the runs and write the report, by the options of the command; `RwsegError` where it cannot."""
+    """Pack the runs, compare them and write the report, by the options of the command.
+
+    `RwsegError` where it cannot.
+    """
+    runs = find_runs(asked.runs)
+    if asked.pack is not None:
+        print("wrote", *pack(runs, asked.pack, asked.compare))
+    if asked.output is None:
+        return
     comparison = compare(
-        find_runs(asked.runs),
+        runs,
         reference=asked.reference,
         threshold=asked.threshold,
         compared=asked.compare,

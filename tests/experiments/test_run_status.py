@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from lock_files import write_lock
 
 from rwseg.core.errors import ClaimLostError, RunError
@@ -142,6 +143,7 @@ def test_a_damaged_record_is_refused(tmp_path: Path, content: str, message: str)
 def test_the_environment_names_host_commit_and_versions() -> None:
     found = environment("cpu")
     assert (found["host"], found["device"]) == (socket.gethostname(), "cpu")
+    assert found["processor"].endswith(f", {torch.backends.cpu.get_cpu_capability()}")
     assert {"rwseg", "python", "torch", "monai", "hydra-core"} <= found["versions"].keys()
     head = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=CONF.parent, capture_output=True, text=True, check=False

@@ -24,6 +24,7 @@ class Run:
     seconds: float
     device: str
     host: str
+    processor: str
     commit: str
     data_digest: str
     split_digest: str

@@ -108,6 +108,7 @@ def _run(
         seconds=float(facts.get("seconds") or 0.0),
         device=str(facts.get("device") or UNKNOWN),
         host=str(facts.get("host") or UNKNOWN),
+        processor=str(facts.get("processor") or UNKNOWN),
         commit=str(facts.get("git_commit") or UNKNOWN),
         data_digest=str(facts.get("data_digest") or UNKNOWN),
         split_digest=str(facts.get("split_digest") or UNKNOWN),
