@@ -1,6 +1,6 @@
 """Commands for tests, in processes of their own that need not import what takes seconds to import.
 
-`Popen` and `run` are those of `subprocess` for a command line that begins with `sys.executable`. A server,
+`Popen` and `run` are those of `subprocess` for `[sys.executable, SCRIPT, ...]` or `-c CODE`. A server,
 one of each process of pytest, has imported the heavy modules and done nothing else. A process is forked from
 it and handed to this one: its number, signals, exit status and group are those of a child of this process.
 
@@ -120,7 +120,7 @@ def _serve(requests: socket.socket) -> dict[str, Any]:
 
 
 def _perform(arguments: list[str], folder: str, environment: dict[str, str], session: bool) -> None:
-    """Do what Python does with `arguments`."""
+    """Do what Python does with `SCRIPT ...` or `-c CODE ...`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if session:
         os.setsid()
@@ -132,9 +132,6 @@ def _perform(arguments: list[str], folder: str, environment: dict[str, str], ses
         code, sys.argv, sys.path[0] = arguments[1], ["-c", *arguments[2:]], ""
         main = sys.modules["__main__"] = types.ModuleType("__main__")
         exec(compile(code, "<string>", "exec"), main.__dict__)
-    elif arguments[0] == "-m":
-        sys.argv, sys.path[0] = arguments[1:], folder
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv, sys.path[0] = arguments, str(Path(arguments[0]).resolve().parent)
         runpy.run_path(arguments[0], run_name="__main__")
