@@ -4,11 +4,14 @@ import errno
 import importlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hydra import compose as hydra_compose
+from omegaconf import DictConfig
 
 from rwseg.data.datasets.phantom import write_phantom
 from rwseg.training.results import draw_figures
@@ -19,6 +22,22 @@ collect_ignore_glob = ["*/conftest.py"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A job in the background of a shell is deaf to Ctrl-C; so would be the processes that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def composed_once() -> Iterator[None]:
+    """What Hydra composes of the package's own files it composes once for all tests of a process."""
+    known: dict[tuple[str, ...], DictConfig] = {}
+
+    def compose(config_name: str, overrides: list[str], return_hydra_config: bool) -> DictConfig:
+        key = (config_name, *overrides)
+        if key not in known:
+            known[key] = hydra_compose(config_name, overrides, return_hydra_config)
+        return deepcopy(known[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rwseg.experiments.composition.hydra_compose", compose)
+        yield
 
 
 @pytest.fixture(scope="session")

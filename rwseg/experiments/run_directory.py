@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import cache
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -223,15 +223,15 @@ def _nearest(asked: Flat, context: list[str], groups: list[str], differing: set[
     No group's values depend on another's, so one composition tries an option of each of them; all runs share
     the trials, in whatever groups they differ.
     """
-    if not differing.intersection(groups):
-        return []
     trials = {group: ["", *_options(group)] for group in groups}
+    sought = differing.intersection(groups)
+    longest = max((len(trials[group]) for group in sought), default=0)
     tried = [
         _differences(asked, [*context, *filter(None, row)])
-        for row in zip_longest(*trials.values(), fillvalue="")
+        for row in islice(zip_longest(*trials.values(), fillvalue=""), longest)
     ]
     nearest = []
-    for group in differing.intersection(groups):
+    for group in sought:
         pairs = zip(trials[group], tried, strict=False)
         nearest.append(min(pairs, key=lambda pair: _count(pair[1], group))[0])
     return sorted(filter(None, nearest))

@@ -1,7 +1,6 @@
 """Whole runs on a tiny phantom: what they leave behind, and that interruptions lose nothing."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import preloaded
 import pytest
 import torch
 
@@ -36,11 +36,9 @@ def run(overrides: list[str]) -> Path:
 
 
 def start(overrides: list[str], folder: Path) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
+    return preloaded.Popen(
         [sys.executable, str(TRAIN), *overrides],
         cwd=folder,
-        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import preloaded
 import pytest
 import torch
 
@@ -29,10 +30,9 @@ def run(overrides: list[str]) -> Path:
 
 
 def start(overrides: list[str], folder: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+    return preloaded.Popen(
         [sys.executable, str(TRAIN), *overrides],
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
+import preloaded
 import pytest
 import torch
 from lock_files import write_lock
@@ -41,10 +42,10 @@ def content(folder: Path) -> dict[Path, bytes]:
 
 def terminate(arguments: list[str], folder: Path, when: Callable[[], bool]) -> str:
     """Run train.py, send SIGTERM to all of its processes once `when()` holds, and return what it said."""
-    process = subprocess.Popen(
+    process = preloaded.Popen(
         [sys.executable, str(CONF.parent / "train.py"), *arguments],
         cwd=folder,
-        env={**os.environ, **SLURM, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, **SLURM},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

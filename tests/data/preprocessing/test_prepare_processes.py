@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import preloaded
 import pytest
 from small_dataset import PLAIN
 
@@ -55,7 +56,7 @@ print(json.dumps({**counts, "folder": str(prepared.folder), "total": total}))
 def start(root: Path, prepared_root: Path, stop_read: int = 0, stop_inside: int = 0) -> subprocess.Popen[str]:
     """A process that prepares the phantom and its RRW distances, counting, once it is told to go."""
     arguments = [str(root), str(prepared_root), str(stop_read), str(stop_inside)]
-    return subprocess.Popen(
+    return preloaded.Popen(
         [sys.executable, "-c", COUNTING, *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import preloaded
 import pytest
 
 from rwseg.experiments.config.schema import CONF
@@ -21,9 +22,8 @@ LONGEST_WAIT = 0.5
 
 
 def start(overrides: list[str], root: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+    return preloaded.Popen(
         [*SWEEP, *overrides, f"schedule.epochs={EPOCHS}", f"output_root={root}"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         cwd=root.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

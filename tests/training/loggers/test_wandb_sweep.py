@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import preloaded
 import pytest
 from matplotlib.image import imread
 from wandb_files import config, epoch_rows, exit_codes, offline_files, records, results, started, summary
@@ -44,13 +44,11 @@ def sweep(
         f"prepared_root={prepared_root}",
     ]
     kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
-    offline = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HOME": str(root), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+    offline = {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "HOME": str(root)}
+    done = preloaded.run(
         [sys.executable, str(CONF.parent / "train.py"), "-m", *overrides],
         cwd=root,
         env={**kept, **offline},
-        capture_output=True,
-        text=True,
         timeout=200,
     )
     assert done.returncode == 0, done.stdout + done.stderr
