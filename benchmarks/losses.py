@@ -1,4 +1,4 @@
-"""Forward and backward of region-wise losses with served maps, against cross entropy.
+"""Forward and backward of region-wise losses with precomputed maps, against cross entropy.
 
 python -m benchmarks.losses
 """

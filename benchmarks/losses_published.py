@@ -36,14 +36,14 @@ def published(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def works(logits: Tensor, labels: Tensor) -> dict[str, Work]:
-    served, loss = rectified_rrw_map(labels, K), RRWLoss()
+    precomputed, loss = rectified_rrw_map(labels, K), RRWLoss()
 
     def step(value: Callable[[], Tensor]) -> Work:
         return lambda: torch.autograd.grad(value(), logits)
 
     return {
         "published code": step(lambda: published(logits, labels)),
-        "map served": step(lambda: loss(logits, labels, served)),
+        "map precomputed": step(lambda: loss(logits, labels, precomputed)),
         "map computed": step(lambda: loss(logits, labels)),
     }
 

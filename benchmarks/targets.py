@@ -42,7 +42,7 @@ GPU = "a GPU"
 
 TARGETS = (
     Target(
-        "RRW with a served map, forward and backward, over cross entropy",
+        "RRW with a precomputed map, forward and backward, over cross entropy",
         "losses",
         "forward and backward, 16 x 4 x 224 x 208",
         "RRW, compact map",
@@ -50,11 +50,11 @@ TARGETS = (
         most=1.3,
     ),
     Target(
-        "published RRW loss (maps by SciPy in every step) over ours with a served map",
+        "published RRW loss (maps by SciPy in every step) over ours with a precomputed map",
         "losses_published",
         "RRW loss of a training step, 40 x 4 x 224 x 224",
         "published code",
-        "map served",
+        "map precomputed",
         least=10,
     ),
     Target(
@@ -66,7 +66,7 @@ TARGETS = (
         least=10,
     ),
     Target(
-        "SciPy per class over ours: the same map in the compact form that training is served",
+        "SciPy per class over ours: the same map in the compact form that training precomputes",
         "maps",
         "RRW map",
         "SciPy per class",

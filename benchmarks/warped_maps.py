@@ -6,8 +6,8 @@
 Prints two Markdown tables of mean absolute differences per class, under one transform at a time: of RRW
 weights at the pixels of the class (they lie in [-1, 0]), and of boundary distances to the class at all
 pixels, in mm (online distances are in pixels; here they are times the pixel's size). Each entry is "cached /
-slice": how far the served map is from the online one, and how far a 2D map of the whole slice, warped in the
-same way, is from it. The second is what cutting and warping do; the rest of the first is 3D against 2D.
+slice": how far the precomputed map is from the online one, and how far a 2D map of the whole slice, warped in
+the same way, is from it. The second is what cutting and warping do; the rest of the first is 3D against 2D.
 """
 
 import argparse
@@ -96,13 +96,13 @@ def differences(
     spacing = prepared.split("train")[0].spacing[1:]
     sums, counts = np.zeros((2, classes)), np.zeros(classes)
     for first in range(0, samples, BATCH):
-        labels, served = patches(banks, transform, patch, first)
+        labels, precomputed = patches(banks, transform, patch, first)
         truth = online(labels, name, classes, spacing)
         for k in range(classes):
             here = labels == k if name == "rrw" else torch.ones_like(labels, dtype=torch.bool)
             channel = 0 if name == "rrw" else k
             counts[k] += int(here.sum())
-            for row, planes in enumerate(served):
+            for row, planes in enumerate(precomputed):
                 sums[row, k] += float((planes[channel] - truth[channel])[here].abs().sum(dtype=torch.float64))
     means = sums / counts
     return [(float(cached), float(slicewise)) for cached, slicewise in means.T]

@@ -201,7 +201,7 @@ def test_peers_of_losses_compute_what_ours_do() -> None:
     logits = volumes.predicted(labels, 4)
     published = losses_published.works(logits, labels)
     (gradient,) = published["published code"]()  # type: ignore[misc]
-    for name in ("map served", "map computed"):
+    for name in ("map precomputed", "map computed"):
         torch.testing.assert_close(published[name]()[0], gradient)  # type: ignore[index]
     winners = torch.nn.functional.one_hot(logits.argmax(1), 4).movedim(-1, 1)
     sure = (logits + 4 * winners).detach().requires_grad_()  # above one half: both take the same masks

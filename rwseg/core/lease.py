@@ -21,15 +21,15 @@ HEARTBEATS, POLLS = 8, 240
 class Lease:
     """The lease of a lock file: once `take` took it, a context manager that gives it back.
 
-    `holder` is who held it when last polled; `is_alive` whether that one has shown a heartbeat, or is a
-    living process of this machine.
+    `holder` is who held it when last polled; `shows_heartbeat` whether that one does so, or
+    is a living process of this machine.
     """
 
     def __init__(self, path: Path, duration: float = LEASE_DURATION) -> None:
         self.path = path
         self.duration = duration
         self.holder: OwnerRecord | None = None
-        self.is_alive = False
+        self.shows_heartbeat = False
         self.token: str | None = None
         self._lock = _lock(path, duration)
         self._lost = False
@@ -61,9 +61,9 @@ class Lease:
         seen = (self.holder, status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
         lives = holder_lives(self.path, self.duration) if self.holder else None
         if seen != self._seen:
-            self.is_alive = seen[:2] == self._seen[:2]
+            self.shows_heartbeat = seen[:2] == self._seen[:2]
             self._seen, self._since = seen, now
-        self.is_alive = self.is_alive or lives is True
+        self.shows_heartbeat = self.shows_heartbeat or lives is True
         is_over = lives is False or now - self._since > self.duration
         if is_over and self._lock.owner == self.holder:
             self._lock.force_break()

@@ -1,4 +1,4 @@
-"""Contracts of labels, logits and spacing, checked at the door of public functions."""
+"""Checks of labels, logits and spacing, for public functions."""
 
 from collections.abc import Sequence
 from typing import Literal

@@ -43,13 +43,13 @@ class Volume(NamedTuple):
 
 
 class SliceDataModule(pl.LightningDataModule):
-    """Serves `rwseg.data.sampling.slice_cache.Batch` for training and `Volume` for validation.
+    """Batches for training (`rwseg.data.sampling.slice_cache.Batch`) and whole volumes for validation.
 
-    `map_name` and `rectified` come from the loss; `source` says whether its map is served (`cached`: made of
+    `map_name` and `rectified` come from the loss; `source` says whether its map is precomputed (`cached`: of
     the volume in mm; cut, warped and flipped like the image) or left to the loss (`online`: made of the
-    augmented labels). `foreground` is the share of samples forced to show foreground. Sample numbers follow
+    augmented labels). `foreground` is the share of foreground oversampling. Sample numbers follow
     from epoch and batch number, so a resumed run sees the batches that it would have seen. Each process of
-    `world` is served its share of a batch and every so many-th volume. `data_seconds` adds up the time that
+    `world` gets its share of a batch and every so many-th volume. `data_seconds` adds up the time that
     training waited for batches. Raises `DataError` for a split that is empty, holds a case without a label,
     or has fewer volumes to validate on than there are processes.
     """

@@ -120,7 +120,7 @@ def claimed(folder: Path, lease_duration: float = LEASE_DURATION) -> Iterator[Le
 def _take(folder: Path, lease: Lease) -> None:
     told = False
     while not lease.take():
-        if lease.is_alive:
+        if lease.shows_heartbeat:
             raise RunError(f"{folder}: another process is writing this run: {lease}; wait for it or stop it")
         if not told:
             log.info(

@@ -19,17 +19,17 @@ class SegmentationLoss(Protocol):
     """A loss of softmax logits.
 
     `map_name` is the region-wise map the loss weighs pixels with (None: it needs none), and `rectified`
-    says that the compact `RectifiedMap` can be served for it. A call takes logits `(B, K, *S)`, integer
+    says that it takes the compact `RectifiedMap`. A call takes logits `(B, K, *S)`, integer
     labels `(B, *S)` and, optionally, the map of these labels, and returns a scalar.
     """
 
     @property
     def map_name(self) -> str | None:
-        """The map to serve, one of `rwseg.maps.MAP_NAMES`, or None."""
+        """The map to precompute, one of `rwseg.maps.MAP_NAMES`, or None."""
 
     @property
     def rectified(self) -> bool:
-        """Whether the compact form of the map can be served."""
+        """Whether the loss takes the compact form of the map."""
 
     def __call__(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss, the mean over the items of the batch."""

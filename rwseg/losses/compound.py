@@ -21,7 +21,7 @@ from rwseg.losses.region import finite_power, monai_loss
 
 @final
 class DiceCELoss(nn.Module):
-    """Dice + cross entropy: the overlap of each class and the surprise at each pixel.
+    """Dice + cross entropy: the overlap of each class and the per-pixel cross entropy.
 
     `D + mean_i w_y CE_i`, `w` the `class_weights` (None: 1). Taghanaki et al., "Combo loss", Computerized
     Medical Imaging and Graphics 2019, with one weight per class for their beta, which weighs foreground

@@ -23,7 +23,7 @@ LOG_EPSILON = 1e-15
 
 @final
 class CrossEntropyLoss(nn.Module):
-    """Cross entropy: every pixel pays the surprise at its own class.
+    """Cross entropy: every pixel pays the negative log-probability of its own class.
 
     `-mean_i log(p_iy + 1e-15)`, at most 34.5 per pixel. Published code of Valverde and Tohka, 2023.
     """
@@ -126,7 +126,7 @@ class DistancePenalizedCrossEntropyLoss(nn.Module):
 
     `mean_i (1 + phi_i) CE_i`, `phi_i = 1 - d_i / max d` the distance to the nearest other class, reversed
     and normalised per class. Calivá et al., "Distance map loss penalty term for semantic segmentation", MIDL
-    2019. As `-d_i / max d` is the true class's entry of the RRW map, that map is the one to serve. Distances
+    2019. As `-d_i / max d` is the true class's entry of the RRW map, that is the map to precompute. Distances
     are to pixels of another class, so phi is `1 - 1 / max d` at a boundary, and 0 in a class whose pixels are
     all equally near to one: a structure one pixel wide counts once.
     """

@@ -101,7 +101,7 @@ class RegionWiseLoss(nn.Module):
     pixel's wrong classes by their mean (section 3.3), also in a dense map that is passed in. `spacing` is for
     maps that the loss computes itself: the mm per spatial axis of the labels it is given, or None for
     pixels, as in the published code. A map that is passed in is used as it is; those that the data module
-    serves were made from the whole volume, in mm.
+    precomputes are made from the whole volume, in mm.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class ConstantMapLoss(nn.Module):
     `alpha` weighs the true class, `-beta` all others (Cao et al. 2020; Valverde and Tohka 2023). As printed,
     with positive constants, the loss rewards errors: `ValueError` unless `alpha + beta < 0`. All such losses
     have the gradient of the active-contour map (`alpha=0, beta=-1`) times `-(alpha + beta)`. There is nothing
-    to serve or to compute: a map that is passed is not looked at.
+    to precompute or to compute: a map that is passed is not looked at.
     """
 
     map_name = None

@@ -78,7 +78,7 @@ class Learner(pl.LightningModule):
         self.cases_epoch = -1
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Adam, one kernel for all parameters, and the polynomial decay per epoch."""
+        """Fused Adam, and the polynomial decay of its learning rate per epoch."""
         optimizer = torch.optim.Adam(
             self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
         )

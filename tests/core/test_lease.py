@@ -37,7 +37,7 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
         with take(path) as lease:
             other = Lease(path, KEPT)
             assert not other.take()
-            assert other.is_alive
+            assert other.shows_heartbeat
             assert (other.holder and other.holder.token, str(other).split()[-1]) == (
                 lease.token,
                 str(os.getpid()),
@@ -67,11 +67,11 @@ def test_one_heartbeat_starts_the_duration_anew_and_shows_that_the_holder_lives(
     write_lock(path, KEPT, host="elsewhere")
     lease = Lease(path, KEPT)
     assert not lease.take()
-    assert not lease.is_alive
+    assert not lease.shows_heartbeat
     time.sleep(0.6 * KEPT)
     os.utime(path)
     assert not lease.take()
-    assert lease.is_alive
+    assert lease.shows_heartbeat
     time.sleep(0.6 * KEPT)
     assert not lease.take(), "1.2 durations after it was seen first"
     time.sleep(0.6 * KEPT)
@@ -155,7 +155,7 @@ def test_a_lock_file_that_nobody_finished_is_waited_for(path: Path, content: str
     assert holder_lives(path) is None
     lease = Lease(path, SHORT)
     assert not lease.take()
-    assert (str(lease), lease.is_alive) == ("an unknown process", False)
+    assert (str(lease), lease.shows_heartbeat) == ("an unknown process", False)
     assert SHORT <= seconds_until_taken(path) < 5 * SHORT
 
 

@@ -26,7 +26,7 @@ def test_a_process_that_is_killed_loses_its_lease_at_once_even_before_its_parent
     with holding_process(path, 120.0) as process:
         waiting = Lease(path)
         assert not waiting.take()
-        assert waiting.is_alive
+        assert waiting.shows_heartbeat
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert holder_lives(path) is False

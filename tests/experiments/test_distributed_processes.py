@@ -138,7 +138,7 @@ def endless(tiny: list[str], tmp_path: Path) -> Iterator["subprocess.Popen[str]"
     ],
 )
 def test_two_processes_train_what_one_does(tiny: list[str], tmp_path: Path, loss: str) -> None:
-    """With compact and dense maps, served or not."""
+    """With compact and dense maps, precomputed or not."""
     settings = [*tiny, *SHARED, *TWENTY_STEPS, f"loss={loss}", "strategy=equal_ce"]
     two = torchrun(settings, tmp_path)
     assert json.loads((two / "run.json").read_text())["processes"] == 2

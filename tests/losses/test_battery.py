@@ -149,7 +149,7 @@ def test_a_given_map_is_the_one_computed_online(file: Path, shape: tuple[int, ..
     torch.testing.assert_close(loss(logits, labels, dense), loss(logits, labels))
     if loss.rectified:
         torch.testing.assert_close(loss(logits, labels, compact(dense, labels)), loss(logits, labels))
-        # A map served from a cache must be used, not computed again.
+        # A map precomputed from a cache must be used, not computed again.
         other = RectifiedMap(torch.zeros_like(dense[:, 0]), torch.full_like(dense[:, 0], K))
         assert loss(logits, labels, other) != loss(logits, labels)
 
@@ -209,10 +209,10 @@ def test_wrong_shapes_are_refused(file: Path) -> None:
 def test_a_label_that_is_no_class_is_refused(file: Path) -> None:
     logits, labels = make(SHAPES["2d"])
     loss = load(file)
-    served = region_map(loss.map_name or "rrw", labels, K)
+    precomputed = region_map(loss.map_name or "rrw", labels, K)
     for value in (-100, -1, K, 255):
         labels[0, 0, 0] = value
-        for given in (None, served):
+        for given in (None, precomputed):
             with pytest.raises(ValueError, match=r"labels: expected values in \[0, 4\), got values in"):
                 loss(logits, labels, given)
 

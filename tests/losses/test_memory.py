@@ -41,16 +41,16 @@ def test_rectified_loss_saves_one_copy_of_the_logits_and_nothing_else_that_grows
     assert [saved_beside_the_logits(classes) for classes in CLASSES] == [12 * PIXELS] * 3
 
 
-@pytest.mark.parametrize("served", [True, False], ids=["map served", "map computed"])
+@pytest.mark.parametrize("precomputed", [True, False], ids=["map precomputed", "map computed"])
 @pytest.mark.parametrize(
     "loss", [RRWLoss(), RegionWiseLoss("active_contour"), ConstantMapLoss()], ids=["rrw", "rw_ac", "constant"]
 )
 def test_peak_of_a_step_is_softmax_and_gradient_and_what_no_class_adds_to(
-    loss: SegmentationLoss, served: bool
+    loss: SegmentationLoss, precomputed: bool
 ) -> None:
     def peak_beside_softmax_and_gradient(classes: int) -> int:
         logits, labels = make(classes)
-        given = rectified_region_map(loss.map_name or "rrw", labels, classes) if served else None
+        given = rectified_region_map(loss.map_name or "rrw", labels, classes) if precomputed else None
         with LiveBytes() as memory:
             loss(logits, labels, given).backward()
         return memory.peak - 2 * logits.nbytes

@@ -155,9 +155,9 @@ def test_spacing_is_that_of_the_map_computed_online(name: str, rectified: bool) 
     torch.testing.assert_close(loss(logits, labels), region_wise_loss(logits, z))
     if name != "active_contour":
         assert not torch.isclose(loss(logits, labels), RegionWiseLoss(name, rectified)(logits, labels))
-    served = region_map(name, labels, 4)
+    precomputed = region_map(name, labels, 4)
     plain = RegionWiseLoss(name, rectified)
-    torch.testing.assert_close(loss(logits, labels, served), plain(logits, labels, served))
+    torch.testing.assert_close(loss(logits, labels, precomputed), plain(logits, labels, precomputed))
 
 
 def test_spacing_of_rrw_and_hausdorff_losses() -> None:

@@ -37,8 +37,8 @@ class Pixels(NamedTuple):
 class SliceBank:
     """Slices of differing size in flat arrays: pixel `(s, y, x)` lies at `offset[s] + y * width[s] + x`.
 
-    `map_name` and `rectified` say which map to serve (see `rwseg.losses`); a map that has no cached distances
-    is left to the loss. `splines` asks for the coefficients that cubic interpolation needs. Raises
+    `map_name` and `rectified` say which map to precompute (see `rwseg.losses`); a map without cached
+    distances is left to the loss. `splines` asks for the coefficients that cubic interpolation needs. Raises
     `DataError` for a prepared array that cannot be read.
     """
 

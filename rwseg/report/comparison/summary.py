@@ -15,7 +15,7 @@ _METRICS = {"dice": ("Dice", 3, 1), "hausdorff": ("Hausdorff distance", 1, -1)}
 """Name, digits, sign of an improvement."""
 
 
-def verdict(comparison: Comparison) -> list[str]:
+def summary_sentences(comparison: Comparison) -> list[str]:
     """One sentence or two per metric, and one on failed runs; empty without numbers."""
     sentences = []
     for metric in _METRICS:

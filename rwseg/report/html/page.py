@@ -13,7 +13,7 @@ from rwseg.report.comparison.cases import averaged_cases
 from rwseg.report.comparison.classes import class_label, shown_classes
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.samples import COUNTS
-from rwseg.report.comparison.summary import verdict
+from rwseg.report.comparison.summary import summary_sentences
 from rwseg.report.figures.all_figures import DRAWINGS
 from rwseg.report.html.case_pictures import gallery
 from rwseg.report.html.svg import inline_svg
@@ -55,7 +55,7 @@ def write_page(
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     text = environment.get_template("page.html.j2").render(
         comparison=comparison,
-        verdict=verdict(comparison),
+        summary=summary_sentences(comparison),
         facts=_facts(comparison),
         tables=page_tables(comparison),
         figures=_figures(comparison, figures),

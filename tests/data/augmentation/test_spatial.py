@@ -129,7 +129,7 @@ def test_maps_are_interpolated_and_go_on_beyond_background(
     small: Prepared, map_name: str, patch: Size, loader: Size
 ) -> None:
     boxes, warps = many(small, patch)
-    served = warp(make_bank(small, map_name), boxes, warps, patch, loader).region_map
+    precomputed = warp(make_bank(small, map_name), boxes, warps, patch, loader).region_map
     labels = planes_of(small, "label")
     dense = []
     for entry in small.split("train"):
@@ -139,15 +139,15 @@ def test_maps_are_interpolated_and_go_on_beyond_background(
             inside = z.gather(1, volume[:, None].long())
             z = torch.cat([inside, torch.ones_like(inside)], dim=1)
         dense += list(z[0].numpy().astype(np.float64).swapaxes(0, 1))  # (M, H, W) per slice
-    if isinstance(served, RectifiedMap):
-        served = torch.stack(served, dim=1)
-    assert served is not None
+    if isinstance(precomputed, RectifiedMap):
+        precomputed = torch.stack(precomputed, dim=1)
+    assert precomputed is not None
     for i, number in enumerate(boxes.slices):
         where = coordinates(boxes, warps, i, patch, loader)
         _, sure = reference_label(labels[number].astype(np.uint8), where)
         for channel, plane in enumerate(dense[number]):
             expected = np.where(sure, reference_map(plane, labels[number].astype(np.uint8), where), 0)
-            got = np.where(sure, flipped(served[i, channel].numpy(), boxes, i), 0)
+            got = np.where(sure, flipped(precomputed[i, channel].numpy(), boxes, i), 0)
             np.testing.assert_allclose(got, expected, atol=1e-4 * max(1.0, np.abs(plane).max()))
 
 

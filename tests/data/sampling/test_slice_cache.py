@@ -124,21 +124,21 @@ def test_the_map_of_a_box_inside_is_cut_from_the_map_of_the_whole_volume_in_mm(
 ) -> None:
     bank = make_bank(small, map_name)
     boxes = Boxes(np.array([2, 4, 8]), np.array([1, 0, 5]), np.array([2, 11, 0]), np.zeros((3, 2), bool))
-    served = bank.batch(boxes, (8, 10))
+    precomputed = bank.batch(boxes, (8, 10))
     whole = slices_of(small, dense_maps(small, map_name, rectified=False))
     for i, number in enumerate(boxes.slices):
         top, left = boxes.top[i], boxes.left[i]
         box = whole[number][:, top : top + 8, left : left + 10]
         if map_name == "rrw":
-            assert isinstance(served.region_map, RectifiedMap)
-            y = served.labels[i].numpy()[None]
+            assert isinstance(precomputed.region_map, RectifiedMap)
+            y = precomputed.labels[i].numpy()[None]
             np.testing.assert_allclose(
-                served.region_map.inside[i], np.take_along_axis(box, y, 0)[0], rtol=1e-5
+                precomputed.region_map.inside[i], np.take_along_axis(box, y, 0)[0], rtol=1e-5
             )
-            assert (served.region_map.outside[i] == 1).all()
+            assert (precomputed.region_map.outside[i] == 1).all()
         else:
-            assert isinstance(served.region_map, torch.Tensor)
-            np.testing.assert_allclose(served.region_map[i], box, rtol=1e-5)
+            assert isinstance(precomputed.region_map, torch.Tensor)
+            np.testing.assert_allclose(precomputed.region_map[i], box, rtol=1e-5)
 
 
 def test_beyond_a_border_the_map_goes_on_where_background_touches_it_and_is_0_elsewhere(
@@ -149,12 +149,12 @@ def test_beyond_a_border_the_map_goes_on_where_background_touches_it_and_is_0_el
     number = next(i for i, label in enumerate(labels) if 0 < (label[0] > 0).sum() < label.shape[1])
     label, width = labels[number], labels[number].shape[1]
     boxes = Boxes(np.array([number]), np.array([-4]), np.array([0]), np.zeros((1, 2), bool))
-    served = bank.batch(boxes, (5, width)).region_map
-    assert isinstance(served, RectifiedMap)
-    edge = served.inside[0, 4].numpy()
+    precomputed = bank.batch(boxes, (5, width)).region_map
+    assert isinstance(precomputed, RectifiedMap)
+    edge = precomputed.inside[0, 4].numpy()
     for y in range(4):
-        np.testing.assert_array_equal(served.inside[0, y], np.where(label[0] > 0, 0, edge))
-        np.testing.assert_array_equal(served.outside[0, y], np.where(label[0] > 0, 0, 1))
+        np.testing.assert_array_equal(precomputed.inside[0, y], np.where(label[0] > 0, 0, edge))
+        np.testing.assert_array_equal(precomputed.outside[0, y], np.where(label[0] > 0, 0, 1))
 
 
 @pytest.mark.parametrize(("map_name", "rectified"), [("rrw", True), ("boundary", False), (None, False)])
