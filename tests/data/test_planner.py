@@ -7,6 +7,7 @@ import pytest
 from rwseg.core.errors import ConfigError, DataError
 from rwseg.data.case import Source
 from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.datasets.phantom import PHANTOM
 from rwseg.data.preprocessing.config import Preparation
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
@@ -113,6 +114,16 @@ def test_a_plan_is_of_the_training_volumes(small: Prepared) -> None:
     first, *others = small.entries
     moved = replace(at_one, entries=(replace(first, split="val"), *others))
     assert plan_of(moved).median_shape == (3, 11, 17)
+
+
+def test_a_plan_is_for_what_the_centre_crop_leaves(tmp_path: Path, phantom_root: Path) -> None:
+    rules = Preparation(False, (1.0, 1.25), None, 1.0, "area", "zscore", center_crop=(64, 50))
+    prepared = prepare(PHANTOM, phantom_root, tmp_path, rules)
+    training = prepared.split("train")
+    depth, height, width = np.median([(e.native_shape[0], *e.native_spacing[1:]) for e in training], axis=0)
+    found = plan_of(prepared).median_shape
+    assert found[0] == depth
+    np.testing.assert_allclose(found[1:], (64 * height, 50 * width / 1.25), atol=0.5)
 
 
 def test_data_of_many_spacings_is_not_planned(small: Prepared) -> None:

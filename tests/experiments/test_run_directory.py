@@ -264,6 +264,15 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None,
         load_config(tmp_path)
 
 
+def test_a_run_from_before_the_centre_crop_is_the_same_run() -> None:
+    cfg, _ = checked()
+    container = OmegaConf.to_container(cfg)
+    assert isinstance(container, dict)
+    del container["dataset"]["center_crop"]
+    assert config_digest(OmegaConf.create(container)) == config_digest(cfg)
+    assert config_digest(checked("dataset.center_crop=[64,48]")[0]) != config_digest(cfg)
+
+
 def test_comparable_is_flat_json_without_what_has_no_effect() -> None:
     flat = comparable(checked("logger=wandb", "strategy=equal_ce")[0])
     assert flat["schedule.epochs"] == "6"

@@ -218,3 +218,10 @@ def test_a_padded_grid_that_happens_to_have_the_native_size_is_not_the_native_on
     assert entry.crop == ((0, 1), (0, 3), (0, 5))
     assert not entry.is_native
     np.testing.assert_array_equal(prepared.reference(entry), scans()[1].label)
+
+
+def test_a_crop_that_loses_nothing_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rules = replace(PLAIN, center_crop=(10, 12))
+    prepared = prepare(write_dataset(tmp_path, scans()), tmp_path, tmp_path / "prepared", rules)
+    assert all(not any(entry.cut_voxels) for entry in prepared.entries)
+    assert "cuts off" not in caplog.text

@@ -88,6 +88,7 @@ CHANGES: dict[str, Callable[[Path, Dataset, pytest.MonkeyPatch], dict[str, Any]]
             "zoom": 0.5,
             "interpolation": "area",
             "normalisation": "minmax",
+            "center_crop": (8, 9),
         }.items()
     },
 }

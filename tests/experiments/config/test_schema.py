@@ -54,6 +54,11 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         (["dataset.spacing=[1]"], "dataset.spacing: expected null, median or [y, x]"),
         (["dataset.spacing=[1,0]"], "dataset.spacing: expected null, median or [y, x]"),
         (["dataset.size=[64]"], "dataset.size: expected null, or [height, width]"),
+        *(
+            ([f"dataset.center_crop={value}"], f"dataset.center_crop: expected null, or {words}, got ")
+            for words in ["[height, width] in whole native pixels above 0"]
+            for value in ("128", "[128]", "[1,2,3]", "[128,0]", "[128,-1]", "[128,64.5]", "[true,4]", "[a,4]")
+        ),
         (["dataset.size=[64,64]", "dataset.spacing=median"], "dataset.size: expected null, or"),
         (["dataset.interpolation=cubic"], "dataset.interpolation: expected one of spline, area, got cubic"),
         (["dataset.normalisation=none"], "expected one of zscore, zscore_nonzero, ct, minmax, got none"),

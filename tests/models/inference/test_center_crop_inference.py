@@ -92,15 +92,15 @@ def test_what_lies_outside_is_background_in_the_metrics() -> None:
     label[0, 0, :4] = 2
     label[0, 9, 9] = IGNORE
     found = native(replace(NATIVE, center_crop=(4, 6)), label)
-    rows = case_rows(found, label, Measured("a", "a", "", SPACING), CLASSES, "nan")
+    rows = case_rows(found, label, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     one, two = rows
     assert one["dice"] == pytest.approx(2 * 12 / (20 + 12))
     assert (one["reference_voxels"], one["predicted_voxels"]) == (20, 12)
-    assert one["hausdorff_mm"] == pytest.approx(2 * 0.8), "two columns of 0.8 mm are missed"
-    assert (two["dice"], two["reference_voxels"], two["predicted_voxels"]) == (0, 4, 0)
+    assert one["hausdorff"] == pytest.approx(2 * 0.8), "two columns of 0.8 mm are missed"
+    assert (two["dice"], two["reference_voxels"], two["predicted_voxels"], two["missed"]) == (0, 4, 0, True)
     inside = np.where(np.arange(10) < 8, label, 0).astype(np.uint8)
     inside[0, 0] = 0
-    [row, _] = case_rows(found, inside, Measured("a", "a", "", SPACING), CLASSES, "nan")
+    [row, _] = case_rows(found, inside, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     assert row["dice"] == 1, "what is inside is predicted perfectly"
 
 

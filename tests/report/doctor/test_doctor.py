@@ -1,6 +1,7 @@
 """The command: its words, its picture, its exit status."""
 
 import os
+import re
 import shutil
 from importlib.metadata import requires
 from pathlib import Path
@@ -53,6 +54,15 @@ def test_the_challenge_which_trains_on_every_case_can_start(
     told = capsys.readouterr().out
     assert status == 0, told
     assert "8 train (4 subjects)" in told
+
+
+def test_what_a_centre_crop_loses_is_told(
+    phantom_root: Path, prepared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = overrides(phantom_root, tmp_path, prepared_root)
+    assert main(["-o", str(tmp_path / "sheet.png"), *settings, "dataset.center_crop=[24,24]"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"note the crop cuts off \S+ % of the foreground \(RV \S+ %, myocardium", told), told
 
 
 def test_damaged_data_cannot(
