@@ -42,7 +42,7 @@ from rwseg.data.sampling.patches import Size
 from rwseg.data.sampling.slice_cache import SliceBank
 from rwseg.experiments.build import build_data, planned, prepared_data
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 
 CPU = torch.device("cpu")
 KEYS = ("image", "label", "map")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from benchmarks.timing import paired, parser, report
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run_directory import run_path, save_config
 
 ROOT = CONF.parent

@@ -9,7 +9,7 @@ import argparse
 import torch
 
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.cost.step_time import time_run
 
 

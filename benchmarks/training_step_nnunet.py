@@ -33,7 +33,7 @@ from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.sampling.slice_cache import Batch
 from rwseg.experiments.build import build_data, build_learner, has_bf16, planned, prepared_data
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.losses import head_weights, supervised_loss
 
 PEER = "nnU-Net v2"

@@ -26,7 +26,7 @@ from rwseg.data.sampling.patches import Boxes, Floats, Size, uniforms
 from rwseg.data.sampling.slice_cache import SliceBank
 from rwseg.experiments.build import planned, prepared_data
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.maps import RectifiedMap, boundary_map, rectified_rrw_map
 
 CPU = torch.device("cpu")

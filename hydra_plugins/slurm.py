@@ -26,7 +26,7 @@ class Slurm(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
         """Run all jobs; what failed is in the command's summary, so that none counts as failed here."""
         from rwseg.core.errors import RwsegError
-        from rwseg.experiments.composition import fail
+        from rwseg.experiments.command import fail
         from rwseg.experiments.sweeps.slurm import launch
 
         try:

@@ -1,17 +1,17 @@
 """Run directories made without training: a configuration, a network of random weights, and what it knows."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
 from rwseg.data.case import plain_labels
 from rwseg.data.preprocessing.config import Recipe
 from rwseg.experiments.build import build_network
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run_directory import config_digest, save_config
 from rwseg.models.inference.run_data import RunData, save_data
 
@@ -45,13 +45,9 @@ def make_run(
     cfg = check(cfg)
     save_config(folder, cfg)
     save_data(folder, data)
-    planned = OmegaConf.merge(
-        cfg,
-        {
-            "dataset": {"patch_size": list(data.patch_size)},
-            "model": {"pools": [list(pool) for pool in data.pools]},
-        },
-    )
+    planned = deepcopy(cfg)
+    planned.dataset.patch_size = list(data.patch_size)
+    planned.model.pools = [list(pool) for pool in data.pools]
     torch.manual_seed(seed)
     network = build_network(planned, len(data.channels), len(data.classes))
     for epoch, name in enumerate(("best", "last")):

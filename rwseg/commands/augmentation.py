@@ -34,7 +34,7 @@ from rwseg.data.sampling.patches import Boxes
 from rwseg.data.sampling.slice_cache import Batch, SliceBank
 from rwseg.experiments.build import prepared_data
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.maps import RectifiedMap
 from rwseg.training.figures import run_colours, save
 

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.paths import user_path
-from rwseg.experiments.composition import INTERRUPTED, preflight
+from rwseg.experiments.command import INTERRUPTED
+from rwseg.experiments.composition import preflight
 
 
 def main(arguments: list[str] | None = None) -> int:

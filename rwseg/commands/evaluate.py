@@ -4,13 +4,11 @@ rwseg evaluate run_dir=DIR [split=val] [dataset.root=OTHER]
 rwseg evaluate run_dir=DIR input=FOLDER output=FOLDER
 """
 
-from omegaconf import DictConfig
-
-from rwseg.experiments.composition import run_command
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.command import run_command
+from rwseg.experiments.config.schema import Choices, EvaluateConfig
 
 
-def evaluate(cfg: DictConfig, choices: Choices) -> None:
+def evaluate(cfg: EvaluateConfig, choices: Choices) -> None:
     """Import the heavy parts only once the configuration is known to be right."""
     from rwseg.experiments.evaluation import evaluate_run
 

@@ -1,13 +1,11 @@
 """Predict new images with one run or several: rwseg predict run_dir=DIR input=FOLDER output=FOLDER."""
 
-from omegaconf import DictConfig
-
 from rwseg.core.errors import ConfigError
-from rwseg.experiments.composition import run_command
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.command import run_command
+from rwseg.experiments.config.schema import Choices, EvaluateConfig
 
 
-def predict(cfg: DictConfig, choices: Choices) -> None:
+def predict(cfg: EvaluateConfig, choices: Choices) -> None:
     """Predict; the heavy parts are imported once the configuration is known to be right."""
     if cfg.input is None:
         raise ConfigError("input: expected a folder of images to predict, got none; give input=...")

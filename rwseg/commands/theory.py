@@ -15,7 +15,6 @@ import matplotlib
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from omegaconf import DictConfig
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from rwseg.data.datasets.phantom import draw_hearts
 from rwseg.data.datasets.phantom_geometry import label_volume
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.experiments.build import build_network, planned, prepared_data
+from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.run_directory import config_digest, load_config
 from rwseg.models.inference.sliding_window import predict_volume
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH
@@ -124,9 +124,10 @@ def _entry(data: Prepared, case: str | None) -> Entry:
     )
 
 
-def _softmax(network: UNet, image: Tensor, cfg: DictConfig) -> Tensor:
+def _softmax(network: UNet, image: Tensor, cfg: TrainConfig) -> Tensor:
     """The softmax `(K, H, W)` of one slice `(C, 1, H, W)`; training averages over no flips either."""
-    probabilities = predict_volume(network.eval(), image, tuple(cfg.dataset.patch_size), False, WINDOW_BATCH)
+    patch = tuple(cfg.dataset.patch_size or ())
+    probabilities = predict_volume(network.eval(), image, patch, False, WINDOW_BATCH)
     return probabilities[:, 0]
 
 

@@ -1,15 +1,13 @@
 """Train one run, or a sweep of them with -m: rwseg train loss=rrw dataset=acdc seed=0."""
 
-from omegaconf import DictConfig
-
-from rwseg.experiments.composition import run_command
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.command import run_command
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import run_path
 from rwseg.experiments.run_status import left_alone
 from rwseg.experiments.sweeps.manifest import plan_sweep
 
 
-def train(cfg: DictConfig, choices: Choices) -> None:
+def train(cfg: TrainConfig, choices: Choices) -> None:
     """Import the heavy parts only for a run that is to be trained."""
     if left_alone(run_path(cfg, choices), cfg):
         return

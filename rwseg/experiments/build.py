@@ -2,17 +2,17 @@
 
 import logging
 import os
+from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import get_object
-from omegaconf import DictConfig, ListConfig, OmegaConf
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from rwseg.core.distributed import ALONE, World
 from rwseg.core.errors import ConfigError
-from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.case import IGNORE, Dataset, Source
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.preprocessing.config import Preparation
@@ -20,7 +20,8 @@ from rwseg.data.preprocessing.local_copy import local_copy
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.split import with_fold
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.schema import TrainConfig
+from rwseg.experiments.config.validation import check
 from rwseg.losses import build_loss
 from rwseg.models.inference.run_data import RunData, run_data
 from rwseg.models.planner import plan_of
@@ -30,7 +31,7 @@ from rwseg.training.lightning_module import Learner
 log = logging.getLogger(__name__)
 
 
-def dataset_of(cfg: DictConfig) -> Dataset:
+def dataset_of(cfg: TrainConfig) -> Dataset:
     """The dataset that a configuration names."""
     dataset = get_object(cfg.dataset.adapter)
     if not isinstance(dataset, Dataset):
@@ -38,19 +39,19 @@ def dataset_of(cfg: DictConfig) -> Dataset:
     return dataset
 
 
-def source_of(cfg: DictConfig) -> Source:
+def source_of(cfg: TrainConfig) -> Source:
     """What lies at the configuration's root, split by its fold."""
     chosen = cfg.dataset
     source = dataset_of(cfg).load(Path(chosen.root))
     return with_fold(source, chosen.fold, chosen.folds, chosen.split_seed)
 
 
-def workers(cfg: DictConfig) -> int:
+def workers(cfg: TrainConfig) -> int:
     """Processes that read and prepare cases."""
     return int(cfg.workers or os.cpu_count() or 1)
 
 
-def prepared_data(cfg: DictConfig) -> Prepared:
+def prepared_data(cfg: TrainConfig) -> Prepared:
     """The prepared dataset of a configuration, made now if it is not there yet."""
     chosen = cfg.dataset
     preparation = Preparation(
@@ -75,12 +76,12 @@ def prepared_data(cfg: DictConfig) -> Prepared:
     )
 
 
-def _pair(values: ListConfig) -> tuple[Any, Any]:
-    first, second = values
+def _pair(values: Sequence[Any] | None) -> tuple[Any, Any]:
+    first, second = values or ()
     return first, second
 
 
-def planned(cfg: DictConfig, data: Prepared) -> DictConfig:
+def planned(cfg: TrainConfig, data: Prepared) -> TrainConfig:
     """`cfg` with what is null in it (patch, batch size, pools) from the plan of the prepared data.
 
     Raises `ConfigError` where values that the user gave do not go with the planned ones.
@@ -88,19 +89,20 @@ def planned(cfg: DictConfig, data: Prepared) -> DictConfig:
     if cfg.dataset.plan == "fixed":
         return cfg
     plan = plan_of(data)
-    full = cfg.copy()
-    for key, value in (
-        ("dataset.patch_size", list(plan.patch_size)),
-        ("dataset.batch_size", plan.batch_size),
-        ("model.pools", [list(pool) for pool in plan.pools]),
-    ):
-        if OmegaConf.select(full, key) is None:
-            OmegaConf.update(full, key, value)
-            log.info("planned: %s=%s", key, value)
+    full = deepcopy(cfg)
+    groups: Sequence[tuple[str, Any, dict[str, Any]]] = (
+        ("dataset", full.dataset, {"patch_size": list(plan.patch_size), "batch_size": plan.batch_size}),
+        ("model", full.model, {"pools": [list(pool) for pool in plan.pools]}),
+    )
+    for name, group, values in groups:
+        for key, value in values.items():
+            if getattr(group, key) is None:
+                setattr(group, key, value)
+                log.info("planned: %s.%s=%s", name, key, value)
     return check(full)
 
 
-def build_network(cfg: DictConfig, num_channels: int, num_classes: int) -> UNet:
+def build_network(cfg: TrainConfig, num_channels: int, num_classes: int) -> UNet:
     """The U-Net of a (planned) configuration for data of so many channels and classes."""
     model = cfg.model
     network = UNet(
@@ -108,7 +110,7 @@ def build_network(cfg: DictConfig, num_channels: int, num_classes: int) -> UNet:
         num_classes=num_classes,
         features=model.features,
         max_features=model.max_features,
-        pools=[tuple(pool) for pool in model.pools],
+        pools=[_pair(pool) for pool in model.pools or ()],
         convs_per_stage=model.convs_per_stage,
         norm=model.norm,
         deep_supervision=model.deep_supervision,
@@ -127,7 +129,7 @@ def device_name(accelerator: str) -> str:
     return torch.cuda.get_device_name() if use_gpu else "cpu"
 
 
-def training_device(cfg: DictConfig) -> torch.device:
+def training_device(cfg: TrainConfig) -> torch.device:
     """The kind of device of a run; `ConfigError` where a GPU is asked for and there is none."""
     return torch.device("cpu" if device_name(cfg.trainer.accelerator) == "cpu" else "cuda")
 
@@ -144,23 +146,22 @@ def has_bf16(device: torch.device) -> bool:
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-def build_data(cfg: DictConfig, prepared: Prepared, world: World = ALONE) -> SliceDataModule:
+def build_data(cfg: TrainConfig, prepared: Prepared, world: World = ALONE) -> SliceDataModule:
     """The data module of a (planned) configuration, over a copy of the data where it asks for one."""
-    loss = build_loss(cfg)
+    loss, batch_size = build_loss(cfg), cfg.dataset.batch_size
+    assert batch_size is not None  # it is planned
     if cfg.dataset.cache is not None:
         served = loss.map_name if cfg.map.source == "cached" else None
         prepared = local_copy(prepared, Path(cfg.dataset.cache).absolute(), served, workers(cfg))
-    augment = OmegaConf.to_object(cfg.augment)
-    assert isinstance(augment, AugmentConfig)
     return SliceDataModule(
         prepared,
         map_name=loss.map_name,
         rectified=loss.rectified,
         patch_size=_pair(cfg.dataset.patch_size),
-        batch_size=cfg.dataset.batch_size,
+        batch_size=batch_size,
         batches_per_epoch=cfg.schedule.batches_per_epoch,
         foreground=cfg.schedule.foreground,
-        augment=augment,
+        augment=cfg.augment,
         source=cfg.map.source,
         seed=cfg.seed,
         validate_on="train" if cfg.dataset.fold == "all" else "val",  # as nnU-Net, where nothing is left
@@ -168,7 +169,7 @@ def build_data(cfg: DictConfig, prepared: Prepared, world: World = ALONE) -> Sli
     )
 
 
-def build_learner(cfg: DictConfig, prepared: Prepared) -> Learner:
+def build_learner(cfg: TrainConfig, prepared: Prepared) -> Learner:
     """The Lightning module of a (planned) configuration."""
     schedule = cfg.schedule
     return Learner(
@@ -188,12 +189,13 @@ def build_learner(cfg: DictConfig, prepared: Prepared) -> Learner:
     )
 
 
-def facts_of(cfg: DictConfig, prepared: Prepared) -> RunData:
+def facts_of(cfg: TrainConfig, prepared: Prepared) -> RunData:
     """What a prediction will need to know of a (planned) configuration and its data."""
+    assert cfg.dataset.batch_size is not None  # it is planned
     return run_data(
         prepared,
         source_of(cfg),
         patch_size=_pair(cfg.dataset.patch_size),
-        pools=tuple(_pair(pool) for pool in cfg.model.pools),
+        pools=tuple(_pair(pool) for pool in cfg.model.pools or ()),
         batch_size=cfg.dataset.batch_size,
     )

@@ -1,235 +1,157 @@
-"""The door of the commands: overrides are checked before Hydra runs, and errors are said in plain words."""
+"""Configurations composed by Hydra, and the check of a whole command line before Hydra starts a job."""
 
 import itertools
-import logging
 import os
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
-from signal import SIGINT, SIGTERM
-from typing import Any, NoReturn, Protocol
+from functools import cache
+from typing import Any, NamedTuple
 
 import hydra
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal.utils import get_args_parser
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, InstantiationException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
-from rwseg.core.errors import ConfigError, RwsegError
-from rwseg.core.signals import Terminated, terminable
+from rwseg.core.errors import ConfigError
+from rwseg.experiments.config import overrides as words
+from rwseg.experiments.config.command_line import flags, search_path, search_path_in, with_search_path
 from rwseg.experiments.config.names import keys_of
-from rwseg.experiments.config.overrides import (
-    Setting,
-    form_faults,
-    hydra_faults,
-    key_faults,
-    kind_faults,
-    option_faults,
-    settings_of,
-    text_faults,
-    with_home,
-    with_settings,
-)
-from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices, check
+from rwseg.experiments.config.overrides import Setting
+from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices
+from rwseg.experiments.config.validation import first_line, inspect, resolved
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
 
-INTERRUPTED = 128 + SIGINT
-"""Exit status after Ctrl-C, as shells have it."""
-
-TERMINATED = 128 + SIGTERM
-"""Exit status after SIGTERM, which schedulers send."""
-
 Job = tuple[Setting, ...]
 """The overrides of one run; a sweep is several of them."""
 
-Checked = tuple[DictConfig, Choices]
-"""The configuration of a job, checked, and the options it is made of."""
+Checked = tuple[Any, Choices]
+"""The configuration of a job (`TrainConfig` or `EvaluateConfig`) and the options it is made of."""
 
 
-class Sweep(Protocol):
-    """What hears of a sweep's jobs, numbered from 0."""
+class _Finding(NamedTuple):
+    """A job if nothing is wrong with it; else what is wrong with single settings, and with all together."""
 
-    def begin(self, number: int, at_once: int = 1) -> str:
-        """Words that introduce a job of a sweep with so many at a time."""
-
-    def fail(self, number: int, reason: str) -> None:
-        """Take note that a job failed."""
-
-    def is_finished(self, number: int) -> bool:
-        """Whether nothing is left to do for a job."""
-
-    def log(self, number: int) -> Path:
-        """Where a job writes what it prints, if it runs in a process of its own."""
-
-    def devices(self, number: int) -> int:
-        """How many devices a job asks for."""
-
-    def left(self) -> int:
-        """How many jobs have not finished."""
+    checked: Checked | None
+    alone: Sequence[str]
+    together: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Jobs:
-    """What Hydra calls for each job: `task`, its configuration checked; `failed` has a line per failure."""
-
-    task: Callable[[DictConfig, Choices], object]
-    schema: type
-    sweep: Sweep | None
-    failed: list[str]
-
-    def __call__(self, cfg: DictConfig) -> str | None:
-        """Run one job, whose number and overrides Hydra knows; why it failed, if it did in a sweep."""
-        setup = HydraConfig.get()
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-        overrides, choices = " ".join(setup.overrides.task), _named(setup.runtime.choices)
-        if self.sweep is not None:
-            logging.info("%s: %s", self.sweep.begin(setup.job.num), overrides)
-        job = partial(_perform, self.task, cfg, self.schema, choices)
-        reason = _attempt(job, many=setup.mode == RunMode.MULTIRUN)
-        if reason is not None:
-            self.fail(setup.job.num, overrides, reason)
-        return reason
-
-    def fail(self, number: int, overrides: str, reason: str) -> None:
-        """Take note that a job of a sweep failed."""
-        self.failed.append(f"{overrides}: {reason}")
-        if self.sweep is not None:
-            self.sweep.fail(number, reason)
-
-
-def run_command(
-    task: Callable[[DictConfig, Choices], object],
-    config_name: str,
-    plan: Callable[[Sequence[Checked], Sequence[str]], Sweep] | None = None,
-) -> None:
-    """Run `task(cfg, choices)` under Hydra; a `RwsegError` ends it with status 2 and its message alone.
-
-    In a sweep the other jobs go on, whatever ends one; the failed ones are listed at the end, with status 2.
-    Before its first job `plan` is called with all jobs and the command line. Ctrl-C ends all of it in a line,
-    with status 130, and so does SIGTERM, with 143.
-    """
-    failed: list[str] = []
-    sweep: Sweep | None = None
-    sys.argv[1:] = map(with_home, sys.argv[1:])  # where Hydra looks for them
-    try:
-        with terminable():
-            jobs = preflight(config_name, sys.argv[1:])
-            sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
-            runner = Jobs(task, SCHEMAS[config_name], sweep, failed)
-            hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(runner)()
-    except RwsegError as error:
-        fail(str(error))
-    except KeyboardInterrupt:
-        fail(f"interrupted; {_to_go_on(sweep)}", INTERRUPTED)
-    except Terminated:
-        fail(f"terminated; {_to_go_on(sweep)}", TERMINATED)
-    if failed:
-        fail("\n".join([f"{len(failed)} of the sweep's jobs failed:", *failed]))
-
-
-def _to_go_on(sweep: Sweep | None) -> str:
-    left = "" if sweep is None else f"{sweep.left()} of the sweep's runs are left; "
-    return f"{left}give the same command again to go on"
-
-
-def compose(config_name: str, overrides: list[str]) -> tuple[DictConfig, Choices]:
+def compose(config_name: str, overrides: Sequence[str]) -> tuple[DictConfig, Choices]:
     """Compose `conf/<config_name>.yaml` with `overrides`, also inside a running Hydra application.
 
-    Raises `ConfigError` with Hydra's words where an override does not fit, and for settings of Hydra's own
-    that would scatter a run's files.
+    Raises `ConfigError` with Hydra's words where an override or a file does not fit, and for settings of
+    Hydra's own that would scatter a run's files.
     """
     with _hydra():
-        try:
-            given = list(map(with_home, overrides))
-            cfg = hydra_compose(config_name, overrides=given, return_hydra_config=True)
-        except HydraException as error:
-            raise ConfigError(str(error)) from error
-    _refuse(hydra_faults(cfg.hydra))
-    choices = _named(cfg.hydra.runtime.choices)
-    OmegaConf.set_struct(cfg, False)
-    del cfg["hydra"]
-    OmegaConf.set_struct(cfg, True)
+        cfg = _compose(config_name, overrides)
+    faults = list(words.hydra_faults(cfg.hydra))
+    if faults:
+        raise ConfigError("\n".join(faults))
+    choices = named(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
     return cfg, choices
 
 
-def preflight(config_name: str, arguments: list[str]) -> list[Checked]:
-    """Check a command line: unknown groups, options and keys (also with `+`), types and rules, of every job.
+def named(choices: Mapping[Any, Any]) -> Choices:
+    """The options of our groups, without Hydra's own."""
+    return {str(name): str(option) for name, option in choices.items() if not str(name).startswith("hydra/")}
 
-    Hydra accepts `+los=rrw` silently and says of `los=rrw` only that it is not in the struct; here both get
-    the nearest valid name. Every job of a sweep is checked before the first one starts. Raises `ConfigError`.
-    Returns the jobs that a sweep will run, in their order; none where there is no sweep.
+
+def preflight(config_name: str, arguments: Sequence[str]) -> list[Checked]:
+    """Check a command line: groups, options and keys (also with `+`), types, ranges and rules, of every job.
+
+    Hydra accepts `+los=rrw` silently, and tells one fault at a time. Here every job of a sweep is checked
+    before the first one starts. Raises `ConfigError` with a line per fault, which names the nearest valid
+    thing. Returns the jobs of a sweep in their order, none where there is no sweep.
     """
-    parsed = get_args_parser().parse_args(arguments)
-    if parsed.help or parsed.hydra_help or parsed.info or parsed.shell_completion:
+    asked = flags(with_search_path(arguments))
+    if asked.is_help:
         return []
-    if parsed.multirun and "TORCHELASTIC_RUN_ID" in os.environ:
+    if asked.multirun and "TORCHELASTIC_RUN_ID" in os.environ:
         advice = "give hydra/launcher=ray trainer.devices=N without torchrun: it starts one per run"
         raise ConfigError(f"-m: expected one run under torchrun, got a sweep; {advice}")
-    jobs = _parse(parsed.overrides, sweep=parsed.multirun)
-    schema = None if parsed.cfg else SCHEMAS[config_name]  # --cfg shows a configuration as it is
-    faults, checked = [], []
-    for job in jobs:
-        try:
-            checked.append(_check_job(config_name, job, schema))
-        except _OverrideError as error:
-            faults.append(str(error))
-        except ConfigError as error:
-            faults.append(f"{_line(job)}: {error}" if len(jobs) > 1 else str(error))
+    search_path.set(search_path_in(asked.overrides))
+    name, schema = asked.config_name or config_name, SCHEMAS[config_name]
+    lists, options, faults = _parse(name, asked.overrides, asked.multirun)
+    jobs = list(itertools.product(*lists))
+    found = [_check(name, None if asked.cfg else schema, job, options) for job in jobs]
+    together: dict[str, list[Job]] = {}
+    for job, one in zip(jobs, found, strict=True):
+        faults += one.alone
+        for fault in one.together:
+            together.setdefault(fault, []).append(job)
+    faults += [_in_jobs(fault, own, len(jobs)) for fault, own in together.items()]
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))
-    return checked if parsed.multirun and not parsed.cfg else []
+    return [one.checked for one in found if one.checked is not None] if asked.multirun else []
 
 
-class _OverrideError(ConfigError):
-    """Faults of single overrides, which they name themselves."""
-
-
-def _check_job(config_name: str, job: Job, schema: type | None) -> Checked:
-    own = [setting for setting in job if not setting.override.is_hydra_override()]
-    _, defaults = _composed(config_name)
-    groups = [setting for setting in own if setting.key in defaults]
-    keys = [setting for setting in own if setting.key not in defaults]
-    _refuse(fault for setting in own for fault in form_faults(setting, defaults))
-    _refuse(fault for setting in groups for fault in option_faults(setting))
-    chosen = [setting.text for setting in job if setting not in keys]  # options, and Hydra's own settings
-    base, choices = _composed(config_name, *chosen)
-    known = [key for key in keys_of(base) if config_name == "train" or key not in FOR_TRAINING]
-    _refuse(fault for setting in keys for fault in key_faults(setting, known, choices))
-    cfg = with_settings(base, keys)
-    if cfg is None:
-        cfg, choices = compose(config_name, [setting.text for setting in job])
+def _check(config_name: str, schema: Any, job: Job, options: Mapping[str, list[str]]) -> _Finding:
+    """Check a job as far as what was found before allows; `schema` None: as it is shown by --cfg."""
+    faulty = {setting: list(words.form_faults(setting, options)) for setting in job}
+    alone = [fault for faults in faulty.values() for fault in faults]
+    fine = [setting for setting in job if not faulty[setting]]
+    composed = [one for one in fine if one.key in options or one.override.is_hydra_override()]
+    unknown = tuple(f"{one.key}." for one in job if one not in fine and one.key in options)
+    try:
+        base, choices, known = _composed(config_name, search_path.get(), *(one.text for one in composed))
+    except ConfigError as error:
+        return _Finding(None, [*alone, *str(error).splitlines()])
+    cfg = base.copy()
+    for one in fine:
+        if one not in composed and not one.key.startswith(unknown):
+            alone += list(words.key_faults(one, known, choices)) or words.set_value(one, cfg, base)
     if schema is None:
-        return cfg, choices
-    typed = check(cfg, schema)
-    _refuse(
-        fault
-        for setting in keys
-        for fault in (*kind_faults(setting, base, typed), *text_faults(setting, typed))
-    )
-    return typed, choices
+        return _Finding(None, alone)
+    try:
+        checked, together = inspect(resolved(cfg, schema), schema, with_rules=not unknown)
+    except ConfigError as error:
+        return _Finding(None, alone, str(error).splitlines())
+    return _Finding((checked, choices), alone, together)
 
 
 @cache
-def _composed(config_name: str, *overrides: str) -> tuple[DictConfig, Choices]:
-    """`compose`, once for all jobs of a sweep; to be read only."""
-    return compose(config_name, list(overrides))
+def _composed(config_name: str, _: tuple[str, ...], *overrides: str) -> tuple[DictConfig, Choices, list[str]]:
+    """`compose` and the keys, once for all jobs of a sweep and each search path; to be read only."""
+    cfg, choices = compose(config_name, overrides)
+    is_training = OmegaConf.get_type(cfg) is SCHEMAS["train"]
+    return cfg, choices, [key for key in keys_of(cfg) if is_training or key not in FOR_TRAINING]
 
 
-def _refuse(faults: Iterable[str]) -> None:
-    found = list(faults)
-    if found:
-        raise _OverrideError("\n".join(found))
+def _parse(
+    config_name: str, texts: Sequence[str], sweep: bool
+) -> tuple[list[list[Setting]], dict[str, list[str]], list[str]]:
+    """The values of each override, the options of each group, and what cannot be read."""
+    lists: list[list[Setting]] = []
+    faults: list[str] = []
+    with _hydra() as loader:
+        groups = named(_compose(config_name, []).hydra.runtime.choices)
+        options = {group: loader.get_group_options(group) for group in groups}
+        parser = OverridesParser.create(loader)
+        for text in texts:
+            try:
+                lists.append(words.settings_of(parser, words.with_home(text), sweep))
+            except ConfigError as error:
+                faults.append(str(error))
+    if sweep:  # of a key that is given twice, Hydra takes the last values then
+        lists = list({settings[0].override.get_key_element(): settings for settings in lists}.values())
+    return [own for own in lists if not search_path_in([own[0].text])], options, faults
+
+
+def _in_jobs(fault: str, own: Sequence[Job], jobs: int) -> str:
+    """A fault with the jobs that have it, unless all have."""
+    first = " ".join(setting.text for setting in own[0] if setting.is_swept)
+    others = f" and {len(own) - 1} more" if len(own) > 1 else ""
+    return fault if len(own) == jobs else f"{first}{others}: {fault}"
 
 
 @contextmanager
@@ -244,52 +166,14 @@ def _hydra() -> Iterator[ConfigLoader]:
         GlobalHydra.instance().hydra = outer
 
 
-def _attempt(job: Callable[[], object], many: bool) -> str | None:
-    """Run `job`; in a sweep (`many`) its failure is logged and returned, else it ends the command."""
+def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    """Compose in a Hydra that is there; `ConfigError` names the file where one is at fault."""
     try:
-        job()
-    except RwsegError as error:
-        if not many:
-            fail(str(error))
-        logging.error("%s", error)
-        return str(error)
-    except Exception as error:
-        if not many:
-            raise
-        logging.exception("this job failed; the sweep goes on")
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
-def _perform(
-    task: Callable[[DictConfig, Choices], object], cfg: DictConfig, schema: type, choices: Choices
-) -> None:
-    try:
-        task(check(cfg, schema), choices)
-    except InstantiationException as error:  # a `_target_` that does not exist or does not take its arguments
-        raise ConfigError(str(error)) from error
-
-
-def _parse(texts: list[str], sweep: bool) -> list[Job]:
-    with _hydra() as loader:
-        parser = OverridesParser.create(loader)
-        lists = [settings_of(parser, with_home(text), sweep) for text in texts]
-    if sweep:  # of a key that is given twice, Hydra takes the last values then
-        lists = list({settings[0].override.get_key_element(): settings for settings in lists}.values())
-    return list(itertools.product(*lists))
-
-
-def _line(job: Job) -> str:
-    return " ".join(setting.text for setting in job)
-
-
-def _named(choices: Mapping[Any, Any]) -> Choices:
-    return {
-        str(group): str(option) for group, option in choices.items() if not str(group).startswith("hydra/")
-    }
-
-
-def fail(message: str, status: int = 2) -> NoReturn:
-    """End the command with a message under its name."""
-    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
-    raise SystemExit(status)
+        given = [*search_path.get(), *map(words.with_home, overrides)]
+        return hydra_compose(config_name, overrides=given, return_hydra_config=True)
+    except HydraException as error:
+        cause = error.__cause__ or error.__context__
+        if not isinstance(cause, OmegaConfBaseException):
+            raise ConfigError(str(error)) from error
+        file = re.match(r"In '[^']*': ", str(error))
+        raise ConfigError(f"{file[0] if file else ''}{first_line(cause)}") from error

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from omegaconf import DictConfig, ListConfig
 
 from rwseg.core.errors import ConfigError, DataError
 from rwseg.core.files import write_json, write_text
@@ -19,6 +18,7 @@ from rwseg.data.case import IGNORE, Case, LoadedCase, Source
 from rwseg.data.io.cases import label_ending, native_image, read_case, write_labels
 from rwseg.data.oddities import remark_lines
 from rwseg.experiments.build import device_name, precision
+from rwseg.experiments.config.schema import EvaluateConfig
 from rwseg.experiments.evaluation_cases import cases_to_evaluate
 from rwseg.experiments.load_run import load_ensemble
 from rwseg.metrics import MissedPolicy
@@ -31,7 +31,7 @@ from rwseg.training.figures import case_picture
 log = logging.getLogger(__name__)
 
 
-def evaluate_run(cfg: DictConfig) -> Path:
+def evaluate_run(cfg: EvaluateConfig) -> Path:
     """Predict a split, or the images in `cfg.input`, with the run or runs in `cfg.run_dir`.
 
     Model, preparation and classes are those of the runs themselves. Returns the folder of the results.
@@ -41,18 +41,18 @@ def evaluate_run(cfg: DictConfig) -> Path:
     torch.set_num_threads(cfg.trainer.threads)
     name = device_name(cfg.trainer.accelerator)
     device = torch.device("cpu" if name == "cpu" else "cuda")
-    several = isinstance(cfg.run_dir, ListConfig)
+    several = isinstance(cfg.run_dir, list)
     run_dirs = [Path(folder) for folder in cfg.run_dir] if several else [Path(cfg.run_dir)]
     members = load_ensemble(run_dirs, cfg.checkpoint, device)
     kind = precision(cfg.trainer.precision, name)
     half = torch.bfloat16 if kind == "bf16-mixed" else torch.float16
     with torch.autocast(device.type, dtype=half, enabled=kind != "32-true"):
-        if cfg.input is not None:
+        if cfg.input is not None and cfg.output is not None:
             return predict_folder(members, Path(cfg.input), Path(cfg.output), cfg.checkpoint, cfg.force)
         return evaluate_split(cfg, members)
 
 
-def evaluate_split(cfg: DictConfig, members: Sequence[Trained]) -> Path:
+def evaluate_split(cfg: EvaluateConfig, members: Sequence[Trained]) -> Path:
     """Predict every case of `cfg.split`; returns the folder of the results.
 
     Writes `predictions/<case>.nii.gz` (or the ending of the dataset's pictures) with the source's geometry,
@@ -158,7 +158,7 @@ def _draw_worst(
         )
 
 
-def _folder(cfg: DictConfig, members: Sequence[Trained]) -> Path:
+def _folder(cfg: EvaluateConfig, members: Sequence[Trained]) -> Path:
     """Where the results go; a folder that may be replaced, because it is empty or an evaluation."""
     if cfg.output is None:
         return members[0].folder / "evaluation" / _name(cfg, len(members))
@@ -172,7 +172,7 @@ def _folder(cfg: DictConfig, members: Sequence[Trained]) -> Path:
     return folder
 
 
-def _name(cfg: DictConfig, members: int) -> str:
+def _name(cfg: EvaluateConfig, members: int) -> str:
     if cfg.name is not None:
         return str(cfg.name)
     parts = [cfg.split]

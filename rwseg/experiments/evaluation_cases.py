@@ -1,6 +1,7 @@
 """Which cases an evaluation predicts: a split that none of the runs trained on, in data that fits them."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from pathlib import Path
 
 from rwseg.core.errors import DataError, RunError
@@ -36,7 +37,7 @@ def cases_to_evaluate(members: Sequence[Trained], root: Path, split: str) -> tup
 
 
 def _source(member: Trained, root: Path) -> Source:
-    config = member.config.copy()
+    config = deepcopy(member.config)
     config.dataset.root = str(root)
     return source_of(config)
 

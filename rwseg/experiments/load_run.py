@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.experiments.build import build_network
@@ -27,8 +26,8 @@ def load_trained(run_dir: Path, checkpoint: str, device: torch.device) -> Traine
     content = load_checkpoint(run_dir / "checkpoints" / f"{checkpoint}.ckpt", config_digest(config))
     data = load_data(run_dir)
     # A planned run has null in its configuration where the plan decided.
-    OmegaConf.update(config, "dataset.patch_size", list(data.patch_size))
-    OmegaConf.update(config, "model.pools", [list(pool) for pool in data.pools])
+    config.dataset.patch_size = list(data.patch_size)
+    config.model.pools = [list(pool) for pool in data.pools]
     prefix = "network."
     try:
         network = build_network(config, len(data.channels), len(data.classes))

@@ -2,17 +2,17 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig
 from pytorch_lightning.loggers import Logger, WandbLogger
 
 from rwseg.core.errors import ConfigError, RunError
 from rwseg.core.files import write_text
+from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.run_identity import Identity, kept_id, require
 from rwseg.training.loggers.callbacks import Tracked
 
@@ -24,7 +24,7 @@ SUPERSEDED = "superseded"
 
 
 @contextmanager
-def tracked(cfg: DictConfig, identity: Identity, resumed: tuple[int, int]) -> Iterator[list[Tracked]]:
+def tracked(cfg: TrainConfig, identity: Identity, resumed: tuple[int, int]) -> Iterator[list[Tracked]]:
     """Yield the loggers of `cfg.logger`; end them with the run, as failed where the block raises.
 
     Arguments in the configuration go to the logger as they are; those that follow from the run are added.
@@ -45,7 +45,7 @@ def tracked(cfg: DictConfig, identity: Identity, resumed: tuple[int, int]) -> It
 
 
 def _begin(
-    name: str, node: DictConfig, cfg: DictConfig, identity: Identity, resumed: tuple[int, int]
+    name: str, node: Mapping[str, Any], cfg: TrainConfig, identity: Identity, resumed: tuple[int, int]
 ) -> Tracked:
     target = str(node.get("_target_"))
     if target.endswith(".WandbLogger"):
@@ -68,14 +68,14 @@ def _begin(
     return Tracked(logger, resumed[0])
 
 
-def _logger(node: DictConfig, own: dict[str, Any]) -> Any:
+def _logger(node: Mapping[str, Any], own: dict[str, Any]) -> Any:
     """The logger of `node`, with those of our arguments that it leaves open."""
     return instantiate(node, _partial_=True, _convert_="all")(
         **{key: value for key, value in own.items() if node.get(key) is None}
     )
 
 
-def _wandb(node: DictConfig, cfg: DictConfig, identity: Identity) -> Tracked:
+def _wandb(node: Mapping[str, Any], cfg: TrainConfig, identity: Identity) -> Tracked:
     """W&B, in the run whose id stands in `wandb_id.txt` of the run directory."""
     require("wandb", "logger=wandb", "wandb")
     import wandb
@@ -123,7 +123,7 @@ def _first_epoch(run: "wandb.Run") -> int | None:
     return 0
 
 
-def _mlflow(node: DictConfig, cfg: DictConfig, identity: Identity) -> Tracked:
+def _mlflow(node: Mapping[str, Any], cfg: TrainConfig, identity: Identity) -> Tracked:
     """MLflow, in the run whose id stands in `mlflow_id.txt`; without a store's name in the run directory."""
     require("mlflow", "logger=mlflow", "rwseg[mlflow]")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves a machine unasked

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig
 
 from rwseg.core.distributed import Peers, World, check_world, find_world, joined, naming_the_lost
 from rwseg.core.errors import ConfigError, RunError
@@ -19,7 +18,7 @@ from rwseg.core.lease import Lease
 from rwseg.data.oddities import leaks, oddities
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.build import dataset_of, device_name, facts_of, planned, prepared_data, training_device
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.run_directory import claimed, clear, config_digest, run_path, save_config
 from rwseg.experiments.run_identity import Identity
@@ -33,7 +32,7 @@ from rwseg.training.results import send_results, write_results
 log = logging.getLogger(__name__)
 
 
-def train_run(cfg: DictConfig, choices: Choices) -> Path:
+def train_run(cfg: TrainConfig, choices: Choices) -> Path:
     """Train the run that `cfg` (checked) asks for and return its directory.
 
     A finished run is left alone, an interrupted or failed one goes on where it stopped. Where torchrun or
@@ -63,7 +62,7 @@ class _Order:
     `digest` is that of the configuration as it was asked for, where the plan's values are null.
     """
 
-    cfg: DictConfig
+    cfg: TrainConfig
     digest: str
     resume: bool
 
@@ -78,7 +77,7 @@ def _leading(peers: Peers) -> Iterator[None]:
             peers.broadcast(None)
 
 
-def _lead(cfg: DictConfig, choices: Choices, folder: Path, peers: Peers) -> None:
+def _lead(cfg: TrainConfig, choices: Choices, folder: Path, peers: Peers) -> None:
     if left_alone(folder, cfg):
         return
     device = device_name(cfg.trainer.accelerator)
@@ -127,7 +126,7 @@ def _train(
         send_results(folder, facts, identity.settings(cfg), steps, parts.learner, parts.data, loggers)
 
 
-def _follow(cfg: DictConfig, folder: Path, peers: Peers) -> None:
+def _follow(cfg: TrainConfig, folder: Path, peers: Peers) -> None:
     """Train with rank 0 what it says, if anything; nothing is written and nothing said."""
     logging.disable(logging.WARNING)
     order = peers.broadcast()
@@ -145,9 +144,9 @@ def _end(folder: Path, lease: Lease, reason: str) -> None:
     os._exit(2)
 
 
-def _check_share(cfg: DictConfig, world: World, device: str) -> None:
+def _check_share(cfg: TrainConfig, world: World, device: str) -> None:
     """Raise `ConfigError` where a batch cannot be shared among the processes."""
-    if cfg.dataset.batch_size % world.size:
+    if cfg.dataset.batch_size is not None and cfg.dataset.batch_size % world.size:
         raise ConfigError(
             f"dataset.batch_size={cfg.dataset.batch_size}: expected a multiple of the {world.size} processes "
             "that train together; give another batch size, or start another number of processes"

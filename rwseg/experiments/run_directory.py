@@ -22,7 +22,9 @@ from rwseg.core.errors import MALFORMED, ConfigError, RunError
 from rwseg.core.files import write_text
 from rwseg.core.lease import LEASE_DURATION, Lease
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF, Choices, TrainerConfig, check, typed
+from rwseg.experiments.config.command_line import search_path
+from rwseg.experiments.config.schema import CONF, Choices, TrainConfig, TrainerConfig
+from rwseg.experiments.config.validation import check, plain, resolved
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +64,7 @@ ABSENT = "-"
 Flat = dict[str, str]
 
 
-def run_path(cfg: DictConfig, choices: Choices) -> Path:
+def run_path(cfg: TrainConfig, choices: Choices) -> Path:
     """`<output_root>/<experiment>/<dataset>/<loss>/<strategy>[/<other settings>]/seed<seed>`.
 
     Other settings are those in which `cfg` (checked) differs from what the four names alone give, told by the
@@ -83,15 +85,15 @@ def _neutral() -> Flat:
     return {"callbacks": "{}", "dataset.center_crop": "null", **dict(_flatten({"trainer": defaults}, ""))}
 
 
-def comparable(cfg: DictConfig) -> Flat:
+def comparable(cfg: TrainConfig | Mapping[str, Any]) -> Flat:
     """The settings that decide a run's result, flat, as JSON: {"schedule.epochs": "300", ...}."""
-    flat = _flatten(OmegaConf.to_container(cfg, resolve=True), "")
+    flat = _flatten(cfg if isinstance(cfg, Mapping) else plain(cfg), "")
     ignored = tuple(f"{name}." for name in NO_EFFECT)
     kept = {key: text for key, text in flat if not f"{key}.".startswith(ignored)}
     return {key: text for key, text in kept.items() if _neutral().get(key) != text}
 
 
-def config_digest(cfg: DictConfig) -> str:
+def config_digest(cfg: TrainConfig) -> str:
     """Hash of `comparable(cfg)`; checkpoints carry it."""
     text = json.dumps(comparable(cfg), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -144,12 +146,12 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-def check_same_config(folder: Path, cfg: DictConfig) -> None:
+def check_same_config(folder: Path, cfg: TrainConfig) -> None:
     """Raise `RunError` naming the differing keys if `folder` holds a run of another configuration."""
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    saved, asked = comparable(_read(path)), comparable(cfg)
+    saved, asked = comparable(plain(_read(path))), comparable(cfg)
     lines = [
         f"  - {key}: saved {saved.get(key, 'nothing')}, asked {asked.get(key, 'nothing')}"
         for key in sorted(saved.keys() | asked.keys())
@@ -163,12 +165,12 @@ def check_same_config(folder: Path, cfg: DictConfig) -> None:
         )
 
 
-def save_config(folder: Path, cfg: DictConfig) -> None:
+def save_config(folder: Path, cfg: TrainConfig) -> None:
     """Write the resolved configuration to `config.yaml`."""
-    write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(plain(cfg))))
 
 
-def load_config(folder: Path) -> DictConfig:
+def load_config(folder: Path) -> TrainConfig:
     """Read a run's `config.yaml`; `RunError` if `folder` is no run directory or has a faulty one."""
     path = folder / "config.yaml"
     if not path.is_file():
@@ -204,7 +206,7 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _other_settings(cfg: DictConfig, chosen: list[str]) -> list[str]:
+def _other_settings(cfg: TrainConfig, chosen: list[str]) -> list[str]:
     """`group=option` (the nearest one) and `key=value` that give `cfg` when added to `chosen`."""
     asked, groups = comparable(cfg), set(_reference(*chosen)[1]).difference(IDENTITY, NO_EFFECT)
     plan = f"dataset.plan={cfg.dataset.plan}"  # first: other values are null because of it
@@ -257,10 +259,15 @@ def _differences(asked: Flat, options: list[str]) -> Flat:
     return {key: asked.get(key, ABSENT) for key in keys if key != "seed"}
 
 
-@cache
 def _reference(*options: str) -> tuple[Flat, Choices]:
-    cfg, choices = compose("train", list(options))
-    return comparable(typed(cfg)), choices
+    return _composed_with(search_path.get(), options)
+
+
+@cache
+def _composed_with(_: tuple[str, ...], options: tuple[str, ...]) -> tuple[Flat, Choices]:
+    """What `options` give with the user's own ones in the search path."""
+    cfg, choices = compose("train", options)
+    return comparable(resolved(cfg, TrainConfig)), choices
 
 
 def _text(value: str) -> str:

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from rwseg.core.errors import RunError
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.config.schema import Choices, TrainConfig
+from rwseg.experiments.config.validation import plain
 
 GROUP = ("dataset", "model", "loss", "strategy")
 LONGEST_TAG = 64  # W&B refuses longer ones
@@ -52,12 +51,10 @@ class Identity:
         names = [*(self.choices[name] for name in GROUP), experiment]
         return [name[:LONGEST_TAG] for name in dict.fromkeys(names)]
 
-    def settings(self, cfg: DictConfig) -> dict[str, object]:
+    def settings(self, cfg: TrainConfig) -> dict[str, object]:
         """The resolved configuration, its options, the method, and where the run's record lies."""
-        content = OmegaConf.to_container(cfg, resolve=True)
-        assert isinstance(content, dict)
         own = {"choices": dict(self.choices), "method": self.method, "run_json": str(self.run_json)}
-        return {**{str(key): value for key, value in content.items()}, **own}
+        return {**plain(cfg), **own}
 
     @property
     def run_json(self) -> Path:

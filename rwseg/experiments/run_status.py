@@ -13,15 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from rwseg import __version__
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.files import from_json, write_json
 from rwseg.core.lease import Lease
 from rwseg.core.signals import Terminated
 from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import check_same_config
 
 log = logging.getLogger(__name__)
@@ -56,7 +54,7 @@ def update_run(folder: Path, content: Mapping[str, Any]) -> None:
     write_json(folder / "run.json", {**read_run(folder), **content})
 
 
-def is_finished(folder: Path, cfg: DictConfig) -> bool:
+def is_finished(folder: Path, cfg: TrainConfig) -> bool:
     """Whether there is nothing to do; `RunError` where `folder` holds a run of another configuration."""
     if cfg.force or cfg.trainer.fast_dev_run:
         return False
@@ -64,7 +62,7 @@ def is_finished(folder: Path, cfg: DictConfig) -> bool:
     return read_run(folder).get("status") == "finished"
 
 
-def left_alone(folder: Path, cfg: DictConfig) -> bool:
+def left_alone(folder: Path, cfg: TrainConfig) -> bool:
     """`is_finished`, and says so."""
     finished = is_finished(folder, cfg)
     if finished:

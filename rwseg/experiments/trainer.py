@@ -3,13 +3,13 @@
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
 from pytorch_lightning.callbacks import ProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
@@ -27,6 +27,7 @@ from rwseg.experiments.build import (
     precision,
     training_device,
 )
+from rwseg.experiments.config.schema import TrainConfig
 from rwseg.training.callbacks.checkpoints import AtomicCheckpointIO, checkpoint_callbacks
 from rwseg.training.callbacks.epoch_table import EpochTable, OnlyWriter, OwnSignals
 from rwseg.training.fit import Parts, expect_warnings
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 
 
-def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
+def configured_callbacks(cfg: TrainConfig) -> list[pl.Callback]:
     """The callbacks of the group `callbacks`; `ConfigError` for anything else."""
     found = []
     for name, node in (cfg.callbacks or {}).items():
@@ -52,7 +53,7 @@ def configured_callbacks(cfg: DictConfig) -> list[pl.Callback]:
 
 
 def assemble(
-    cfg: DictConfig,
+    cfg: TrainConfig,
     folder: Path,
     prepared: Prepared,
     digest: str,
@@ -83,13 +84,13 @@ def assemble(
 
 
 def _trainer(
-    cfg: DictConfig, folder: Path, callbacks: list[pl.Callback], loggers: list[Logger], world: World
+    cfg: TrainConfig, folder: Path, callbacks: list[pl.Callback], loggers: list[Logger], world: World
 ) -> pl.Trainer:
     """The Trainer of a run: arguments of `cfg.trainer` as they are, those of other groups by their names.
 
     `ConfigError` with Lightning's words for what it refuses.
     """
-    asked: dict[str, Any] = instantiate(cfg.trainer, _convert_="all")
+    asked: dict[str, Any] = instantiate(asdict(cfg.trainer), _convert_="all")
     del asked["threads"]
     device = device_name(cfg.trainer.accelerator)
     if asked["strategy"] == "auto" and world.size > 1:

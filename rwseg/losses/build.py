@@ -1,21 +1,18 @@
 """From the composed configuration to the loss that is trained."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rwseg.core.errors import ConfigError
 from rwseg.losses.base import SegmentationLoss
 from rwseg.losses.combined import CombinedLoss
 
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
-
-def build_loss(cfg: "DictConfig") -> CombinedLoss:
+def build_loss(cfg: Any) -> CombinedLoss:
     """Return the loss that `cfg.loss` and `cfg.strategy` describe.
 
-    `cfg.loss` holds a `_target_`, `cfg.strategy` the keys mode, partner, alpha_step and alpha_floor. Raises
-    `ConfigError` where a `_target_` is no segmentation loss and `ValueError` for a strategy that does not
-    fit together.
+    `cfg` is a checked configuration or one of Hydra's: `cfg.loss` holds a `_target_`, `cfg.strategy` the
+    keys mode, partner, alpha_step and alpha_floor. Raises `ConfigError` where a `_target_` is no segmentation
+    loss and `ValueError` for a strategy that does not fit together.
     """
     strategy = cfg.strategy
     return CombinedLoss(
@@ -27,7 +24,7 @@ def build_loss(cfg: "DictConfig") -> CombinedLoss:
     )
 
 
-def _instantiate(name: str, cfg: "DictConfig") -> SegmentationLoss:
+def _instantiate(name: str, cfg: Any) -> SegmentationLoss:
     import hydra.utils  # here, so that the losses can be used where Hydra is not installed
 
     loss = hydra.utils.instantiate(cfg)

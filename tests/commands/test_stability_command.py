@@ -10,7 +10,7 @@ import torch
 from rwseg.commands.stability import epochs_of, main
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 from rwseg.training.callbacks.epoch_table import EpochTable
 

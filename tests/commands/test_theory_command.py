@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rwseg.commands.theory import main, phantom_figure
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 from rwseg.losses import region_wise_loss
 from rwseg.maps import boundary_map

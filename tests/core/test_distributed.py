@@ -6,7 +6,8 @@ import torch
 from rwseg.core.distributed import ALONE, Peers, World, check_world, find_world, joined
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import EvaluateConfig, check
+from rwseg.experiments.config.schema import EvaluateConfig
+from rwseg.experiments.config.validation import check
 from rwseg.models.unet import UNet
 
 

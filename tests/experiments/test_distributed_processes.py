@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]

@@ -16,7 +16,8 @@ from rwseg.data.case import LoadedCase
 from rwseg.data.datasets.acdc import ACDC
 from rwseg.data.io.nifti import read_nifti
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import EvaluateConfig, check
+from rwseg.experiments.config.schema import EvaluateConfig
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.evaluation import evaluate_run
 from rwseg.experiments.run import train_run
 from rwseg.metrics import case_metrics

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 from rwseg.experiments.run_directory import config_digest
 from rwseg.training.callbacks.checkpoints import load_checkpoint

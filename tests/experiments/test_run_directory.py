@@ -1,16 +1,19 @@
 """Run directories: one per configuration and seed, and never of two configurations."""
 
+from functools import reduce
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import Choices, check
+from rwseg.experiments.config.schema import Choices, TrainConfig
+from rwseg.experiments.config.validation import check, inspect, plain
 from rwseg.experiments.run_directory import (
     IDENTITY,
     LONGEST_COMPONENT,
@@ -23,7 +26,7 @@ from rwseg.experiments.run_directory import (
 )
 
 
-def checked(*overrides: str) -> tuple[DictConfig, Choices]:
+def checked(*overrides: str) -> tuple[TrainConfig, Choices]:
     cfg, choices = compose("train", list(overrides))
     return check(cfg), choices
 
@@ -131,6 +134,10 @@ def test_long_names_are_shortened_and_stay_apart() -> None:
         assert len(name) <= LONGEST_COMPONENT + 20
 
 
+def value_at(content: dict[str, Any], key: str) -> Any:
+    return reduce(lambda node, name: node[name], key.split("."), content)
+
+
 def changed(value: object) -> object:
     """Another value of the same type; of the same length, where a value has one."""
     if isinstance(value, bool):
@@ -143,14 +150,13 @@ def changed(value: object) -> object:
 @pytest.mark.parametrize("names", [[], ["loss=rw_boundary", "strategy=gradual_ce"], ["dataset=acdc"]])
 def test_every_single_setting_makes_a_path_of_its_own(names: list[str]) -> None:
     cfg, choices = checked(*names)
-    keys = [key for key in comparable(cfg) if OmegaConf.select(cfg, key) is not None]
+    keys = [key for key in comparable(cfg) if value_at(plain(cfg), key) is not None]
     paths = {run_path(cfg, choices)}
     for key in keys:
-        other = cfg.copy()
-        value = OmegaConf.to_container(OmegaConf.create([OmegaConf.select(cfg, key)]))
-        assert isinstance(value, list)
-        OmegaConf.update(other, key, changed(value[0]))
-        paths.add(run_path(other, choices))
+        other = OmegaConf.create(plain(cfg))
+        OmegaConf.update(other, key, changed(value_at(plain(cfg), key)))
+        made, _ = inspect(plain(other), TrainConfig)  # whether it may be so or not
+        paths.add(run_path(made, choices))
     assert len(keys) > 25
     assert len(paths) == len(keys) + 1
 
@@ -282,4 +288,4 @@ def test_comparable_is_flat_json_without_what_has_no_effect() -> None:
     assert flat["seed"] == "0"
     assert not {key for key in flat if key.startswith(("logger", "output_root", "prepared_root", "force"))}
     assert "dataset.root" not in flat
-    assert comparable(OmegaConf.create({"a": {}, "b": {"c": None}})) == {"a": "{}", "b.c": "null"}
+    assert comparable({"a": {}, "b": {"c": None}}) == {"a": "{}", "b.c": "null"}

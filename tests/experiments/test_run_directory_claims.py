@@ -12,7 +12,7 @@ from lock_files import NO_PROCESS, holding_process, write_lock
 
 from rwseg.core.errors import ClaimLostError, RunError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run_directory import LOCK, claimed, clear, save_config
 
 CLAIM = """

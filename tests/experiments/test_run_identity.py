@@ -6,7 +6,7 @@ import pytest
 
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run_directory import run_path
 from rwseg.experiments.run_identity import Identity, require
 

@@ -17,7 +17,8 @@ from lock_files import write_lock
 
 from rwseg.core.errors import ClaimLostError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF, check
+from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 from rwseg.models.unet import UNet
 

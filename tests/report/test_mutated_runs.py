@@ -14,7 +14,7 @@ from synthetic import write_run
 
 from rwseg.commands.report import main as report
 from rwseg.core.errors import RunError
-from rwseg.experiments import composition as cli
+from rwseg.experiments.command import run_command
 from rwseg.experiments.evaluation import evaluate_run
 from rwseg.experiments.load_run import load_trained
 from rwseg.experiments.sweeps.manifest import FOLDER
@@ -138,7 +138,7 @@ def test_evaluate_ends_in_a_sentence(
 
     def command() -> None:
         try:
-            cli.run_command(lambda cfg, choices: evaluate_run(cfg), "evaluate")
+            run_command(lambda cfg, choices: evaluate_run(cfg), "evaluate")
         except SystemExit as stop:
             raise (RunError if stop.code == 2 else ValueError)(capsys.readouterr().err) from stop
 

@@ -19,7 +19,8 @@ from rwseg.data.datamodule import VALIDATION_SLICES
 from rwseg.experiments.build import build_data, build_learner, planned, prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.overrides import SET_ELSEWHERE
-from rwseg.experiments.config.schema import TrainerConfig, check
+from rwseg.experiments.config.schema import TrainerConfig
+from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.run import train_run
 from rwseg.experiments.run_directory import config_digest, load_config, run_path
 from rwseg.losses import loss_at_perfect
@@ -144,8 +145,7 @@ def test_runs_of_before_have_the_digest_that_they_had(tiny: list[str]) -> None:
     """Their config.yaml knows no callbacks, and of the trainer four settings."""
     cfg, _ = compose("train", tiny)
     cfg = check(cfg)
-    old = OmegaConf.to_container(cfg)
-    assert isinstance(old, dict)
+    old = plain(cfg)
     del old["callbacks"]
     old["trainer"] = {"accelerator": "cpu", "devices": 1, "precision": "32-true", "threads": 1}
     assert config_digest(check(OmegaConf.create(old))) == config_digest(cfg)

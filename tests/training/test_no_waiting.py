@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.experiments.build import build_data, build_learner, planned, prepared_data
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.training.lightning_module import Learner
 

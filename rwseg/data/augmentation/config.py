@@ -1,6 +1,17 @@
-"""The settings of the training augmentation; nothing heavy is imported here: the schema holds them."""
+"""The settings of the training augmentation and their ranges, which the schema of a configuration checks."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
+
+from rwseg.core.constraints import Probability, interval
+
+Pair = tuple[float, float]
+Range = Annotated[Pair, interval()]
+PositiveRange = Annotated[Pair, interval(above=True)]
+AroundOne = Annotated[Pair, interval(above=True, around=1)]
+Zoom = Annotated[Pair, interval(high=1, above=True)]
 
 
 @dataclass
@@ -12,32 +23,32 @@ class SpatialSettings:
     which the patch is the middle.
     """
 
-    rotate: float
-    degrees: float
-    scale: float
-    factor: tuple[float, float]
-    loader_margin: float
+    rotate: Probability
+    degrees: Annotated[float, Field(ge=0, le=180)]
+    scale: Probability
+    factor: AroundOne
+    loader_margin: Annotated[float, Field(gt=0, le=1)]
 
 
 @dataclass
 class IntensitySettings:
     """Probabilities (per sample, some also per channel) and ranges of what changes intensities, in order."""
 
-    noise: float
-    noise_std: tuple[float, float]
-    blur: float
-    blur_channel: float
-    blur_sigma: tuple[float, float]
-    brightness: float
-    brightness_factor: tuple[float, float]
-    contrast: float
-    contrast_factor: tuple[float, float]
-    low_resolution: float
-    low_resolution_channel: float
-    low_resolution_zoom: tuple[float, float]
-    inverted_gamma: float
-    gamma: float
-    gamma_exponent: tuple[float, float]
+    noise: Probability
+    noise_std: Range
+    blur: Probability
+    blur_channel: Probability
+    blur_sigma: PositiveRange
+    brightness: Probability
+    brightness_factor: Range
+    contrast: Probability
+    contrast_factor: AroundOne
+    low_resolution: Probability
+    low_resolution_channel: Probability
+    low_resolution_zoom: Zoom
+    inverted_gamma: Probability
+    gamma: Probability
+    gamma_exponent: AroundOne
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Overrides of a command line: what is wrong with them, what was probably meant, and applying them."""
+"""Overrides of a command line: reading them, what is wrong with each and what was meant, setting them."""
 
 import re
 import shlex
@@ -9,15 +9,15 @@ from os.path import expanduser
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, ValidationError, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from rwseg.core.errors import ConfigError
 from rwseg.core.paths import is_at_home
 from rwseg.experiments.config.names import suggestion
-from rwseg.experiments.config.schema import CONF, Choices
+from rwseg.experiments.config.schema import Choices
 
 UNTYPED = ("loss.", "logger.", "callbacks.", "strategy.partner.")
 """Settings that the schema leaves to the chosen file: their types are those of the file's values."""
@@ -35,13 +35,21 @@ SET_ELSEWHERE = {
 }
 """Arguments of Lightning's Trainer that have a setting of their own."""
 
+SHORT = {"lr": "schedule.learning_rate", "wd": "schedule.weight_decay", "bs": "dataset.batch_size"}
+"""What other programs call our settings."""
+
 
 @dataclass(frozen=True)
 class Setting:
-    """An override with one value: itself, or one of those that it sweeps over."""
+    """An override with one value: as it was given, or one of those that it sweeps over."""
 
-    override: Override
     text: str
+    is_swept: bool = False
+
+    @property
+    def override(self) -> Override:
+        """The text as Hydra reads it."""
+        return override_of(self.text)
 
     @property
     def key(self) -> str:
@@ -49,18 +57,14 @@ class Setting:
         return self.override.key_or_group
 
     @property
-    def options(self) -> list[str]:
-        """The value as text; several where a group takes a list."""
-        if self.override.is_sweep_override():
-            return [self.text.partition("=")[2]]
-        value = self.override.value()
-        return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    def is_added(self) -> bool:
+        """Whether it begins with `+` or `++`."""
+        return self.override.is_add() or self.override.is_force_add()
 
     @property
     def is_open(self) -> bool:
         """Whether it adds or removes something where that is allowed."""
-        changes = self.override.is_add() or self.override.is_force_add() or self.override.is_delete()
-        return changes and self.key.startswith(OPEN)
+        return (self.is_added or self.override.is_delete()) and self.key.startswith(OPEN)
 
 
 def settings_of(parser: OverridesParser, line: str, sweep: bool) -> list[Setting]:
@@ -77,7 +81,7 @@ def settings_of(parser: OverridesParser, line: str, sweep: bool) -> list[Setting
         other = "expected KEY=VALUE in Hydra's grammar, https://hydra.cc/docs/advanced/override_grammar/basic"
         raise ConfigError(f"'{line}': {why if quoted else other}") from error
     if not override.is_sweep_override():
-        return [Setting(override, line)]
+        return [Setting(line)]
     if not sweep:
         quoted = in_quotes(line, sweep) if "/" in line else None
         single = f", or write {quoted} for one value with a comma in it" if quoted else ""
@@ -89,7 +93,7 @@ def settings_of(parser: OverridesParser, line: str, sweep: bool) -> list[Setting
     if not values:
         raise ConfigError(f"'{line}': expected at least one value, got none")
     key = override.get_key_element()
-    return [Setting(override, f"{key}={value}") for value in values]
+    return [Setting(f"{key}={value}", is_swept=len(values) > 1) for value in values]
 
 
 def with_home(argument: str) -> str:
@@ -97,7 +101,7 @@ def with_home(argument: str) -> str:
     key, _, value = argument.partition("=")
     if not is_at_home(value) or "," in value:
         return argument
-    return f"{key}={expanduser(value) if key.startswith('-') else _quote(value)}"
+    return f"{key}={expanduser(value) if key.startswith('-') else quote(value)}"
 
 
 def in_quotes(text: str, sweep: bool) -> str | None:
@@ -110,16 +114,17 @@ def in_quotes(text: str, sweep: bool) -> str | None:
         return None
     several = value.startswith("[") and value.endswith("]")
     parts = value[1:-1].split(",") if several else value.split(",") if sweep else [value]
-    quoted = ",".join(part if re.fullmatch(r"""(["']).*\1""", part) else _quote(part) for part in parts)
+    quoted = ",".join(part if re.fullmatch(r"""(["']).*\1""", part) else quote(part) for part in parts)
     mended = f"{key}=[{quoted}]" if several else f"{key}={quoted}"
     try:
-        _override(mended)
+        override_of(mended)
     except HydraException:
         return None
     return shlex.quote(mended)
 
 
-def _quote(value: str) -> str:
+def quote(value: str) -> str:
+    """A value in the quotes of Hydra's grammar."""
     escaped = re.sub(r'(\\*)"', r'\1\1\\"', value)
     return f'"{escaped}"'
 
@@ -137,26 +142,23 @@ def hydra_faults(setup: DictConfig) -> Iterator[str]:
             yield f"hydra.{key}.dir={folder}: expected a path without ~, got one; give the whole path"
 
 
-def form_faults(setting: Setting, defaults: Choices) -> Iterator[str]:
-    """Removals, and groups that are added instead of chosen."""
-    override, key = setting.override, setting.key
+def form_faults(setting: Setting, options: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Removals, groups that are added instead of chosen, and options that a group does not have."""
+    override, key, text = setting.override, setting.key, setting.text
     if override.is_delete() and not setting.is_open:
         other = f"remove its entries, ~{key}.NAME" if f"{key}." in OPEN else f"give {key} another value"
-        yield f"'{setting.text}': nothing can be removed, every setting is needed; {other}"
-    elif key in defaults and (override.is_add() or override.is_force_add() or override.package):
-        yield f"'{setting.text}': a group is chosen as {key}=OPTION, without + and @"
+        yield f"'{text}': nothing can be removed, every setting is needed; {other}"
+    elif key in options and (setting.is_added or override.package):
+        yield f"'{text}': a group is chosen as {key}=OPTION, without + and @"
+    elif key in options:
+        value = override.value()
+        for option in map(str, value if isinstance(value, list) else [value]):
+            if option not in options[key]:
+                near = suggestion(option, list(options[key]))
+                yield f"'{text}': expected one of {', '.join(options[key])}{near}"
 
 
-def option_faults(setting: Setting) -> Iterator[str]:
-    """An option that its group does not have."""
-    options = sorted(file.stem for file in (CONF / setting.key).glob("*.yaml"))
-    for option in setting.options:
-        if option not in options:
-            near = suggestion(option, options)
-            yield f"'{setting.text}': expected one of {', '.join(options)}{near}"
-
-
-def key_faults(setting: Setting, known: list[str], choices: Choices) -> Iterator[str]:
+def key_faults(setting: Setting, known: Sequence[str], choices: Choices) -> Iterator[str]:
     """A key that the chosen options do not have, or that is no setting but a group of them."""
     key = setting.key.replace("/", ".")
     if setting.is_open:
@@ -164,59 +166,73 @@ def key_faults(setting: Setting, known: list[str], choices: Choices) -> Iterator
     if key in SET_ELSEWHERE and "output_root" in known:  # train.py: an evaluation has none of these
         yield f"'{setting.text}': Lightning's {key.partition('.')[2]} is set by {SET_ELSEWHERE[key]}=... here"
         return
-    parent = key.rpartition(".")[0]
+    parent, _, last = key.rpartition(".")
     children = [name for name in known if name.rpartition(".")[0] == key]
-    if key not in known:
+    if key not in known or key != setting.key or setting.override.package:
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
         settings = ", ".join(name for name in siblings if not name.endswith("._target_")) or "no settings"
         owner = f"{parent}={choices[parent]}" if parent in choices else parent
-        hint = f"; {owner} takes {settings}" if parent in known else ""
-        yield f"unknown key '{key}' in '{setting.text}'{suggestion(key, [*choices, *known]) or hint}"
+        hint = f"; {owner} takes {settings}" if parent in known else "; --cfg job shows all settings"
+        near = suggestion(SHORT.get(last, key), [*choices, *known])
+        yield f"unknown key '{setting.key}' in '{setting.text}'{near or hint}"
     elif children:
         yield f"'{setting.text}': expected a value for one of {', '.join(children)}"
 
 
-def kind_faults(setting: Setting, base: DictConfig, cfg: DictConfig) -> Iterator[str]:
-    """A value of another type than the chosen file gives it in `base`, where no schema says the type."""
-    given, own = OmegaConf.select(cfg, setting.key), OmegaConf.select(base, setting.key)
-    if not setting.key.startswith(UNTYPED) or (given is None and setting.key.startswith(OPEN)):
-        return
-    if own is not None and _kind(given) != _kind(own):
-        yield f"{setting.key}: expected {_kind(own)} such as {own}, got {given!r}"
+def set_value(setting: Setting, cfg: DictConfig, base: DictConfig) -> Iterator[str]:
+    """Set it in `cfg` as Hydra does, or say why it does not fit; `base` is what the chosen files give."""
+    override, key = setting.override, setting.key
+    own = OmegaConf.select(base, key)
+    parent, _, last = key.rpartition(".")
+    try:
+        value = override.value()
+        if override.is_delete():
+            node = OmegaConf.select(cfg, parent)
+            if last not in (node or {}):
+                yield f"'{setting.text}': expected one of {parent}: {', '.join(node or {}) or 'it has none'}"
+                return
+            with open_dict(node):
+                del node[last]
+            return
+        if override.is_add() and own is not None and not isinstance(value, dict | list):
+            yield f"'{setting.text}': expected a key that is not there yet; give {setting.text[1:]}"
+            return
+        OmegaConf.update(cfg, key, value, merge=True, force_add=setting.is_added)
+        given = OmegaConf.select(cfg, key)
+    except ValidationError:
+        yield f"{key}: expected {_kind(own, typed=True)}, got {'null' if value is None else repr(value)}"
+    except OmegaConfBaseException as error:
+        yield f"'{setting.text}': {str(error).splitlines()[0]}"
+    else:
+        yield from _kind_faults(setting, given, own)
 
 
-def text_faults(setting: Setting, cfg: DictConfig) -> Iterator[str]:
-    """A text that Hydra reads as a number or truth value, and writes otherwise: 2024_11_27 as 20241127."""
-    given, read = setting.text.partition("=")[2].strip(), _override(setting.text).value()
-    is_text = isinstance(OmegaConf.select(cfg, setting.key), str)
-    if is_text and isinstance(read, int | float) and str(read) != given:
+def _kind_faults(setting: Setting, given: Any, own: Any) -> Iterator[str]:
+    """Another type than the chosen file's, where no schema says it; a text that Hydra writes otherwise."""
+    key = setting.key
+    is_untyped = key.startswith(UNTYPED) and not (given is None and key.startswith(OPEN))
+    if is_untyped and own is not None and _kind(given) != _kind(own):
+        yield f"{key}: expected {_kind(own)} such as {own}, got {given!r}"
+    text, read = setting.text.partition("=")[2].strip(), setting.override.value()
+    if isinstance(given, str) and isinstance(read, int | float) and str(read) != text:
         advice = f"write {in_quotes(setting.text, sweep=False)}"
         yield f"'{setting.text}': expected a text, got what Hydra reads as {read}; {advice}"
 
 
-def _kind(value: Any) -> str:
-    kinds: Mapping[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
-    return kinds.get(type(value), type(value).__name__)
-
-
-def with_settings(base: DictConfig, settings: Sequence[Setting]) -> DictConfig | None:
-    """`base` with `key=value`s set as Hydra sets them, without composing all files again for every job.
-
-    None where only Hydra can do it, or say what is wrong: `+key=value`, or a value that does not fit.
-    """
-    cfg = base.copy()
-    for setting in settings:
-        override = _override(setting.text)
-        if override.type != OverrideType.CHANGE or override.package or "/" in override.key_or_group:
-            return None
-        try:
-            OmegaConf.update(cfg, override.key_or_group, override.value(), merge=True)
-        except OmegaConfBaseException:
-            return None
-    return cfg
+def _kind(value: Any, typed: bool = False) -> str:
+    """What a value is, in words; `typed` where a schema tells whole numbers from others."""
+    kinds: Mapping[type, str] = {
+        bool: "true or false",
+        int: "a whole number" if typed else "a number",
+        float: "a number",
+        str: "a text",
+    }
+    kind = kinds.get(type(value), "another type" if value is None else "a list or group of settings")
+    return f"{kind} such as {value}" if typed and value is not None else kind
 
 
 @cache
-def _override(text: str) -> Override:
+def override_of(text: str) -> Override:
+    """An override as Hydra reads it; raises `HydraException`."""
     (override,) = OverridesParser.create().parse_overrides([text])
     return override

@@ -1,23 +1,28 @@
-"""The schema of a configuration; nothing heavy is imported here.
+"""The schema of a configuration: types, ranges and choices of every setting; nothing heavy is imported here.
 
-`conf/` holds the values, `rules.py` the rules between them. `check` refuses what does not fit.
+Hydra finds it in its ConfigStore (`hydra_plugins/rwseg_schemas.py`), types what it composes from `conf/` and
+from users' own files, and refuses unknown keys. `validation.check` adds ranges, choices and `rules.py`.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
-from functools import cache
+from collections.abc import Mapping
+from dataclasses import MISSING, field, fields
 from os.path import expanduser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf import DictConfig, OmegaConf
+from pydantic import Field
+from pydantic.dataclasses import dataclass
 
-from rwseg.core.errors import ConfigError
-from rwseg.core.paths import from_home, is_at_home
+from rwseg.core.constraints import Count, NotNegative, Positive, Probability, one_of, such_as
 from rwseg.data.augmentation.config import AugmentConfig
-from rwseg.experiments.config.names import suggestion
-from rwseg.experiments.config.rules import evaluate_rules, train_rules
+from rwseg.experiments.config.rules import (
+    is_count,
+    is_fold,
+    is_folder_name,
+    is_run_dirs,
+    is_sizes,
+)
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
 
@@ -30,6 +35,11 @@ def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
 
 OmegaConf.register_new_resolver("fixed", _fixed, replace=True)
 OmegaConf.register_new_resolver("from_home", expanduser, replace=True)  # for what Hydra itself writes
+
+if TYPE_CHECKING:
+    Choice = Any  # the layers below have a Literal, which OmegaConf 2.3 does not take
+else:
+    Choice = str
 
 Choices = dict[str, str]
 """Which file of each group was chosen: {"dataset": "acdc", "loss": "rrw", ...}."""
@@ -46,18 +56,21 @@ class DatasetConfig:
     name: str
     adapter: str
     root: str
-    fold: Any
-    folds: int
+    fold: Annotated[Any, such_as(is_fold, "null (the data set's own split), all, or 0 and more")]
+    folds: Annotated[int, such_as(is_count, "2 or more (1 where that many are published)")]
     split_seed: int
-    plan: str
+    plan: Annotated[Choice, one_of("fixed", "auto")]
     crop: bool
-    spacing: Any
+    spacing: Annotated[
+        Any,
+        such_as(lambda v: v in (None, "median") or is_sizes(v), "null, median or [y, x] in mm above 0"),
+    ]
     size: list[int] | None
-    zoom: float
-    interpolation: str
-    normalisation: str
+    zoom: Annotated[float, Field(gt=0, le=1)]
+    interpolation: Annotated[Choice, one_of("spline", "area")]
+    normalisation: Annotated[Choice, one_of("zscore", "zscore_nonzero", "ct", "minmax")]
     patch_size: list[int] | None
-    batch_size: int | None
+    batch_size: Count | None
     cache: str | None = None  # runs of before have none in their config.yaml
     center_crop: Any = None  # nor this
 
@@ -66,42 +79,48 @@ class DatasetConfig:
 class MapConfig:
     """Where the region maps of training batches come from."""
 
-    source: str
+    source: Annotated[Choice, one_of("cached", "online")]
 
 
 @dataclass
 class StrategyConfig:
     """How the loss is combined with a partner: design, contract C3."""
 
-    mode: str
+    mode: Annotated[Choice, one_of("alone", "equal", "gradual")]
     partner: Any
-    alpha_step: float
-    alpha_floor: float
+    alpha_step: NotNegative
+    alpha_floor: Probability
 
 
 @dataclass
 class ScheduleConfig:
     """Optimisation."""
 
-    epochs: int
-    batches_per_epoch: int
-    learning_rate: float
-    weight_decay: float
-    poly_power: float
-    clip_norm: float
-    foreground: float
+    epochs: Count
+    batches_per_epoch: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
+    poly_power: NotNegative
+    clip_norm: Positive
+    foreground: Probability
 
 
 @dataclass
 class ModelConfig:
     """The 2D U-Net."""
 
-    features: int
+    features: Count
     max_features: int
     pools: list[list[int]] | None
-    convs_per_stage: int
-    norm: str
+    convs_per_stage: Count
+    norm: Annotated[Choice, one_of("instance", "batch")]
     deep_supervision: bool
+
+
+AutoOrCount = Annotated[Any, such_as(lambda value: value == "auto" or is_count(value), "auto, or 1 or more")]
+Validated = Annotated[
+    Any, such_as(lambda value: value != 0, "more than 0, for a run is told by its validation")
+]
 
 
 @dataclass
@@ -111,11 +130,11 @@ class TrainerConfig:
     The defaults are what runs have whose config.yaml is older than the setting.
     """
 
-    accelerator: str
-    precision: str
-    threads: int
-    devices: Any = "auto"
-    num_nodes: Any = "auto"
+    accelerator: Annotated[Choice, one_of("auto", "cpu", "gpu")]
+    precision: Annotated[Choice, one_of("auto", "32-true", "16-mixed", "bf16-mixed")]
+    threads: Count
+    devices: AutoOrCount = "auto"
+    num_nodes: AutoOrCount = "auto"
     strategy: Any = "auto"
     sync_batchnorm: bool = True
     fast_dev_run: Any = False
@@ -124,7 +143,7 @@ class TrainerConfig:
     min_steps: int | None = None
     max_time: Any = None
     limit_train_batches: Any = None
-    limit_val_batches: Any = None
+    limit_val_batches: Validated = None
     limit_test_batches: Any = None
     limit_predict_batches: Any = None
     overfit_batches: Any = 0.0
@@ -132,7 +151,7 @@ class TrainerConfig:
     num_sanity_val_steps: int = 0
     log_every_n_steps: int | None = None
     enable_model_summary: bool = False
-    accumulate_grad_batches: int = 1
+    accumulate_grad_batches: Count = 1
     gradient_clip_algorithm: str | None = None
     deterministic: Any = None
     benchmark: bool | None = None
@@ -155,22 +174,22 @@ FOR_TRAINING = {f"trainer.{item.name}": item.default for item in _OPTIONAL if it
 class EvaluationConfig:
     """Validation on whole volumes."""
 
-    every: int
+    every: Count
     flips: bool
-    missed: str
+    missed: Annotated[Choice, one_of("nan", "diagonal")]
 
 
 @dataclass
 class StabilityConfig:
     """What training measures of its own loss; it changes no result."""
 
-    every: int
-    patience: int
+    every: Count
+    patience: Count
 
 
 @dataclass
 class TrainConfig:
-    """Everything that `train.py` takes; loss, logger and callbacks are checked against the chosen files."""
+    """Everything that `train.py` takes; loss, logger and callbacks are as the chosen files have them."""
 
     dataset: DatasetConfig
     loss: Any
@@ -182,10 +201,10 @@ class TrainConfig:
     trainer: TrainerConfig
     evaluation: EvaluationConfig
     stability: StabilityConfig
-    seed: int
+    seed: Annotated[int, Field(ge=0, lt=2**32)]  # what NumPy's generators take
     output_root: str
     prepared_root: str
-    workers: int | None
+    workers: Count | None
     force: bool
     logger: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
@@ -202,97 +221,17 @@ class OtherDataConfig:
 class EvaluateConfig:
     """Everything that `evaluate.py` takes; `run_dir` is a directory or a list of them."""
 
-    run_dir: Any
-    split: str
-    checkpoint: str
+    run_dir: Annotated[Any, such_as(is_run_dirs, "a run directory or a list of them")]
+    split: Annotated[Choice, one_of("train", "val", "test")]
+    checkpoint: Annotated[Choice, one_of("last", "best")]
     input: str | None
     output: str | None
     force: bool
-    name: str | None
+    name: Annotated[str | None, such_as(is_folder_name, "a plain folder name (letters, digits and _.+=-)")]
     trainer: TrainerConfig
-    missed: str | None
-    overlays: int
+    missed: Annotated[Choice | None, one_of("nan", "diagonal", None)]
+    overlays: Annotated[int, Field(ge=0)]
     dataset: OtherDataConfig
 
 
 SCHEMAS: Mapping[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig}
-
-TO_GIVE = {"run_dir": "a directory that train.py wrote, such as outputs/default/phantom/rrw/alone/seed0"}
-
-
-def check(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
-    """Return `typed(cfg)`; `ConfigError` as there, and with a line for every rule that is broken."""
-    known = typed(cfg, schema)
-    training = schema is TrainConfig
-    problems = list(train_rules(known) if training else [*evaluate_rules(known), *_unread(known)])
-    if problems:
-        lines = (f"  - {problem}" for problem in problems)
-        raise ConfigError("\n".join(["the configuration does not fit together:", *lines]))
-    return known
-
-
-def _unread(cfg: DictConfig) -> Iterator[str]:
-    """Settings of Lightning's Trainer that are for a training, and that an evaluation would pass over."""
-    for key, default in FOR_TRAINING.items():
-        value = OmegaConf.select(cfg, key)
-        if value != default:
-            advice = "an evaluation takes trainer.accelerator, precision and threads"
-            yield f"{key}={value}: expected no such setting, got one; {advice}"
-
-
-def typed(cfg: DictConfig, schema: type = TrainConfig) -> DictConfig:
-    """Return `cfg` resolved and typed (1 becomes 1.0 where a float belongs), `~` replaced in paths.
-
-    Raises `ConfigError` naming the first unknown key or mistyped value, or all missing values.
-    """
-    try:
-        known = OmegaConf.merge(_structure(schema), cfg)
-        missing = sorted(OmegaConf.missing_keys(known))
-        OmegaConf.resolve(known)
-    except ConfigKeyError as error:
-        key = error.full_key or str(error.key)
-        raise ConfigError(f"unknown key '{key}'{suggestion(key, list(_keys(schema)))}") from error
-    except OmegaConfBaseException as error:
-        raise ConfigError(_first_line(error)) from error
-    assert isinstance(known, DictConfig)
-    if missing:
-        lines = (
-            f"{key}: expected {TO_GIVE.get(key, 'a value')}, got none; give {key}=..." for key in missing
-        )
-        raise ConfigError("\n".join(lines))
-    _expand_home(known, "")
-    return known
-
-
-def _expand_home(node: DictConfig | ListConfig, prefix: str) -> None:
-    """Put the home directory for `~`, wherever the text came from; `ConfigError` where it is nobody's."""
-    for key in list(node) if isinstance(node, DictConfig) else range(len(node)):
-        value = node[key]
-        if isinstance(value, DictConfig | ListConfig):
-            _expand_home(value, f"{prefix}{key}.")
-        elif isinstance(value, str) and is_at_home(value):
-            try:
-                node[key] = from_home(value)
-            except ValueError as error:
-                raise ConfigError(f"{prefix}{key}: {error}") from error
-
-
-@cache
-def _structure(schema: type) -> DictConfig:
-    """The schema for OmegaConf, made once; to be read only."""
-    structure = OmegaConf.structured(schema)
-    assert isinstance(structure, DictConfig)
-    return structure
-
-
-def _keys(schema: type, prefix: str = "") -> Iterator[str]:
-    for item in fields(schema):
-        yield f"{prefix}{item.name}"
-        if isinstance(item.type, type) and is_dataclass(item.type):
-            yield from _keys(item.type, f"{prefix}{item.name}.")
-
-
-def _first_line(error: OmegaConfBaseException) -> str:
-    """OmegaConf's message with the full key in front of it."""
-    text = str(error).splitlines()[0]
-    return f"{error.full_key}: {text}" if error.full_key else text

@@ -7,10 +7,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from rwseg.core.errors import MALFORMED, RwsegError
 from rwseg.core.files import write_json
+from rwseg.experiments.config.schema import TrainConfig
 
 EPOCH_BYTES = 400
 """A row of epochs.csv, which has some thirty columns."""
@@ -48,7 +47,7 @@ class Method:
     """Runs that differ by their seed alone: `settings` of one of them, and how many are done."""
 
     name: str
-    settings: DictConfig
+    settings: TrainConfig
     runs: int
     finished: int
 
@@ -58,7 +57,7 @@ class Method:
         return self.runs - self.finished
 
 
-def seconds_of_run(settings: DictConfig, measured: Measured) -> float:
+def seconds_of_run(settings: TrainConfig, measured: Measured) -> float:
     """Seconds of a whole run: its steps, the stability meter now and then, and its validations.
 
     The last epoch is always validated. Start-up and preparation (once) are not in it.
@@ -70,7 +69,7 @@ def seconds_of_run(settings: DictConfig, measured: Measured) -> float:
     return float(training + validations * measured.volumes * measured.volume)
 
 
-def bytes_of_run(settings: DictConfig, measured: Measured) -> int:
+def bytes_of_run(settings: TrainConfig, measured: Measured) -> int:
     """Bytes of a run directory: last and best checkpoint, tables, figures."""
     cases = measured.volumes * measured.classes * CASE_BYTES
     return int(2 * measured.checkpoint + settings.schedule.epochs * EPOCH_BYTES + cases + FIGURE_BYTES)

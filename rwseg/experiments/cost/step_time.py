@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 
 from rwseg.core.errors import ConfigError
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.build import build_data, build_learner, device_name, planned, precision, prepared_data
+from rwseg.experiments.config.schema import TrainConfig
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.models.inference.whole_volumes import predict_labels
 from rwseg.training.diagnostics.loss_monitor import measure
@@ -37,7 +37,7 @@ class StepTimes:
         return self.data / self.step
 
 
-def time_run(cfg: DictConfig, steps: int, seconds: float, prepared: Prepared | None = None) -> StepTimes:
+def time_run(cfg: TrainConfig, steps: int, seconds: float, prepared: Prepared | None = None) -> StepTimes:
     """Time up to `steps` steps of `cfg` (checked) in up to `seconds`, after a first one.
 
     Its data are `prepared`, or prepared now. At least `FEWEST_STEPS` are timed, and the prediction of the
@@ -63,13 +63,18 @@ def time_run(cfg: DictConfig, steps: int, seconds: float, prepared: Prepared | N
     with autocast:
         times = _steps(cfg, data, learner, device, steps, seconds)
         volume = _volume(data, learner, device)
-    shape = (cfg.dataset.batch_size, *cfg.dataset.patch_size)
+    shape = (cfg.dataset.batch_size, *(cfg.dataset.patch_size or ()))
     step, built, meter = np.median(times, axis=0).tolist()
     return StepTimes("x".join(map(str, shape)), name, step, built, meter, volume, len(data.val_entries))
 
 
 def _steps(
-    cfg: DictConfig, data: SliceDataModule, learner: Learner, device: torch.device, steps: int, seconds: float
+    cfg: TrainConfig,
+    data: SliceDataModule,
+    learner: Learner,
+    device: torch.device,
+    steps: int,
+    seconds: float,
 ) -> list[tuple[float, float, float]]:
     optimizer = learner.configure_optimizers()["optimizer"]
     times: list[tuple[float, float, float]] = []

@@ -5,11 +5,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig
-
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.composition import preflight
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.schema import CONF, TrainConfig
 from rwseg.experiments.cost.arithmetic import Method
 from rwseg.experiments.run_directory import run_path
 from rwseg.experiments.run_status import is_finished
@@ -36,7 +34,7 @@ def methods_of(sweeps: Sequence[Sequence[str]]) -> list[Method]:
     Raises `ConfigError` for what train.py would refuse, and `RunError` where a run directory is of another
     configuration.
     """
-    runs: dict[Path, DictConfig] = {}
+    runs: dict[Path, TrainConfig] = {}
     for overrides in sweeps:
         for cfg, choices in preflight("train", ["-m", *overrides]):
             runs.setdefault(run_path(cfg, choices), cfg)

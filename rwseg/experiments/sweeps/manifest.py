@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from omegaconf import DictConfig
-
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.files import write_json
 from rwseg.core.progress import duration
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import run_path
 from rwseg.experiments.run_status import is_finished, read_run
 
@@ -46,7 +44,7 @@ class PlannedSweep:
     The same command has the same plan, and writes it anew; those of other sweeps stay.
     """
 
-    def __init__(self, jobs: Sequence[tuple[DictConfig, Choices]], command: str) -> None:
+    def __init__(self, jobs: Sequence[tuple[TrainConfig, Choices]], command: str) -> None:
         self.command = command
         self.settings = [cfg for cfg, _ in jobs]
         self.runs = [run_path(cfg, choices) for cfg, choices in jobs]
@@ -119,7 +117,7 @@ class PlannedSweep:
         write_json(root / FOLDER / f"{digest}.json", content)
 
 
-def plan_sweep(jobs: Sequence[tuple[DictConfig, Choices]], arguments: Sequence[str]) -> PlannedSweep:
+def plan_sweep(jobs: Sequence[tuple[TrainConfig, Choices]], arguments: Sequence[str]) -> PlannedSweep:
     """Plan the sweep over `jobs` (checked); `arguments` are those of the command, program first.
 
     Raises `RunError` where the plan cannot be written.
@@ -141,7 +139,7 @@ def find_plans(folder: Path) -> list[Plan]:
     return [plan for plan in found if plan.runs]
 
 
-def _experiment(cfg: DictConfig, run: Path) -> Path:
+def _experiment(cfg: TrainConfig, run: Path) -> Path:
     return Path(cfg.output_root, run.relative_to(cfg.output_root).parts[0])
 
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.progress import duration
-from rwseg.experiments.composition import Jobs, Sweep
+from rwseg.experiments.command import Jobs
 from rwseg.experiments.sweeps.attended import GRACE_SECONDS
+from rwseg.experiments.sweeps.manifest import PlannedSweep
 from rwseg.experiments.sweeps.ray_job import End, Job, News, Start, run_job
 
 POLL_SECONDS = 0.2
@@ -137,7 +138,7 @@ def _knock(address: str | None) -> None:
 
 
 def _jobs(
-    ray: Any, sweep: Sweep, commands: Mapping[int, list[str]], settings: Mapping[str, Any]
+    ray: Any, sweep: PlannedSweep, commands: Mapping[int, list[str]], settings: Mapping[str, Any]
 ) -> list[Job]:
     gpus = settings["num_gpus"]
     if gpus is None:
@@ -192,7 +193,7 @@ class _Voice:
     """Says a line for every job that begins or ends, and notes what failed."""
 
     task: Jobs
-    sweep: Sweep
+    sweep: PlannedSweep
     names: Mapping[int, str]
     at_once: int
     several: bool

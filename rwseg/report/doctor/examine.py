@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from omegaconf import DictConfig
 from rich.console import Console
 
 from rwseg.core.progress import duration
@@ -16,6 +15,7 @@ from rwseg.data.parallel import Workers
 from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.build import dataset_of, prepared_data, source_of, workers
+from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.cost.step_time import time_run
 from rwseg.report.doctor.findings import Finding, print_findings, print_table
 from rwseg.report.doctor.sheet import contact_sheet
@@ -24,7 +24,7 @@ from rwseg.report.doctor.survey import Seen, findings, look, shares, spread
 CASES_SHOWN = 18
 
 
-def examine(cfg: DictConfig, picture: Path, console: Console) -> list[Finding]:
+def examine(cfg: TrainConfig, picture: Path, console: Console) -> list[Finding]:
     """Read every case of `cfg` (checked), print what is found, draw `picture` and time a few steps.
 
     Raises `RwsegError` where there is no such dataset.
@@ -85,7 +85,7 @@ def _cut(prepared: Prepared, console: Console) -> list[Finding]:
     return found
 
 
-def _timing(cfg: DictConfig, prepared: Prepared, console: Console) -> list[Finding]:
+def _timing(cfg: TrainConfig, prepared: Prepared, console: Console) -> list[Finding]:
     torch.set_num_threads(cfg.trainer.threads)
     times = time_run(cfg, steps=20, seconds=30, prepared=prepared)
     schedule = cfg.schedule

@@ -11,7 +11,8 @@ from challenge_trees import SMALL
 from nnunet_tree import write_tree
 
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import EvaluateConfig, check
+from rwseg.experiments.config.schema import EvaluateConfig
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.evaluation import evaluate_run
 from rwseg.experiments.run import train_run
 

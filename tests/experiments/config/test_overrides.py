@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from rwseg.experiments import composition as cli
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 
 
 @pytest.mark.parametrize(

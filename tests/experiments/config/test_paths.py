@@ -3,17 +3,22 @@
 import re
 import shlex
 import sys
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from rwseg.commands.report import main as report
 from rwseg.core.errors import ConfigError
 from rwseg.core.paths import from_home, is_at_home
 from rwseg.experiments import composition as cli
+from rwseg.experiments.command import run_command
+from rwseg.experiments.config.command_line import with_search_path
 from rwseg.experiments.config.overrides import with_home
-from rwseg.experiments.config.schema import CONF, SCHEMAS, Choices, check
+from rwseg.experiments.config.schema import CONF, SCHEMAS, Choices, TrainConfig
+from rwseg.experiments.config.validation import check
 
 
 @pytest.fixture
@@ -26,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def checked(command: str, *overrides: str) -> DictConfig:
+def checked(command: str, *overrides: str) -> Any:
     cli.preflight(command, list(overrides))
     cfg, _ = cli.compose(command, list(overrides))
     return check(cfg, SCHEMAS[command])
@@ -51,7 +56,7 @@ def test_only_the_beginning_is_replaced(home: Path) -> None:
 @pytest.mark.parametrize("value", ["~/a (2) #1", "'~/a (2) #1'", '"~/a (2) #1"'])
 @pytest.mark.parametrize("key", ["dataset.root", "dataset.cache", "output_root", "prepared_root"])
 def test_home_on_the_command_line_of_a_training(key: str, value: str, home: Path) -> None:
-    assert OmegaConf.select(checked("train", f"{key}={value}"), key) == f"{home}/a (2) #1"
+    assert attrgetter(key)(checked("train", f"{key}={value}")) == f"{home}/a (2) #1"
 
 
 @pytest.mark.parametrize("key", ["run_dir", "input", "output", "dataset.root"])
@@ -60,17 +65,20 @@ def test_home_on_the_command_line_of_an_evaluation(key: str, home: Path) -> None
     if key == "dataset.root":
         del base["input"]
     words = [f"{name}={value}" for name, value in {**base, key: "~/a"}.items()]
-    assert OmegaConf.select(checked("evaluate", *words), key) == f"{home}/a"
+    assert attrgetter(key)(checked("evaluate", *words)) == f"{home}/a"
 
 
 def test_home_in_a_list_and_in_arguments_of_lightning(home: Path) -> None:
     assert checked("evaluate", 'run_dir=["~/a",b]').run_dir == [f"{home}/a", "b"]
     cfg = checked("train", "logger=wandb", "+logger.wandb.save_dir=~/w", "+logger.wandb.notes='~3 mm'")
-    assert (cfg.logger.wandb.save_dir, cfg.logger.wandb.notes) == (f"{home}/w", "~3 mm")
+    wandb = cfg.logger["wandb"]
+    assert (wandb["save_dir"], wandb["notes"]) == (f"{home}/w", "~3 mm")
 
 
 def test_home_in_an_option_and_what_else_begins_so(home: Path) -> None:
+    (home / "conf").mkdir(parents=True)
     assert with_home("--config-dir=~/conf") == f"--config-dir={home}/conf"
+    assert with_search_path(["--config-dir=~/conf"]) == [f'hydra.searchpath=["file://{home}/conf"]']
     assert with_home("~callbacks.progress") == "~callbacks.progress"
 
 
@@ -94,12 +102,12 @@ def test_a_sweep_makes_no_folder_of_that_name(
 ) -> None:
     roots: list[str] = []
 
-    def task(cfg: DictConfig, choices: Choices) -> None:
+    def task(cfg: TrainConfig, choices: Choices) -> None:
         roots.append(cfg.output_root)
 
     monkeypatch.setattr(sys, "argv", ["train.py", "-m", f"output_root={value}", "seed=0,1"])
     monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
-    cli.run_command(task, "train")
+    run_command(task, "train")
     assert roots == [f"{home}/a (2) #1"] * 2
     assert [path.name for path in Path(home, "a (2) #1").iterdir()] == ["multirun.yaml"]
     assert not list(Path.cwd().iterdir())

@@ -26,7 +26,7 @@ if "-m" not in sys.argv[1:]:  # a job, which needs nothing of rwseg
     {body}
     note("end")
     sys.exit()
-from rwseg.experiments.composition import run_command
+from rwseg.experiments.command import run_command
 from rwseg.experiments.sweeps.manifest import plan_sweep
 run_command(None, "train", plan_sweep)
 """

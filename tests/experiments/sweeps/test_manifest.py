@@ -13,6 +13,7 @@ import pytest
 from omegaconf import DictConfig
 
 from rwseg.core.errors import DataError, RunError
+from rwseg.experiments import command
 from rwseg.experiments import composition as cli
 from rwseg.experiments.config.schema import Choices
 from rwseg.experiments.sweeps.manifest import FOLDER, PlannedSweep, find_plans, plan_sweep
@@ -38,7 +39,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
         try:
-            cli.run_command(task, "train", plan_sweep)
+            command.run_command(task, "train", plan_sweep)
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0

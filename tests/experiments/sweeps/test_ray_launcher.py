@@ -15,6 +15,7 @@ from hydra.plugins.launcher import Launcher
 from ray_sweeps import cluster, ended, exists, most_at_once, notes, quick, start, wait
 
 from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.experiments import command
 from rwseg.experiments import composition as cli
 from rwseg.experiments.sweeps.manifest import plan_sweep
 from rwseg.experiments.sweeps.ray_sweep import command_of, launch
@@ -71,7 +72,7 @@ def test_a_run_of_several_devices_is_started_by_torchrun(address: str, tmp_path:
 
 SCRIPT = """
 import json, os
-from rwseg.experiments.composition import run_command
+from rwseg.experiments.command import run_command
 from rwseg.core.errors import DataError
 from rwseg.experiments.run_directory import run_path, save_config
 from rwseg.experiments.sweeps.manifest import plan_sweep
@@ -220,13 +221,14 @@ def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: 
         launch(jobs_of(tmp_path), [["seed=0"], ["seed=1"]], 0, [], {**SETTINGS, **changed})
 
 
-def jobs_of(folder: Path) -> cli.Jobs:
+def jobs_of(folder: Path) -> command.Jobs:
     jobs = cli.preflight("train", ["-m", f"output_root={folder}", "seed=0,1"])
-    return cli.Jobs(lambda cfg, choices: None, cli.SCHEMAS["train"], plan_sweep(jobs, ["train.py"]), [])
+    sweep = plan_sweep(jobs, ["train.py"])
+    return command.Jobs(lambda cfg, choices: None, command.SCHEMAS["train"], sweep, [])
 
 
 def test_only_a_sweep_goes_to_ray(tmp_path: Path) -> None:
-    alone = cli.Jobs(lambda cfg, choices: None, cli.SCHEMAS["train"], None, [])
+    alone = command.Jobs(lambda cfg, choices: None, command.SCHEMAS["train"], None, [])
     with pytest.raises(ConfigError, match=r"expected a sweep of train\.py"):
         launch(alone, [["seed=0"]], 0, [], SETTINGS)
 

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from rwseg.core.errors import ConfigError, RunError, RwsegError
+from rwseg.experiments import command
 from rwseg.experiments import composition as cli
 from rwseg.experiments.config.schema import CONF, Choices
 from rwseg.experiments.sweeps import slurm
@@ -34,13 +35,13 @@ SETTINGS = {
 }
 
 
-def submit(jobs: cli.Jobs, **settings: object) -> None:
+def submit(jobs: command.Jobs, **settings: object) -> None:
     launch(jobs, [["seed=0"], ["seed=1"]], 0, {**SETTINGS, **settings}, None, DictConfig({}))
 
 
-def jobs_of(task: object, folder: Path) -> cli.Jobs:
+def jobs_of(task: object, folder: Path) -> command.Jobs:
     sweep = plan_sweep(cli.preflight("train", ["-m", f"output_root={folder}", "seed=0,1"]), ["train.py"])
-    return cli.Jobs(task, cli.SCHEMAS["train"], sweep, [])  # type: ignore[arg-type]
+    return command.Jobs(task, command.SCHEMAS["train"], sweep, [])  # type: ignore[arg-type]
 
 
 def nothing(cfg: DictConfig, choices: Choices) -> None:
@@ -96,7 +97,7 @@ def test_settings_that_do_not_fit_are_refused(
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     words = ["-m", f"output_root={tmp_path}", "seed=0,1", "trainer.devices=2"]
     sweep = plan_sweep(cli.preflight("train", words), ["train.py"])
-    task = cli.Jobs(nothing, cli.SCHEMAS["train"], sweep, [])
+    task = command.Jobs(nothing, command.SCHEMAS["train"], sweep, [])
     settings = {"tasks_per_node": 2, **setting, "submitit_folder": str(tmp_path / "%j")}
     with pytest.raises(RwsegError, match=re.escape(message)):
         submit(task, **settings)
@@ -120,10 +121,10 @@ def on_node(task: object, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> s
         overrides=SimpleNamespace(task=["loss=rrw"]),
         runtime=SimpleNamespace(choices=choices),
         job=SimpleNamespace(num=0),
-        mode=cli.RunMode.MULTIRUN,
+        mode=command.RunMode.MULTIRUN,
     )
     monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: setup))
-    return OnNode(cli.Jobs(task, cli.SCHEMAS["train"], None, []))(cfg)  # type: ignore[arg-type]
+    return OnNode(command.Jobs(task, command.SCHEMAS["train"], None, []))(cfg)  # type: ignore[arg-type]
 
 
 def test_a_job_returns_why_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,7 +61,7 @@ def ended(process: "subprocess.Popen[str]", status: int, seconds: float = 300) -
 WORLD = """
 import os
 from pathlib import Path
-from rwseg.experiments.composition import run_command
+from rwseg.experiments.command import run_command
 from rwseg.core.errors import DataError
 from rwseg.experiments.sweeps.manifest import plan_sweep
 
@@ -93,7 +93,7 @@ def test_each_task_runs_the_job_and_the_first_ones_result_counts(
 
 LOST = """
 import os
-from rwseg.experiments.composition import run_command
+from rwseg.experiments.command import run_command
 from rwseg.experiments.sweeps.manifest import plan_sweep
 
 def task(cfg, choices):

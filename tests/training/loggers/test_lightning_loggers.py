@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.run import train_run
 from rwseg.experiments.run_identity import Identity
@@ -88,7 +88,7 @@ def check_rows(found: dict[str, list[tuple[int, float]]], folder: Path) -> None:
 KILLED = """
 import os, signal, sys
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import check
+from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 from rwseg.training.loggers import callbacks
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import wandb
-from omegaconf import DictConfig, OmegaConf
 from wandb_files import config, epoch_rows, exit_codes, history, offline_files, records, started
 
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import Choices, check
+from rwseg.experiments.config.schema import Choices, TrainConfig
+from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.run import train_run
 from rwseg.experiments.run_identity import Identity
@@ -21,7 +21,7 @@ from rwseg.experiments.run_identity import Identity
 pytestmark = pytest.mark.usefixtures("offline")
 
 
-def asked(*overrides: str) -> tuple[DictConfig, Choices]:
+def asked(*overrides: str) -> tuple[TrainConfig, Choices]:
     cfg, choices = compose("train", ["logger=wandb", *overrides])
     return check(cfg), choices
 
@@ -57,7 +57,7 @@ def test_runs_of_one_process_are_described_tracked_and_ended_each_for_itself(tmp
         assert set(run.tags) == {"phantom", loss, "equal_dice", "default"}
         expected, _ = asked(f"loss={loss}", f"seed={seed}", "strategy=equal_dice")
         content = config(found)
-        assert {key: content[key] for key in expected} == OmegaConf.to_container(expected)
+        assert {key: content[key] for key in plain(expected)} == plain(expected)
         assert content["method"] == f"phantom/phantom/{loss}/equal_dice"
         assert content["run_json"] == str(tmp_path / loss / "run.json")
         rows = history(found)
