@@ -84,11 +84,13 @@ def preflight(config_name: str, arguments: Sequence[str]) -> list[Checked]:
     lists, options, faults = _parse(name, asked.overrides, asked.multirun)
     jobs = list(itertools.product(*lists))
     found = [_check(name, None if asked.cfg else schema, job, options) for job in jobs]
+    unread = tuple(f"{fault[1:].partition('=')[0]}:" for fault in faults)  # their values are not there
     together: dict[str, list[Job]] = {}
     for job, one in zip(jobs, found, strict=True):
         faults += one.alone
         for fault in one.together:
-            together.setdefault(fault, []).append(job)
+            if not fault.startswith(unread):
+                together.setdefault(fault, []).append(job)
     faults += [_in_jobs(fault, own, len(jobs)) for fault, own in together.items()]
     if faults:
         raise ConfigError("\n".join(dict.fromkeys(faults)))

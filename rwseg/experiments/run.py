@@ -5,11 +5,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import pytorch_lightning as pl
 import torch
 
 from rwseg.core.distributed import Peers, World, check_world, find_world, joined, naming_the_lost
@@ -33,38 +32,83 @@ log = logging.getLogger(__name__)
 
 
 def train_run(cfg: TrainConfig, choices: Choices) -> Path:
-    """Train the run that `cfg` (checked) asks for and return its directory.
+    """Train the run that `cfg` asks for and return its directory.
 
     A finished run is left alone, an interrupted or failed one goes on where it stopped. Where torchrun or
     srun started several processes, all of them call this; the first one decides and writes. Raises
     `RwsegError` for what the user can mend: faulty data, a directory of another configuration or one that is
     being written, a process that was lost.
     """
-    cfg.dataset.root, cfg.prepared_root = (
-        str(Path(p).absolute()) for p in (cfg.dataset.root, cfg.prepared_root)
-    )
+    root, prepared_root = Path(cfg.dataset.root).absolute(), Path(cfg.prepared_root).absolute()
+    dataset = replace(cfg.dataset, root=str(root))
+    cfg = replace(cfg, dataset=dataset, prepared_root=str(prepared_root))
     torch.set_num_threads(cfg.trainer.threads)
-    device, world, folder = training_device(cfg), find_world(), run_path(cfg, choices)
+    device, world, identity = training_device(cfg), find_world(), Identity(run_path(cfg, choices), choices)
     check_world(world, cfg.trainer.devices, cfg.trainer.num_nodes)
     with joined(world, device) as peers:
         if world.rank == 0:
             with _leading(peers):
-                _lead(cfg, choices, folder, peers)
+                _lead(cfg, identity, peers)
         else:
-            _follow(cfg, folder, peers)
-    return folder
+            _follow(cfg, identity.folder, peers)
+    return identity.folder
+
+
+def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
+    """The way of a run."""
+    folder, device = identity.folder, device_name(cfg.trainer.accelerator)
+    if left_alone(folder, cfg):
+        return
+    callbacks = configured_callbacks(cfg)
+    data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
+    full = planned(cfg, data)
+    _check_share(full, peers.world, device)
+    with claimed(folder) as lease:
+        if not _begin(folder, cfg, data):  # finished meanwhile, by another process
+            return
+        with recorded(folder, device, identity.choices, data, lease, peers.world.size):
+            save_data(folder, facts_of(full, data))
+            digest = config_digest(cfg)
+            order = _Order(full, digest, *_resumed(folder, digest, cfg.schedule.epochs))
+            with tracked(full, identity, (order.epoch, order.step)) as loggers:
+                peers.broadcast(order)
+                parts = assemble(full, folder, data, digest, peers.world, callbacks, loggers, lease)
+                with naming_the_lost(peers, partial(_end, folder, lease)):
+                    fit(parts, order.resume)
+                lease.check()
+                write_results(folder, parts.learner, parts.data)
+                facts, steps = read_run(folder), parts.trainer.global_step
+                send_results(
+                    folder, facts, identity.settings(full), steps, parts.learner, parts.data, loggers
+                )
+
+
+def _follow(cfg: TrainConfig, folder: Path, peers: Peers) -> None:
+    """Train with rank 0 what it says, if anything; nothing is written and nothing said."""
+    logging.disable(logging.WARNING)
+    order = peers.broadcast()
+    if order is None:
+        return
+    callbacks, data = configured_callbacks(cfg), prepared_data(cfg)
+    fit(assemble(order.cfg, folder, data, order.digest, peers.world, callbacks), order.resume)
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What rank 0 has the others train: the planned configuration, from the last checkpoint or not.
+    """What rank 0 has the others train: the planned configuration, and the epoch and step to begin with.
 
     `digest` is that of the configuration as it was asked for, where the plan's values are null.
     """
 
     cfg: TrainConfig
     digest: str
-    resume: bool
+    epoch: int
+    step: int
+
+    @property
+    def resume(self) -> bool:
+        """Whether it goes on from the last checkpoint."""
+        return self.epoch > 0
 
 
 @contextmanager
@@ -77,63 +121,27 @@ def _leading(peers: Peers) -> Iterator[None]:
             peers.broadcast(None)
 
 
-def _lead(cfg: TrainConfig, choices: Choices, folder: Path, peers: Peers) -> None:
-    if left_alone(folder, cfg):
-        return
-    device = device_name(cfg.trainer.accelerator)
-    callbacks = configured_callbacks(cfg)
-    data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
-    full = planned(cfg, data)
-    _check_share(full, peers.world, device)
-    with claimed(folder) as lease:
-        if cfg.force:
-            clear(folder)
-        elif left_alone(folder, cfg):  # meanwhile, by another process
-            return
-        _check_same_data(folder, data)
-        _tell_oddities(data, dataset_of(cfg).subjects)
-        save_config(folder, cfg)
-        with recorded(folder, device, choices, data, lease, peers.world.size):
-            save_data(folder, facts_of(full, data))
-            order = _Order(full, config_digest(cfg), (folder / "checkpoints" / LAST).is_file())
-            _train(order, Identity(folder, choices), data, callbacks, lease, peers)
+def _begin(folder: Path, cfg: TrainConfig, data: Prepared) -> bool:
+    """Make the claimed directory that of `cfg` on `data`; False where there is nothing left to do."""
+    if cfg.force:
+        clear(folder)
+    elif left_alone(folder, cfg):
+        return False
+    _check_same_data(folder, data)
+    _tell_oddities(data, dataset_of(cfg).subjects)
+    save_config(folder, cfg)
+    return True
 
 
-def _train(
-    order: _Order,
-    identity: Identity,
-    data: Prepared,
-    callbacks: list[pl.Callback],
-    lease: Lease,
-    peers: Peers,
-) -> None:
-    cfg, folder = order.cfg, identity.folder
-    resumed = (0, 0)
-    if order.resume:
-        content = load_checkpoint(folder / "checkpoints" / LAST, order.digest)
-        resumed = (content["epoch"] + 1, content["global_step"])
-        log.info("resuming %s at epoch %d of %d", folder, resumed[0] + 1, cfg.schedule.epochs)
-    else:
+def _resumed(folder: Path, digest: str, epochs: int) -> tuple[int, int]:
+    """The epoch and the step that training goes on with."""
+    last = folder / "checkpoints" / LAST
+    if not last.is_file():
         log.info("training %s", folder)
-    with tracked(cfg, identity, resumed) as loggers:
-        peers.broadcast(order)
-        parts = assemble(cfg, folder, data, order.digest, peers.world, callbacks, loggers, lease)
-        with naming_the_lost(peers, partial(_end, folder, lease)):
-            fit(parts, order.resume)
-        lease.check()
-        write_results(folder, parts.learner, parts.data)
-        facts, steps = read_run(folder), parts.trainer.global_step
-        send_results(folder, facts, identity.settings(cfg), steps, parts.learner, parts.data, loggers)
-
-
-def _follow(cfg: TrainConfig, folder: Path, peers: Peers) -> None:
-    """Train with rank 0 what it says, if anything; nothing is written and nothing said."""
-    logging.disable(logging.WARNING)
-    order = peers.broadcast()
-    if order is None:
-        return
-    callbacks, data = configured_callbacks(cfg), prepared_data(cfg)
-    fit(assemble(order.cfg, folder, data, order.digest, peers.world, callbacks), order.resume)
+        return 0, 0
+    content = load_checkpoint(last, digest)
+    log.info("resuming %s at epoch %d of %d", folder, content["epoch"] + 2, epochs)
+    return content["epoch"] + 1, content["global_step"]
 
 
 def _end(folder: Path, lease: Lease, reason: str) -> None:

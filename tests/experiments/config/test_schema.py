@@ -71,20 +71,32 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         (["loss.spacing=[1,1]"], "loss.spacing=[1, 1]: expected null with map.source=cached"),
         (["loss=rw_boundary", "loss.spacing=[1,1]"], "expected null with map.source=cached"),
         (["workers=0"], "workers: expected greater than 0, got 0"),
-        (["augment=nnunet", "augment.spatial.rotate=2"], "augment.spatial.rotate: expected less than or equal to 1, got 2.0"),
-        (["augment=nnunet", "augment.spatial.degrees=200"], "augment.spatial.degrees: expected less than or equal to 180, got 200.0"),
+        (
+            ["augment=nnunet", "augment.spatial.rotate=2"],
+            "rotate: expected less than or equal to 1, got 2.0",
+        ),
+        (
+            ["augment=nnunet", "augment.spatial.degrees=200"],
+            "degrees: expected less than or equal to 180, got 200.0",
+        ),
         (
             ["augment=nnunet", "augment.spatial.loader_margin=0"],
             "loader_margin: expected greater than 0, got 0.0",
         ),
-        (["augment=nnunet", "augment.intensity.noise=-1"], "augment.intensity.noise: expected greater than or equal to 0, got -1.0"),
+        (
+            ["augment=nnunet", "augment.intensity.noise=-1"],
+            "noise: expected greater than or equal to 0, got -1.0",
+        ),
         (["augment=nnunet", "augment.intensity.blur_sigma=[1,0.5]"], "blur_sigma: expected [low, high]"),
         (
             ["augment=nnunet", "augment.intensity.blur_sigma=[0,1]"],
             "blur_sigma: expected [low, high] with 0 < low <= high",
         ),
         (["augment=nnunet", "augment.intensity.blur_sigma=[1]"], "blur_sigma: expected [low, high]"),
-        (["augment=nnunet", "augment.spatial.factor=[1.1,1.4]"], "factor: expected [low, high] with 0 < low <= high, around 1"),
+        (
+            ["augment=nnunet", "augment.spatial.factor=[1.1,1.4]"],
+            "[low, high] with 0 < low <= high, around 1",
+        ),
         (
             ["augment=nnunet", "augment.intensity.gamma_exponent=[0,2]"],
             "gamma_exponent: expected [low, high]",
@@ -118,8 +130,14 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         ),
         (["strategy=equal_ce", "strategy.mode=alone"], "strategy.mode=alone: expected no strategy.partner"),
         (["strategy=equal_ce", "loss=ce"], "expected two different losses, got rwseg.losses.Cross"),
-        (["strategy=gradual_ce", "strategy.alpha_step=-1"], "strategy.alpha_step: expected greater than or equal to 0"),
-        (["strategy=gradual_ce", "strategy.alpha_floor=2"], "strategy.alpha_floor: expected less than or equal to 1"),
+        (
+            ["strategy=gradual_ce", "strategy.alpha_step=-1"],
+            "alpha_step: expected greater than or equal to 0",
+        ),
+        (
+            ["strategy=gradual_ce", "strategy.alpha_floor=2"],
+            "alpha_floor: expected less than or equal to 1",
+        ),
         (
             ["strategy=equal_ce", "strategy.partner=dice"],
             "strategy.partner: expected a loss, given by",
