@@ -14,17 +14,18 @@ from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.config import overrides as words
-from rwseg.experiments.config.command_line import flags, search_path, search_path_in, with_search_path
-from rwseg.experiments.config.names import keys_of
+from rwseg.experiments.config.command_line import Flags, flags, search_path, search_path_in, with_search_path
+from rwseg.experiments.config.names import keys_of, suggestion
 from rwseg.experiments.config.overrides import Setting
-from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices
-from rwseg.experiments.config.validation import first_line, inspect, resolved
+from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices, TrainConfig
+from rwseg.experiments.config.validation import in_words, inspect, resolved
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
@@ -81,7 +82,7 @@ def preflight(config_name: str, arguments: Sequence[str]) -> list[Checked]:
         raise ConfigError(f"-m: expected one run under torchrun, got a sweep; {advice}")
     search_path.set(search_path_in(asked.overrides))
     name, schema = asked.config_name or config_name, SCHEMAS[config_name]
-    lists, options, faults = _parse(name, asked.overrides, asked.multirun)
+    lists, options, faults = _parse(name, asked)
     jobs = list(itertools.product(*lists))
     found = [_check(name, None if asked.cfg else schema, job, options) for job in jobs]
     unread = tuple(f"{fault[1:].partition('=')[0]}:" for fault in faults)  # their values are not there
@@ -129,22 +130,24 @@ def _composed(config_name: str, _: tuple[str, ...], *overrides: str) -> tuple[Di
     return cfg, choices, [key for key in keys_of(cfg) if is_training or key not in FOR_TRAINING]
 
 
-def _parse(
-    config_name: str, texts: Sequence[str], sweep: bool
-) -> tuple[list[list[Setting]], dict[str, list[str]], list[str]]:
+def _parse(config_name: str, asked: Flags) -> tuple[list[list[Setting]], dict[str, list[str]], list[str]]:
     """The values of each override, the options of each group, and what cannot be read."""
     lists: list[list[Setting]] = []
     faults: list[str] = []
     with _hydra() as loader:
         groups = named(_compose(config_name, []).hydra.runtime.choices)
-        options = {group: loader.get_group_options(group) for group in groups}
+        own = list(search_path.get())
+        options = {
+            one: loader.get_group_options(one, config_name=config_name, overrides=own) for one in groups
+        }
         parser = OverridesParser.create(loader)
-        for text in texts:
+        known = options if asked.config_dir else {}  # Hydra's glob() does not look into hydra.searchpath
+        for text in asked.overrides:
             try:
-                lists.append(words.settings_of(parser, words.with_home(text), sweep))
+                lists.append(words.settings_of(parser, words.with_home(text), asked.multirun, known))
             except ConfigError as error:
                 faults.append(str(error))
-    if sweep:  # of a key that is given twice, Hydra takes the last values then
+    if asked.multirun:  # of a key that is given twice, Hydra takes the last values then
         lists = list({settings[0].override.get_key_element(): settings for settings in lists}.values())
     return [own for own in lists if not search_path_in([own[0].text])], options, faults
 
@@ -173,9 +176,18 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
     try:
         given = [*search_path.get(), *map(words.with_home, overrides)]
         return hydra_compose(config_name, overrides=given, return_hydra_config=True)
+    except MissingConfigException as error:
+        group, _, option = (error.missing_cfg_file or "").rpartition("/")
+        near = suggestion(option, list(error.options or ()))
+        lines = f"{group}={option}: expected one of {', '.join(error.options or ())}{near}"
+        raise ConfigError(lines if error.options else str(error)) from error
+    except YAMLError as error:
+        raise ConfigError(f"expected YAML, got: {error}") from error
     except HydraException as error:
         cause = error.__cause__ or error.__context__
         if not isinstance(cause, OmegaConfBaseException):
             raise ConfigError(str(error)) from error
         file = re.match(r"In '[^']*': ", str(error))
-        raise ConfigError(f"{file[0] if file else ''}{first_line(cause)}") from error
+        raise ConfigError(
+            f"{file[0] if file else ''}{in_words(cause, SCHEMAS.get(config_name, TrainConfig))}"
+        ) from error

@@ -265,8 +265,17 @@ def _reference(*options: str) -> tuple[Flat, Choices]:
 
 @cache
 def _composed_with(_: tuple[str, ...], options: tuple[str, ...]) -> tuple[Flat, Choices]:
-    """What `options` give with the user's own ones in the search path."""
-    cfg, choices = compose("train", options)
+    """What `options` give with the user's own ones in the search path.
+
+    A user's data set may have no schedule, model or augmentation of its name: then it is the default one's.
+    """
+    try:
+        cfg, choices = compose("train", options)
+    except ConfigError as error:
+        group = (getattr(error.__cause__, "missing_cfg_file", None) or "").partition("/")[0]
+        if not group or any(option.startswith(f"{group}=") for option in options):
+            raise
+        return _composed_with(search_path.get(), (*options, f"{group}=phantom"))
     return comparable(resolved(cfg, TrainConfig)), choices
 
 

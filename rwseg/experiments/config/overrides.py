@@ -9,7 +9,7 @@ from os.path import expanduser
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, ValidationError, open_dict
 from omegaconf.errors import OmegaConfBaseException
@@ -67,11 +67,13 @@ class Setting:
         return (self.is_added or self.override.is_delete()) and self.key.startswith(OPEN)
 
 
-def settings_of(parser: OverridesParser, line: str, sweep: bool) -> list[Setting]:
+def settings_of(
+    parser: OverridesParser, line: str, sweep: bool, options: Mapping[str, list[str]]
+) -> list[Setting]:
     """An override as it is, or one for each of the values that it sweeps over.
 
-    Raises `ConfigError` where Hydra cannot read it, with what to write instead, and where there is no value,
-    or more than one without `sweep`.
+    `glob()` chooses from `options` where these have the group. Raises `ConfigError` where Hydra cannot read
+    it, with what to write instead, and where there is no value, or more than one without `sweep`.
     """
     try:
         (override,) = parser.parse_overrides([line])
@@ -87,7 +89,11 @@ def settings_of(parser: OverridesParser, line: str, sweep: bool) -> list[Setting
         single = f", or write {quoted} for one value with a comma in it" if quoted else ""
         raise ConfigError(f"'{line}': expected one value, got several; add -m to run each of them{single}")
     try:
-        values = list(override.sweep_string_iterator())
+        pattern, own = override.value(), options.get(override.key_or_group)
+        if own is not None and isinstance(pattern, Glob):
+            values = pattern.filter(own)
+        else:
+            values = list(override.sweep_string_iterator())
     except HydraException as error:
         raise ConfigError(str(error)) from error
     if not values:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any, TypeVar, overload
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from pydantic import ValidationError
 
 from rwseg.core.errors import ConfigError
@@ -21,6 +21,8 @@ RULES: Mapping[type, Callable[[Any], Iterator[str]]] = {
 }
 
 TO_GIVE = {"run_dir": "a directory that train.py wrote, such as outputs/default/phantom/rrw/alone/seed0"}
+
+HYDRA_SETTINGS = "https://hydra.cc/docs/configure_hydra/intro"
 
 Schema = TypeVar("Schema")
 
@@ -90,11 +92,8 @@ def resolved(cfg: Any, schema: type) -> dict[str, Any]:
         given = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(plain(cfg))
         typed = given if OmegaConf.get_type(given) is schema else OmegaConf.merge(_structure(schema), given)
         content = OmegaConf.to_container(typed, resolve=True)
-    except ConfigKeyError as error:
-        key = error.full_key or str(error.key)
-        raise ConfigError(f"unknown key '{key}'{suggestion(key, list(keys_of_schema(schema)))}") from error
     except OmegaConfBaseException as error:
-        raise ConfigError(first_line(error)) from error
+        raise ConfigError(in_words(error, schema)) from error
     missing: list[str] = []
     settled = _settled(content, "", missing)
     if missing:
@@ -141,7 +140,12 @@ def _structure(schema: type) -> DictConfig:
     return structure
 
 
-def first_line(error: OmegaConfBaseException) -> str:
-    """OmegaConf's message with the full key in front of it."""
+def in_words(error: OmegaConfBaseException, schema: type) -> str:
+    """OmegaConf's message with the full key in front of it; for an unknown key the nearest one there is."""
+    key = error.full_key or str(error.key or "")
+    if isinstance(error, ConfigKeyError | ConfigAttributeError):
+        is_ours = not key.startswith("hydra.")
+        near = suggestion(key, list(keys_of_schema(schema))) if is_ours else f"; see {HYDRA_SETTINGS}"
+        return f"unknown key '{key}'{near}"
     text = str(error).splitlines()[0]
-    return f"{error.full_key}: {text}" if error.full_key else text
+    return f"{key}: {text}" if key else text

@@ -78,7 +78,8 @@ def test_home_in_a_list_and_in_arguments_of_lightning(home: Path) -> None:
 def test_home_in_an_option_and_what_else_begins_so(home: Path) -> None:
     (home / "conf").mkdir(parents=True)
     assert with_home("--config-dir=~/conf") == f"--config-dir={home}/conf"
-    assert with_search_path(["--config-dir=~/conf"]) == [f'hydra.searchpath=["file://{home}/conf"]']
+    own = f'hydra.searchpath=["file://{home}/conf"]'
+    assert with_search_path(["--config-dir=~/conf"]) == [f"--config-dir={home}/conf", own]
     assert with_home("~callbacks.progress") == "~callbacks.progress"
 
 
