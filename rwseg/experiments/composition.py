@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -21,7 +22,7 @@ from yaml import YAMLError
 
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.config import overrides as words
-from rwseg.experiments.config.command_line import Flags, flags, search_path, search_path_in, with_search_path
+from rwseg.experiments.config.command_line import flags, search_path, search_path_in, with_search_path
 from rwseg.experiments.config.names import keys_of, suggestion
 from rwseg.experiments.config.overrides import Setting
 from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices, TrainConfig
@@ -130,7 +131,7 @@ def _composed(config_name: str, _: tuple[str, ...], *overrides: str) -> tuple[Di
     return cfg, choices, [key for key in keys_of(cfg) if is_training or key not in FOR_TRAINING]
 
 
-def _parse(config_name: str, asked: Flags) -> tuple[list[list[Setting]], dict[str, list[str]], list[str]]:
+def _parse(config_name: str, asked: Namespace) -> tuple[list[list[Setting]], dict[str, list[str]], list[str]]:
     """The values of each override, the options of each group, and what cannot be read."""
     lists: list[list[Setting]] = []
     faults: list[str] = []

@@ -1,9 +1,8 @@
 """The flags of Hydra's command line, and the folders of a user's own options on it."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 
 from rwseg.core.errors import ConfigError
@@ -17,57 +16,34 @@ search_path: ContextVar[tuple[str, ...]] = ContextVar("search_path", default=())
 
 HELP = ["--help -h", "--hydra-help", "--version", "--shell-completion -sc"]
 SWITCHES = [*HELP, "--multirun -m", "--run -r", "--resolve"]
-WITH_VALUE = [
-    "--cfg -c",
-    "--package -p",
-    "--config-name -cn",
-    "--config-path -cp",
-    "--experimental-rerun",
-    "--config-dir -cd",
-]
+VALUES = ["--cfg -c", "--package -p", "--config-name -cn", "--config-path -cp", "--config-dir -cd"]
+VALUES += ["--experimental-rerun"]
 
 
-@dataclass(frozen=True)
-class Flags:
-    """What a command line asks Hydra for; `is_help`: for no run and no configuration."""
+def flags(arguments: Sequence[str]) -> Namespace:
+    """Hydra's documented flags by their names, `overrides`, and `is_help`: neither a run nor a configuration.
 
-    overrides: list[str]
-    multirun: bool
-    cfg: str | None
-    config_name: str | None
-    config_dir: str | None
-    is_help: bool
-
-
-def flags(arguments: Sequence[str]) -> Flags:
-    """Read Hydra's documented flags; overrides may stand before and after them.
-
-    Raises `ConfigError` for others, and for `--config-path`: `--config-dir` adds to our options.
+    Raises `ConfigError` for other flags, and for `--config-path`: `--config-dir` adds to our options.
     """
     parser = ArgumentParser(add_help=False)
     parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--info", "-i", nargs="?", const="all")
     for names in SWITCHES:
         parser.add_argument(*names.split(), action="store_true")
-    for names in WITH_VALUE:
+    for names in VALUES:
         parser.add_argument(*names.split())
-    parser.add_argument("--info", "-i", nargs="?", const="all")
     asked, rest = parser.parse_known_args(arguments)
-    known = " ".join([*SWITCHES, *WITH_VALUE, "--info"]).split()
     for word in rest:
         if word.startswith("-"):
-            raise ConfigError(f"{word}: expected a flag of Hydra{suggestion(word, known)}; see --hydra-help")
+            near = suggestion(word, ["--info", *" ".join([*SWITCHES, *VALUES]).split()])
+            raise ConfigError(f"{word}: expected a flag of Hydra{near}; see --hydra-help")
     if asked.config_path:
         advice = "expected no other configuration; give --config-dir=DIR to add options of your own to ours"
         raise ConfigError(f"--config-path={asked.config_path}: {advice}")
-    helps = (asked.help, asked.hydra_help, asked.version, asked.shell_completion, asked.info)
-    return Flags(
-        [*asked.overrides, *rest],
-        asked.multirun,
-        asked.cfg,
-        asked.config_name,
-        asked.config_dir,
-        any(helps) or asked.experimental_rerun is not None,
-    )
+    helps = (asked.help, asked.hydra_help, asked.version, asked.shell_completion)
+    asked.is_help = any(helps) or asked.info is not None or asked.experimental_rerun is not None
+    asked.overrides += rest
+    return asked
 
 
 def with_search_path(arguments: Sequence[str]) -> list[str]:
@@ -75,19 +51,19 @@ def with_search_path(arguments: Sequence[str]) -> list[str]:
 
     Raises `ConfigError` for a folder that does not exist; Hydra would go on without it.
     """
+    words = [with_home(word) for word in arguments]
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--config-dir", "-cd")
-    words = [with_home(word) for word in arguments]
-    asked, rest = parser.parse_known_args(words)
-    given = search_path_in(rest)
-    folders = [] if asked.config_dir is None else [_folder("--config-dir", asked.config_dir)]
+    own = parser.parse_known_args(words)[0].config_dir
+    folders = [] if own is None else [_folder("--config-dir", own)]
+    given = search_path_in(words)
     for word in given:
         value = override_of(word).value()
         folders += [_folder(SEARCH_PATH, str(one)) for one in (value if isinstance(value, list) else [value])]
     if not folders:
         return words
-    own = f"{SEARCH_PATH}=[{','.join(map(quote, dict.fromkeys(folders)))}]"
-    return [*(word for word in words if word not in given), own]
+    paths = ",".join(map(quote, dict.fromkeys(folders)))
+    return [*(word for word in words if word not in given), f"{SEARCH_PATH}=[{paths}]"]
 
 
 def search_path_in(overrides: Sequence[str]) -> tuple[str, ...]:
@@ -101,8 +77,6 @@ def _folder(name: str, given: str) -> str:
     if scheme not in ("", "file"):
         return given
     if not Path(path).is_dir():
-        raise ConfigError(
-            f"{name}={given}: expected a folder of your own options, such as loss/mine.yaml, found none; "
-            "see https://hydra.cc/docs/advanced/search_path"
-        )
+        expected = "expected a folder of your own options, such as loss/mine.yaml, found none"
+        raise ConfigError(f"{name}={given}: {expected}; see https://hydra.cc/docs/advanced/search_path")
     return f"file://{Path(path).absolute()}"
