@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from benchmarks.augmentation import slices_of
@@ -33,6 +32,7 @@ from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.sampling.slice_cache import Batch
 from rwseg.experiments.build import build_data, build_learner, has_bf16, planned, prepared_data
 from rwseg.experiments.composition import compose
+from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.config.validation import check
 from rwseg.losses import head_weights, supervised_loss
 
@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("  rwseg, bf16: left out, this processor has no instructions for it")
 
 
-def own_works(cfg: DictConfig, data: SliceDataModule, device: torch.device) -> dict[str, Work]:
+def own_works(cfg: TrainConfig, data: SliceDataModule, device: torch.device) -> dict[str, Work]:
     works: dict[str, Work] = {}
     for name, low in {"fp32": False, "bf16": True}.items():
         if low and not has_bf16(device):
@@ -80,7 +80,7 @@ def own_works(cfg: DictConfig, data: SliceDataModule, device: torch.device) -> d
 
 
 def own_training(
-    cfg: DictConfig, data: SliceDataModule, device: torch.device, precision: AbstractContextManager[Any]
+    cfg: TrainConfig, data: SliceDataModule, device: torch.device, precision: AbstractContextManager[Any]
 ) -> Any:
     """What a training does with a batch."""
     learner = build_learner(cfg, data.prepared).to(device).train()
@@ -96,13 +96,13 @@ def own_training(
     return train
 
 
-def peer_works(cfg: DictConfig, data: SliceDataModule, device: torch.device) -> dict[str, Work]:
+def peer_works(cfg: TrainConfig, data: SliceDataModule, device: torch.device) -> dict[str, Work]:
     train, batches = peer_training(cfg, data, device), peer_batches(cfg, data, device)
     fixed = batches()
     return {PEER: lambda: train(*batches()), f"{PEER}, network": lambda: train(*fixed)}
 
 
-def peer_training(cfg: DictConfig, data: SliceDataModule, device: torch.device) -> Any:
+def peer_training(cfg: TrainConfig, data: SliceDataModule, device: torch.device) -> Any:
     from dynamic_network_architectures.architectures.unet import PlainConvUNet
     from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
     from nnunetv2.training.loss.deep_supervision import DeepSupervisionWrapper
@@ -153,7 +153,7 @@ def finish(loss: Tensor, network: nn.Module, optimizer: torch.optim.Optimizer) -
     optimizer.step()
 
 
-def peer_batches(cfg: DictConfig, data: SliceDataModule, device: torch.device) -> Any:
+def peer_batches(cfg: TrainConfig, data: SliceDataModule, device: torch.device) -> Any:
     """nnU-Net's crops and transforms, sample by sample as in its loader."""
     from acvl_utils.cropping_and_padding.bounding_boxes import crop_and_pad_nd
     from nnunetv2.training.data_augmentation.compute_initial_patch_size import get_patch_size

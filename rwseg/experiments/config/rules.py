@@ -28,6 +28,11 @@ def is_sizes(value: Any) -> bool:
     return pair and all(isinstance(side, int | float) and 0 < side < inf for side in value)
 
 
+def is_window(value: Any) -> bool:
+    """Whether it is a pair of whole numbers above 0, or None."""
+    return value is None or (is_sizes(value) and all(map(is_count, value)))
+
+
 def is_run_dirs(value: Any) -> bool:
     """Whether it is a path, or a list of one or more."""
     folders = value if isinstance(value, list) else [value]
@@ -74,13 +79,6 @@ def _plan_rules(cfg: "TrainConfig") -> Iterator[str]:
             yield f"{key}: expected a value with dataset.plan=fixed, got null; give one, or dataset.plan=auto"
     if dataset.size is not None and (not is_sizes(dataset.size) or spacing is not None):
         yield f"dataset.size: expected null, or [height, width] with dataset.spacing=null, got {dataset.size}"
-    window = dataset.center_crop
-    pair = isinstance(window, ListConfig) and len(window) == 2
-    if window is not None and not (pair and all(_is_count(side) for side in window)):
-        yield (
-            "dataset.center_crop: expected null, or [height, width] in whole native pixels above 0, "
-            f"got {window}"
-        )
     if dataset.plan == "auto" and spacing is None:
         whole = "" if dataset.size is None else " and dataset.size=null"
         yield f"dataset.plan=auto: expected dataset.spacing=median or [y, x]{whole}, got dataset.spacing=null"

@@ -22,6 +22,7 @@ from rwseg.experiments.config.rules import (
     is_folder_name,
     is_run_dirs,
     is_sizes,
+    is_window,
 )
 
 CONF = Path(__file__).resolve().parents[3] / "conf"
@@ -72,7 +73,9 @@ class DatasetConfig:
     patch_size: list[int] | None
     batch_size: Count | None
     cache: str | None = None  # runs of before have none in their config.yaml
-    center_crop: Any = None  # nor this
+    center_crop: Annotated[
+        Any, such_as(is_window, "null, or [height, width] in whole native pixels above 0")
+    ] = None  # nor this
 
 
 @dataclass

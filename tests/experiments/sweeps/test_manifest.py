@@ -10,12 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
 
 from rwseg.core.errors import DataError, RunError
 from rwseg.experiments import command
 from rwseg.experiments import composition as cli
-from rwseg.experiments.config.schema import Choices
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.sweeps.manifest import FOLDER, PlannedSweep, find_plans, plan_sweep
 from rwseg.report.comparison.runs import find_runs
 
@@ -34,7 +33,7 @@ def finish(run: Path, seconds: float) -> None:
 def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run a task under `main` in an empty folder; returns the exit status."""
 
-    def start(task: Callable[[DictConfig, Choices], object], *arguments: str) -> int:
+    def start(task: Callable[[TrainConfig, Choices], object], *arguments: str) -> int:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
@@ -97,7 +96,7 @@ def test_a_job_is_introduced_with_its_number_and_the_time_left(tmp_path: Path) -
 def test_faulty_jobs_are_noted_and_jobs_are_counted_as_hydra_does(
     sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def task(cfg: DictConfig, choices: Choices) -> None:
+    def task(cfg: TrainConfig, choices: Choices) -> None:
         if cfg.seed == 3:
             raise DataError("no data")
 
@@ -114,7 +113,7 @@ def test_faulty_jobs_are_noted_and_jobs_are_counted_as_hydra_does(
 def test_a_sweep_that_is_ended_says_how_much_is_left(
     sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def task(cfg: DictConfig, choices: Choices) -> None:
+    def task(cfg: TrainConfig, choices: Choices) -> None:
         if cfg.seed == 1:
             signal.raise_signal(signal.SIGTERM)
         if cfg.seed == 0:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from rwseg.core.errors import ConfigError, RunError, RwsegError
 from rwseg.experiments import command
 from rwseg.experiments import composition as cli
-from rwseg.experiments.config.schema import CONF, Choices
+from rwseg.experiments.config.schema import CONF, Choices, TrainConfig
 from rwseg.experiments.sweeps import slurm
 from rwseg.experiments.sweeps.manifest import plan_sweep
 from rwseg.experiments.sweeps.slurm import OnNode, launch
@@ -44,7 +44,7 @@ def jobs_of(task: object, folder: Path) -> command.Jobs:
     return command.Jobs(task, command.SCHEMAS["train"], sweep, [])  # type: ignore[arg-type]
 
 
-def nothing(cfg: DictConfig, choices: Choices) -> None:
+def nothing(cfg: TrainConfig, choices: Choices) -> None:
     """Train nothing."""
 
 
@@ -128,7 +128,7 @@ def on_node(task: object, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> s
 
 
 def test_a_job_returns_why_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(cfg: DictConfig, choices: Choices) -> None:
+    def fails(cfg: TrainConfig, choices: Choices) -> None:
         raise RunError("the disk is full")
 
     assert on_node(fails, monkeypatch) == "the disk is full"
@@ -148,7 +148,7 @@ def test_a_job_that_is_queued_again_does_not_start_over_again(
 def test_sigterm_ends_a_job_in_order_although_submitit_would_ignore_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def is_told(cfg: DictConfig, choices: Choices) -> None:
+    def is_told(cfg: TrainConfig, choices: Choices) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
