@@ -23,8 +23,8 @@ def test_batch_norm_of_the_network_is_one_that_can_be_synchronised() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["trainer.devices=0"], "trainer.devices: expected 1 or more, got 0"),
-        (["trainer.devices=some"], "trainer.devices: expected 1 or more, got some"),
+        (["trainer.devices=0"], "trainer.devices: expected auto, or 1 or more, got 0"),
+        (["trainer.devices=some"], "trainer.devices: expected auto, or 1 or more, got some"),
         (["trainer.devices=2", "dataset.batch_size=3"], "dataset.batch_size=3: expected a multiple of the 2"),
         (
             ["trainer.num_nodes=2", "model.norm=batch", "trainer.sync_batchnorm=false"],

@@ -40,7 +40,11 @@ TRAIN, EVALUATE = str(CONF.parent / "train.py"), str(CONF.parent / "evaluate.py"
     ("arguments", "status", "words"),
     [
         ([TRAIN, "--help"], 0, "experiment: acdc_challenge"),
-        ([TRAIN, "experiment=acdc_small", "schedule.epochs=many"], 2, "schedule.epochs: Value 'many'"),
+        (
+            [TRAIN, "experiment=acdc_small", "schedule.epochs=many"],
+            2,
+            "schedule.epochs: expected a whole number such as 6, got 'many'",
+        ),
         ([TRAIN, "-m", "loss=rrw,rwr", "seed=range(50)"], 2, "did you mean 'rrw'?"),
         ([EVALUATE, "rundir=x"], 2, "did you mean 'run_dir'?"),
         (["-m", "rwseg.commands.report", "--help"], 0, "--reference METHOD"),

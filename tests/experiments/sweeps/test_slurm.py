@@ -118,7 +118,7 @@ def test_nodes_and_tasks_are_passed_on(tmp_path: Path, monkeypatch: pytest.Monke
 def on_node(task: object, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> str | None:
     cfg, choices = cli.compose("train", ["loss=rrw", *overrides])
     setup = SimpleNamespace(
-        overrides=SimpleNamespace(task=["loss=rrw"]),
+        overrides=SimpleNamespace(task=["loss=rrw"], hydra=[]),
         runtime=SimpleNamespace(choices=choices),
         job=SimpleNamespace(num=0),
         mode=command.RunMode.MULTIRUN,
