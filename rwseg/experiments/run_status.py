@@ -11,16 +11,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rwseg import __version__
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.files import from_json, write_json
 from rwseg.core.lease import Lease
 from rwseg.core.signals import Terminated
-from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import check_same_config
+
+if TYPE_CHECKING:  # it imports torch, which a command that has nothing to do can spare
+    from rwseg.data.preprocessing.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +74,7 @@ def left_alone(folder: Path, cfg: TrainConfig) -> bool:
 
 @contextmanager
 def recorded(
-    folder: Path, device: str, choices: Choices, data: Prepared, lease: Lease, processes: int = 1
+    folder: Path, device: str, choices: Choices, data: "Prepared", lease: Lease, processes: int = 1
 ) -> Iterator[None]:
     """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up.
 
