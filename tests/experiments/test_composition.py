@@ -181,6 +181,27 @@ def test_a_wrong_argument_in_a_sweep_is_said_once() -> None:
     assert len(str(caught.value).splitlines()) == 1
 
 
+def test_all_faults_of_a_command_line_are_told_at_once() -> None:
+    line = "schedul.epochs=3 loss=focl model.norm=instanc seed=-1 dataset.folds=many ~output_root a=b=c"
+    with pytest.raises(ConfigError) as caught:
+        cli.preflight("train", line.split())
+    lines = str(caught.value).splitlines()
+    named = ["a=b=c", "loss=focl", "~output_root", "schedul.epochs", "dataset.folds", "model.norm", "seed"]
+    assert len(lines) == len(named)
+    assert all(sum(name in line.partition("expected")[0] for line in lines) == 1 for name in named)
+
+
+def test_a_fault_of_many_jobs_is_told_once_with_the_first_of_them() -> None:
+    line = "-m loss=rrw,dice,ce strategy=alone,equal_ce seed=0,1 trainer.threads=0"
+    with pytest.raises(ConfigError) as caught:
+        cli.preflight("train", line.split())
+    of_all, of_some = str(caught.value).splitlines()
+    assert of_all == "trainer.threads: expected greater than 0, got 0"
+    assert of_some.startswith(
+        "loss=ce strategy=equal_ce seed=0 and 1 more: strategy.mode=equal: expected two"
+    )
+
+
 def test_a_running_hydra_application_keeps_its_own_state() -> None:
     assert not GlobalHydra.instance().is_initialized()
     cli.compose("train", [])

@@ -1,6 +1,7 @@
 """Names of settings: all that a configuration has, and the one that was meant."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -10,6 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 def keys_of(cfg: DictConfig) -> list[str]:
     """Every key of `cfg`, dotted, branches included."""
     return list(_keys(OmegaConf.to_container(cfg), ""))
+
+
+def keys_of_schema(schema: Any, prefix: str = "") -> Iterator[str]:
+    """Every key that the dataclass `schema` knows, dotted, branches included."""
+    for item in fields(schema):
+        yield f"{prefix}{item.name}"
+        if isinstance(item.type, type) and is_dataclass(item.type):
+            yield from keys_of_schema(item.type, f"{prefix}{item.name}.")
 
 
 def suggestion(name: str, candidates: list[str]) -> str:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from rwseg.core.errors import ConfigError
 from rwseg.core.paths import from_home, is_at_home
-from rwseg.experiments.config.names import keys_of, suggestion
+from rwseg.experiments.config.names import keys_of_schema, suggestion
 from rwseg.experiments.config.rules import evaluate_rules, train_rules
 from rwseg.experiments.config.schema import FOR_TRAINING, EvaluateConfig, TrainConfig
 
@@ -145,7 +145,7 @@ def in_words(error: OmegaConfBaseException, schema: type) -> str:
     key = error.full_key or str(error.key or "")
     if isinstance(error, ConfigKeyError | ConfigAttributeError):
         is_ours = not key.startswith("hydra.")
-        near = suggestion(key, keys_of(_structure(schema))) if is_ours else f"; see {HYDRA_SETTINGS}"
+        near = suggestion(key, list(keys_of_schema(schema))) if is_ours else f"; see {HYDRA_SETTINGS}"
         return f"unknown key '{key}'{near}"
     text = str(error).splitlines()[0]
     return f"{key}: {text}" if key else text
