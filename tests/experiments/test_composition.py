@@ -114,7 +114,7 @@ def test_a_signal_ends_a_command_in_a_line(
         ("-m seed=interval(0,1)", "Can only enumerate CHOICE and RANGE sweeps"),
         ("-m loss=glob(z*)", "'loss=glob(z*)': expected at least one value, got none"),
         ("+seed=1", "'+seed=1': expected a key that is not there yet; give seed=1"),
-        ("hydra.foo=1", "hydra.foo: Key 'foo' not in 'HydraConf'"),
+        ("hydra.foo=1", "unknown key 'hydra.foo'; see https://hydra.cc/docs/configure_hydra/intro"),
         ("seed=-1 model.norm=none", "got none\nseed: expected greater than or equal to 0"),
         ("-m seed=1,-2", "seed=-2: seed: expected greater than or equal to 0, got -2"),
         ("-m loss=rrw,ce strategy=alone,equal_ce", "loss=ce strategy=equal_ce: strategy.mode=equal:"),

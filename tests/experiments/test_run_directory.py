@@ -272,10 +272,9 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None,
 
 def test_a_run_from_before_the_centre_crop_is_the_same_run() -> None:
     cfg, _ = checked()
-    container = OmegaConf.to_container(cfg)
-    assert isinstance(container, dict)
+    container = plain(cfg)
     del container["dataset"]["center_crop"]
-    assert config_digest(OmegaConf.create(container)) == config_digest(cfg)
+    assert config_digest(check(OmegaConf.create(container))) == config_digest(cfg)
     assert config_digest(checked("dataset.center_crop=[64,48]")[0]) != config_digest(cfg)
 
 
