@@ -43,7 +43,7 @@ TRAIN, EVALUATE = str(CONF.parent / "train.py"), str(CONF.parent / "evaluate.py"
         (
             [TRAIN, "experiment=acdc_small", "schedule.epochs=many"],
             2,
-            "schedule.epochs: expected a whole number such as 6, got 'many'",
+            "schedule.epochs: expected a whole number such as",
         ),
         ([TRAIN, "-m", "loss=rrw,rwr", "seed=range(50)"], 2, "did you mean 'rrw'?"),
         ([EVALUATE, "rundir=x"], 2, "did you mean 'run_dir'?"),
