@@ -39,7 +39,7 @@ from rwseg.data.augmentation.batches import loader_size
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.sampling.patches import Size
-from rwseg.data.sampling.slice_cache import SliceBank
+from rwseg.data.sampling.slice_cache import SliceCache
 from rwseg.experiments.build import build_data, planned, prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
@@ -76,41 +76,41 @@ def own_batches(data: SliceDataModule, device: torch.device) -> Work:
 
 
 def monai_batches(data: SliceDataModule, spline: int | str) -> Work:
-    """The same batches: the last samples are forced to show foreground."""
+    """The same batches: the last samples are oversampled to show foreground."""
     set_track_meta(False)
-    assert data.bank is not None
-    samples = slices_of(data.bank)
+    assert data.slice_cache is not None
+    samples = slices_of(data.slice_cache)
     everything = np.arange(len(samples))
     with_foreground = [number for number, sample in enumerate(samples) if sample["label"].any()]
     generator = np.random.default_rng(0)
-    free, forced = (transforms(data.augment, data.patch_size, force, spline) for force in (False, True))
+    free, oversampled = (transforms(data.augment, data.patch_size, force, spline) for force in (False, True))
 
     def work() -> Any:
         made = []
-        for force in data.forced:
+        for force in data.oversampled:
             number = generator.choice(with_foreground if force else everything)
-            result = (forced if force else free)(samples[number])
+            result = (oversampled if force else free)(samples[number])
             made.append(result[0] if isinstance(result, list) else result)
         return list_data_collate(made)
 
     return work
 
 
-def slices_of(bank: SliceBank) -> list[dict[str, Tensor]]:
+def slices_of(slice_cache: SliceCache) -> list[dict[str, Tensor]]:
     """All slices with their labels and maps, as a cache in memory would hold them."""
     samples = []
-    for offset, height, width in bank.geometry.T.tolist():
+    for offset, height, width in slice_cache.geometry.T.tolist():
         here = slice(offset, offset + height * width)
-        inside = bank.map_channels[:1, here] if bank.map_channels is not None else None
+        inside = slice_cache.map_channels[:1, here] if slice_cache.map_channels is not None else None
         assert inside is not None
         region_map = torch.cat([inside, torch.ones_like(inside)])
-        parts = (bank.image[:, here], bank.labels[None, here], region_map)
+        parts = (slice_cache.image[:, here], slice_cache.labels[None, here], region_map)
         named = zip(KEYS, parts, strict=True)
         samples.append({key: part.reshape(len(part), height, width).clone() for key, part in named})
     return samples
 
 
-def transforms(augment: AugmentConfig, patch: Size, forced: bool, spline: int | str) -> Compose:
+def transforms(augment: AugmentConfig, patch: Size, oversampled: bool, spline: int | str) -> Compose:
     """nnU-Net's steps. What nnU-Net draws per channel happens to all channels, with the same probability."""
     spatial, intensity = augment.spatial, augment.intensity
     assert spatial is not None
@@ -118,7 +118,7 @@ def transforms(augment: AugmentConfig, patch: Size, forced: bool, spline: int | 
     loader = loader_size(spatial, patch)
     crop = (
         RandCropByPosNegLabeld(KEYS, label_key="label", spatial_size=loader, pos=1, neg=0, num_samples=1)
-        if forced
+        if oversampled
         else RandSpatialCropd(KEYS, roi_size=loader, random_size=False)
     )
     affine: dict[str, Any] = {"mode": (spline, "nearest", "bilinear"), "padding_mode": "zeros"}

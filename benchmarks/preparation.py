@@ -19,12 +19,12 @@ import torch
 from rwseg.data.datasets.acdc import ACDC
 from rwseg.data.datasets.phantom import write_phantom
 from rwseg.data.io.cases import read_case, slice_axis_of
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.distances import COMPUTE
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.volume import prepare_volume
 
-ACDC_RULES = Preparation(
+ACDC_RULES = PreprocessingConfig(
     crop=True, spacing=(1.5625, 1.5625), size=None, zoom=1.0, interpolation="spline", normalisation="zscore"
 )
 
@@ -51,7 +51,7 @@ def measure(root: Path, prepared_root: Path, repeats: int) -> list[list[float]]:
         loaded = read_case(case, source, slice_axis)
         parts: list[Callable[[], object]] = [
             partial(read_case, case, source, slice_axis),
-            partial(prepare_volume, loaded, prepared.recipe, len(source.classes)),
+            partial(prepare_volume, loaded, prepared.preprocessing, len(source.classes)),
             partial(COMPUTE["inside"], prepared, entry),
             partial(COMPUTE["signed"], prepared, entry),
         ]

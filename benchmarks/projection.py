@@ -16,7 +16,7 @@ from benchmarks.timing import machine, parser
 from rwseg.core.errors import RwsegError
 from rwseg.core.files import write_json
 from rwseg.experiments.config.schema import CONF
-from rwseg.experiments.cost.arithmetic import Measured, Method, plan_rows, prepared_bytes
+from rwseg.experiments.cost.estimate import Method, RunTimes, plan_rows, prepared_bytes
 from rwseg.experiments.cost.measure import measure
 from rwseg.experiments.cost.sweeps import commands_of, methods_of
 from rwseg.experiments.run_directory import comparable
@@ -27,7 +27,7 @@ COST = ("dataset.", "model.", "augment.", "trainer.", "map.", "evaluation.flips"
 STEPS = 20
 
 
-def project(experiment: str, device: str, seconds: float, known: dict[str, Measured]) -> dict[str, Any]:
+def project(experiment: str, device: str, seconds: float, known: dict[str, RunTimes]) -> dict[str, Any]:
     """A row for an experiment; times that are not in `known` are measured and kept there."""
     trainer = f"trainer={'gpu' if device == 'cuda' else 'cpu'}"
     sweeps = [[*overrides, trainer] for overrides in commands_of(experiment)]
@@ -48,7 +48,7 @@ def project(experiment: str, device: str, seconds: float, known: dict[str, Measu
     }
 
 
-def _measured(method: Method, seconds: float, known: dict[str, Measured]) -> Measured:
+def _measured(method: Method, seconds: float, known: dict[str, RunTimes]) -> RunTimes:
     facts = comparable(method.settings)
     key = repr(sorted((name, value) for name, value in facts.items() if name.startswith(COST)))
     if key not in known:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--seconds", type=float, default=20.0, help="time to measure each kind of step")
     options.add_argument("experiments", nargs="*", metavar="EXPERIMENT", help="default: all")
     asked = options.parse_intermixed_args(arguments)
-    known: dict[str, Measured] = {}
+    known: dict[str, RunTimes] = {}
     rows = []
     for experiment in asked.experiments or sorted(path.stem for path in (CONF / "experiment").glob("*.yaml")):
         try:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from rwseg.data.augmentation.batches import warped_batch
 from rwseg.data.augmentation.draws import Warps
-from rwseg.data.augmentation.spatial import views_of
+from rwseg.data.augmentation.spatial import transforms_of
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes, Floats, Size, uniforms
-from rwseg.data.sampling.slice_cache import SliceBank
+from rwseg.data.sampling.slice_cache import SliceCache
 from rwseg.experiments.build import planned, prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
@@ -55,10 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"\n{cfg.dataset.name}, {given.samples} patches per row, {unit}: cached / slice\n")
         print("| transform | " + " | ".join(prepared.classes) + " |")
         print("|---" * (1 + len(prepared.classes)) + "|")
-        banks = cached_and_slicewise(prepared, name)
+        caches = cached_and_slicewise(prepared, name)
         for transform, meaning in TRANSFORMS.items():
             cells = " | ".join(
-                cell(pair) for pair in differences(prepared, banks, transform, patch, given.samples)
+                cell(pair) for pair in differences(prepared, caches, transform, patch, given.samples)
             )
             print(f"| {transform}{f' ({meaning})' if meaning else ''} | {cells} |", flush=True)
 
@@ -67,10 +67,10 @@ def cell(pair: tuple[float, float]) -> str:
     return " / ".join(f"{value:.1f}" if value >= 1 else f"{value:.2g}" for value in pair)
 
 
-def cached_and_slicewise(prepared: Prepared, name: str) -> tuple[SliceBank, SliceBank]:
-    """The bank that training uses, and one whose map is made of each slice alone, distances in mm."""
+def cached_and_slicewise(prepared: Prepared, name: str) -> tuple[SliceCache, SliceCache]:
+    """The cache that training uses, and one whose map is made of each slice alone, distances in mm."""
     entries = prepared.split("train")
-    cached, slicewise = (SliceBank(prepared, entries, name, False, CPU, splines=True) for _ in range(2))
+    cached, slicewise = (SliceCache(prepared, entries, name, False, CPU, splines=True) for _ in range(2))
     volumes = []
     for entry in entries:
         labels = torch.from_numpy(np.array(prepared.label(entry)))
@@ -88,15 +88,15 @@ def online(labels: Tensor, name: str, num_classes: int, spacing: Sequence[float]
 
 
 def differences(
-    prepared: Prepared, banks: tuple[SliceBank, SliceBank], transform: str, patch: Size, samples: int
+    prepared: Prepared, caches: tuple[SliceCache, SliceCache], transform: str, patch: Size, samples: int
 ) -> list[tuple[float, float]]:
     """Mean absolute differences of each class: cached and slicewise map, each from the online one."""
     classes = len(prepared.classes)
-    name = "rrw" if banks[0].rectified else "boundary"
+    name = "rrw" if caches[0].rectified else "boundary"
     spacing = prepared.split("train")[0].spacing[1:]
     sums, counts = np.zeros((2, classes)), np.zeros(classes)
     for first in range(0, samples, BATCH):
-        labels, precomputed = patches(banks, transform, patch, first)
+        labels, precomputed = patches(caches, transform, patch, first)
         truth = online(labels, name, classes, spacing)
         for k in range(classes):
             here = labels == k if name == "rrw" else torch.ones_like(labels, dtype=torch.bool)
@@ -109,20 +109,22 @@ def differences(
 
 
 def patches(
-    banks: tuple[SliceBank, SliceBank], transform: str, patch: Size, first: int
+    caches: tuple[SliceCache, SliceCache], transform: str, patch: Size, first: int
 ) -> tuple[Tensor, list[Tensor]]:
     """Labels and both maps `(M, B, H, W)` of the samples from `first` on, the same for each transform."""
-    sampler = banks[0].sampler
+    sampler = caches[0].sampler
     if transform != "padding":
         patch = (min(patch[0], int(sampler.heights.min())), min(patch[1], int(sampler.widths.min())))
     draws = uniforms(0, first, BATCH)
     boxes = sampler.boxes(draws, np.zeros(BATCH, bool), patch, flip=transform == "flips")
     warps = warps_of(transform, draws[:, 7], boxes)
     labels, maps = [], []
-    for bank in banks:
-        cut = bank.batch(boxes, patch)
+    for slice_cache in caches:
+        cut = slice_cache.batch(boxes, patch)
         if warps is not None:
-            cut = warped_batch(bank, views_of(boxes, warps, patch, patch), patch, masked=False).batch
+            cut = warped_batch(
+                slice_cache, transforms_of(boxes, warps, patch, patch), patch, masked=False
+            ).batch
         labels.append(cut.labels)
         assert cut.region_map is not None
         rectified = isinstance(cut.region_map, RectifiedMap)

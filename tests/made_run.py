@@ -8,16 +8,18 @@ from pathlib import Path
 import torch
 
 from rwseg.data.case import plain_labels
-from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.experiments.build import build_network
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run_directory import config_digest, save_config
-from rwseg.models.inference.run_data import RunData, save_data
+from rwseg.models.inference.inference_spec import InferenceSpec, save_inference_spec
 
 HEART = ("background", "RV", "myocardium", "LV")
-NATIVE = Recipe(crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")
-DATA = RunData(
+NATIVE = FittedPreprocessing(
+    crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore"
+)
+DATA = InferenceSpec(
     dataset="phantom",
     classes=HEART,
     channels=("MRI",),
@@ -25,7 +27,7 @@ DATA = RunData(
     files_per_case=1,
     slice_axis=2,
     converted=False,
-    recipe=NATIVE,
+    preprocessing=NATIVE,
     digest="0123",
     patch_size=(32, 48),
     pools=((2, 2), (2, 2)),
@@ -34,17 +36,17 @@ DATA = RunData(
 
 
 def make_run(
-    folder: Path, overrides: Sequence[str], seed: int = 0, data: RunData = DATA, **changes: object
+    folder: Path, overrides: Sequence[str], seed: int = 0, data: InferenceSpec = DATA, **changes: object
 ) -> Path:
     """Write a run directory as a training of `overrides` leaves it, by all that a prediction looks at.
 
-    `changes` are fields of `RunData` that differ from `data`.
+    `changes` are fields of `InferenceSpec` that differ from `data`.
     """
     data = replace(data, **changes)
     cfg, _ = compose("train", list(overrides))
     cfg = check(cfg)
     save_config(folder, cfg)
-    save_data(folder, data)
+    save_inference_spec(folder, data)
     planned = deepcopy(cfg)
     planned.dataset.patch_size = list(data.patch_size)
     planned.model.pools = [list(pool) for pool in data.pools]

@@ -27,11 +27,11 @@ from rwseg.core.paths import user_path
 from rwseg.data.augmentation.batches import warped_batch
 from rwseg.data.augmentation.draws import Chosen, Intensities, Warps
 from rwseg.data.augmentation.intensity import change_intensities
-from rwseg.data.augmentation.spatial import views_of
+from rwseg.data.augmentation.spatial import transforms_of
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes
-from rwseg.data.sampling.slice_cache import Batch, SliceBank
+from rwseg.data.sampling.slice_cache import Batch, SliceCache
 from rwseg.experiments.build import prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
@@ -89,12 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def augmentation_figure(prepared: Prepared) -> Figure:
     """Two rows, the image with the contours of its labels and the RRW map, and a column per example."""
     entries = prepared.split("train")
-    bank = SliceBank(prepared, entries, "rrw", True, torch.device("cpu"), splines=True)
-    number, (top, left), side = most_foreground(bank)
+    slice_cache = SliceCache(prepared, entries, "rrw", True, torch.device("cpu"), splines=True)
+    number, (top, left), side = most_foreground(slice_cache)
     count = len(EXAMPLES)
     flips = np.array([example.flips for example in EXAMPLES])
     boxes = Boxes(np.full(count, number), np.full(count, top), np.full(count, left), flips)
-    batch = example_batch(bank, boxes, (side, side))
+    batch = example_batch(slice_cache, boxes, (side, side))
     spacing = entries[0].spacing
     figure = Figure(figsize=(1.65 * count + 0.9, 4.2), layout="constrained")
     rows = figure.subplots(2, count, squeeze=False)
@@ -120,12 +120,14 @@ def augmentation_figure(prepared: Prepared) -> Figure:
     return figure
 
 
-def most_foreground(bank: SliceBank) -> tuple[int, tuple[int, int], int]:
+def most_foreground(slice_cache: SliceCache) -> tuple[int, tuple[int, int], int]:
     """The slice that holds most foreground, and the corner and side of the square around it."""
-    sizes = bank.sampler.heights * bank.sampler.widths
-    labels = [part.numpy() for part in torch.split(bank.labels, sizes.tolist())]
-    number = int(np.argmax([np.isin(label, range(1, bank.sampler.num_classes)).sum() for label in labels]))
-    plane = labels[number].reshape(bank.sampler.heights[number], bank.sampler.widths[number])
+    sizes = slice_cache.sampler.heights * slice_cache.sampler.widths
+    labels = [part.numpy() for part in torch.split(slice_cache.labels, sizes.tolist())]
+    number = int(
+        np.argmax([np.isin(label, range(1, slice_cache.sampler.num_classes)).sum() for label in labels])
+    )
+    plane = labels[number].reshape(slice_cache.sampler.heights[number], slice_cache.sampler.widths[number])
     places = np.argwhere(plane > 0)
     low, high = places.min(0), places.max(0)
     side = math.ceil(MARGIN * float((high - low + 1).max()))
@@ -133,11 +135,11 @@ def most_foreground(bank: SliceBank) -> tuple[int, tuple[int, int], int]:
     return number, (top, left), side
 
 
-def example_batch(bank: SliceBank, boxes: Boxes, patch: tuple[int, int]) -> Batch:
+def example_batch(slice_cache: SliceCache, boxes: Boxes, patch: tuple[int, int]) -> Batch:
     """The patches of `EXAMPLES`."""
     angle = np.deg2rad([example.degrees for example in EXAMPLES])
     warps = Warps(np.arange(len(EXAMPLES)), angle, np.array([example.factor for example in EXAMPLES]))
-    batch = warped_batch(bank, views_of(boxes, warps, patch, patch), patch, masked=False).batch
+    batch = warped_batch(slice_cache, transforms_of(boxes, warps, patch, patch), patch, masked=False).batch
     change_intensities(batch.image, _intensities())
     return batch
 

@@ -16,9 +16,9 @@ from typing import Any
 
 from rwseg.core.errors import RwsegError
 from rwseg.core.paths import user_path
-from rwseg.experiments.cost.arithmetic import (
-    Measured,
+from rwseg.experiments.cost.estimate import (
     Method,
+    RunTimes,
     load_measured,
     plan_rows,
     prepared_bytes,
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measure(methods: Sequence[Method], seconds: float) -> dict[str, Measured]:
+def _measure(methods: Sequence[Method], seconds: float) -> dict[str, RunTimes]:
     """Time all methods; only here, because what it needs takes seconds to import."""
     from rwseg.core.progress import track
     from rwseg.experiments.cost.measure import measure
@@ -63,7 +63,7 @@ def _measure(methods: Sequence[Method], seconds: float) -> dict[str, Measured]:
     return {method.name: measure(method, STEPS, seconds) for method in track(methods, "timing the methods")}
 
 
-def _refuse_unknown(methods: Sequence[Method], known: Mapping[str, Measured], source: Path | None) -> None:
+def _refuse_unknown(methods: Sequence[Method], known: Mapping[str, RunTimes], source: Path | None) -> None:
     missing = [method.name for method in methods if method.name not in known]
     if missing:
         raise RwsegError(
@@ -72,7 +72,7 @@ def _refuse_unknown(methods: Sequence[Method], known: Mapping[str, Measured], so
         )
 
 
-def _print(experiment: str, rows: Sequence[Mapping[str, Any]], measured: Mapping[str, Measured]) -> None:
+def _print(experiment: str, rows: Sequence[Mapping[str, Any]], measured: Mapping[str, RunTimes]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -4,7 +4,7 @@ from rwseg.experiments.command import run_command
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import run_path
 from rwseg.experiments.run_status import left_alone
-from rwseg.experiments.sweeps.manifest import plan_sweep
+from rwseg.experiments.sweeps.manifest import sweep_manifest
 
 
 def train(cfg: TrainConfig, choices: Choices) -> None:
@@ -18,7 +18,7 @@ def train(cfg: TrainConfig, choices: Choices) -> None:
 
 def main() -> None:
     """Run the command with the arguments of the process."""
-    run_command(train, "train", plan_sweep)
+    run_command(train, "train", sweep_manifest)
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.augmentation.draws import STREAM, draws_per_sample
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Entry, Prepared
-from rwseg.data.sampling.patches import forced_samples, uniforms
-from rwseg.data.sampling.slice_cache import Batch, SliceBank, region_map_of
+from rwseg.data.sampling.patches import oversampled_samples, uniforms
+from rwseg.data.sampling.slice_cache import Batch, SliceCache, region_map_of
 from rwseg.maps import RectifiedMap
 
 VALIDATION_SLICES = 4
@@ -33,7 +33,7 @@ class Target(NamedTuple):
     region_map: Tensor | RectifiedMap | None  # (B, K, H, W), or two (B, H, W)
 
 
-class Volume(NamedTuple):
+class ValidationVolume(NamedTuple):
     """A whole volume for validation: the image on the prepared grid, the reference on the native one."""
 
     entry: Entry
@@ -76,9 +76,9 @@ class SliceDataModule(pl.LightningDataModule):
         self.patch_size = patch_size
         self.batch_size = batch_size
         self.batches_per_epoch = batches_per_epoch
-        self.forced = forced_samples(batch_size, foreground)
+        self.oversampled = oversampled_samples(batch_size, foreground)
         self.augment = augment
-        self.masked = prepared.recipe.normalisation == "zscore_nonzero" and augmented(augment)
+        self.masked = prepared.preprocessing.normalisation == "zscore_nonzero" and augmented(augment)
         self.seed = seed
         self.train_entries = _with_labels(prepared, "train")
         self.val_entries = _with_labels(prepared, validate_on)
@@ -88,7 +88,7 @@ class SliceDataModule(pl.LightningDataModule):
                 f"{world.size} processes train together: expected at most as many as volumes to validate on, "
                 f"got {len(self.val_entries)} of dataset '{prepared.name}'; start fewer processes"
             )
-        self.bank: SliceBank | None = None
+        self.slice_cache: SliceCache | None = None
         self.data_seconds = 0.0
 
     def prepare_data(self) -> None:
@@ -103,7 +103,7 @@ class SliceDataModule(pl.LightningDataModule):
         """Numbers of the validation volumes that are this process's."""
         return range(self.world.rank, len(self.val_entries), self.world.size)
 
-    def on_after_batch_transfer(self, batch: int, dataloader_idx: int) -> Batch | Volume:
+    def on_after_batch_transfer(self, batch: int, dataloader_idx: int) -> Batch | ValidationVolume:
         """Turn a batch number into the batch, or a volume number into the volume, on the training device."""
         trainer = self.trainer
         assert trainer is not None
@@ -118,24 +118,28 @@ class SliceDataModule(pl.LightningDataModule):
 
     def training_batch(self, step: int, device: torch.device) -> Batch:
         """This process's share of the batch of training step `step` (counted over all epochs)."""
-        if self.bank is None:
+        if self.slice_cache is None:
             splines = self.augment.spatial is not None
-            self.bank = SliceBank(
+            self.slice_cache = SliceCache(
                 self.prepared, self.train_entries, self.map_name, self.rectified, device, splines
             )
         share, patch = self.world.share(self.batch_size), self.patch_size
         first, size = step * self.batch_size + share.start, share.stop - share.start
         draws = uniforms(self.seed, first, size)
         loader = loader_size(self.augment.spatial, patch)
-        boxes = self.bank.sampler.boxes(draws, self.forced[share], patch, self.augment.flips, loader)
+        boxes = self.slice_cache.sampler.boxes(
+            draws, self.oversampled[share], patch, self.augment.flips, loader
+        )
         count = draws_per_sample(len(self.prepared.channels))
         draws = uniforms(self.seed, first, size, count, STREAM)
-        return augmented_batch(self.bank, boxes, draws, self.augment, patch, self.masked)
+        return augmented_batch(self.slice_cache, boxes, draws, self.augment, patch, self.masked)
 
-    def volume(self, entry: Entry, device: torch.device) -> Volume:
+    def volume(self, entry: Entry, device: torch.device) -> ValidationVolume:
         """A whole prepared volume."""
         image = torch.from_numpy(np.array(self.prepared.image(entry))).to(device)
-        return Volume(entry, image, np.asarray(self.prepared.reference(entry)), self._target(entry, device))
+        return ValidationVolume(
+            entry, image, np.asarray(self.prepared.reference(entry)), self._target(entry, device)
+        )
 
     def _target(self, entry: Entry, device: torch.device) -> Target:
         labels = np.asarray(self.prepared.label(entry))

@@ -15,7 +15,7 @@ from rwseg.core.distributed import ALONE, World
 from rwseg.core.errors import ConfigError
 from rwseg.data.case import IGNORE, Dataset, Source
 from rwseg.data.datamodule import SliceDataModule
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.local_copy import local_copy
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
@@ -23,7 +23,7 @@ from rwseg.data.split import with_fold
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.config.validation import check
 from rwseg.losses import build_loss
-from rwseg.models.inference.run_data import RunData, run_data
+from rwseg.models.inference.inference_spec import InferenceSpec, inference_spec
 from rwseg.models.planner import plan_of
 from rwseg.models.unet import UNet
 from rwseg.training.lightning_module import Learner
@@ -54,7 +54,7 @@ def workers(cfg: TrainConfig) -> int:
 def prepared_data(cfg: TrainConfig) -> Prepared:
     """The prepared dataset of a configuration, made now if it is not there yet."""
     chosen = cfg.dataset
-    preparation = Preparation(
+    preparation = PreprocessingConfig(
         crop=chosen.crop,
         spacing=chosen.spacing if chosen.spacing in (None, "median") else _pair(chosen.spacing),
         size=None if chosen.size is None else _pair(chosen.size),
@@ -189,10 +189,10 @@ def build_learner(cfg: TrainConfig, prepared: Prepared) -> Learner:
     )
 
 
-def facts_of(cfg: TrainConfig, prepared: Prepared) -> RunData:
+def facts_of(cfg: TrainConfig, prepared: Prepared) -> InferenceSpec:
     """What a prediction will need to know of a (planned) configuration and its data."""
     assert cfg.dataset.batch_size is not None  # it is planned
-    return run_data(
+    return inference_spec(
         prepared,
         source_of(cfg),
         patch_size=_pair(cfg.dataset.patch_size),

@@ -23,7 +23,7 @@ from rwseg.experiments.config.schema import CONF, SCHEMAS, Choices
 from rwseg.experiments.config.validation import check
 
 if TYPE_CHECKING:
-    from rwseg.experiments.sweeps.manifest import PlannedSweep
+    from rwseg.experiments.sweeps.manifest import Sweep
 
 INTERRUPTED = 128 + SIGINT
 """Exit status after Ctrl-C, as shells have it."""
@@ -34,7 +34,7 @@ TERMINATED = 128 + SIGTERM
 Task = Callable[[Any, Choices], object]
 """It gets a `TrainConfig` or `EvaluateConfig`, and the options that is made of."""
 
-Planner = Callable[[Sequence[Checked], Sequence[str]], "PlannedSweep"]
+Planner = Callable[[Sequence[Checked], Sequence[str]], "Sweep"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Jobs:
 
     task: Task
     schema: Any
-    sweep: "PlannedSweep | None"
+    sweep: "Sweep | None"
     failed: list[str]
 
     def __call__(self, cfg: DictConfig) -> str | None:
@@ -99,7 +99,7 @@ def run_command(task: Task, config_name: str, plan: Planner | None = None) -> No
         fail("\n".join([f"{len(failed)} of the sweep's jobs failed:", *failed]))
 
 
-def _to_go_on(sweep: "PlannedSweep | None") -> str:
+def _to_go_on(sweep: "Sweep | None") -> str:
     left = "" if sweep is None else f"{sweep.left()} of the sweep's runs are left; "
     return f"{left}give the same command again to go on"
 

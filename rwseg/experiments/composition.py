@@ -31,7 +31,7 @@ from rwseg.experiments.config.validation import in_words, inspect, resolved
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
 
-Job = tuple[Setting, ...]
+Overrides = tuple[Setting, ...]
 """The overrides of one run; a sweep is several of them."""
 
 Checked = tuple[Any, Choices]
@@ -87,7 +87,7 @@ def preflight(config_name: str, arguments: Sequence[str]) -> list[Checked]:
     jobs = list(itertools.product(*lists))
     found = [_check(name, None if asked.cfg else schema, job, options) for job in jobs]
     unread = tuple(f"{fault[1:].partition('=')[0]}:" for fault in faults)  # their values are not there
-    together: dict[str, list[Job]] = {}
+    together: dict[str, list[Overrides]] = {}
     for job, one in zip(jobs, found, strict=True):
         faults += one.alone
         for fault in one.together:
@@ -99,7 +99,7 @@ def preflight(config_name: str, arguments: Sequence[str]) -> list[Checked]:
     return [one.checked for one in found if one.checked is not None] if asked.multirun else []
 
 
-def _check(config_name: str, schema: Any, job: Job, options: Mapping[str, list[str]]) -> _Finding:
+def _check(config_name: str, schema: Any, job: Overrides, options: Mapping[str, list[str]]) -> _Finding:
     """Check a job as far as what was found before allows; `schema` None: as it is shown by --cfg."""
     faulty = {setting: list(words.form_faults(setting, options)) for setting in job}
     alone = [fault for faults in faulty.values() for fault in faults]
@@ -153,7 +153,7 @@ def _parse(config_name: str, asked: Namespace) -> tuple[list[list[Setting]], dic
     return [own for own in lists if not search_path_in([own[0].text])], options, faults
 
 
-def _in_jobs(fault: str, own: Sequence[Job], jobs: int) -> str:
+def _in_jobs(fault: str, own: Sequence[Overrides], jobs: int) -> str:
     """A fault with the jobs that have it, unless all have."""
     first = " ".join(setting.text for setting in own[0] if setting.is_swept)
     others = f" and {len(own) - 1} more" if len(own) > 1 else ""

@@ -1,4 +1,4 @@
-"""evaluate.py: a trained run, or an ensemble, on a split of a dataset or on new images (contract C4)."""
+"""evaluate.py: a predictor run, or an ensemble, on a split of a dataset or on new images (contract C4)."""
 
 import hashlib
 import logging
@@ -24,8 +24,8 @@ from rwseg.experiments.load_run import load_ensemble
 from rwseg.metrics import MissedPolicy
 from rwseg.metrics.terminal_table import print_cases
 from rwseg.models.inference.folder import predict_folder, raise_faults
-from rwseg.models.inference.predictor import Trained, predict_case
-from rwseg.models.inference.whole_volumes import Measured, Row, case_rows, case_table
+from rwseg.models.inference.predictor import Predictor, predict_case
+from rwseg.models.inference.whole_volumes import CaseIdentity, Row, case_rows, case_table
 from rwseg.training.figures import case_picture
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def evaluate_run(cfg: EvaluateConfig) -> Path:
         return evaluate_split(cfg, members)
 
 
-def evaluate_split(cfg: EvaluateConfig, members: Sequence[Trained]) -> Path:
+def evaluate_split(cfg: EvaluateConfig, members: Sequence[Predictor]) -> Path:
     """Predict every case of `cfg.split`; returns the folder of the results.
 
     Writes `predictions/<case>.nii.gz` (or the ending of the dataset's pictures) with the source's geometry,
@@ -93,7 +93,7 @@ def evaluate_split(cfg: EvaluateConfig, members: Sequence[Trained]) -> Path:
 
 
 def _predict(
-    members: Sequence[Trained],
+    members: Sequence[Predictor],
     source: Source,
     cases: Sequence[Case],
     folder: Path,
@@ -120,7 +120,7 @@ def _predict(
         path = folder / f"{case.name}{label_ending(case.images[0])}"
         write_labels(path, labels, case.images[0], data.slice_axis, converted=data.converted)
         if loaded.label is not None:
-            measured = Measured(case.name, case.subject, case.phase, loaded.spacing, loaded.unit)
+            measured = CaseIdentity(case.name, case.subject, case.phase, loaded.spacing, loaded.unit)
             rows += case_rows(labels, loaded.label, measured, data.classes, missed)
     raise_faults(f"nothing was written for split '{split}'", faults)
     for line in remark_lines(remarks):
@@ -136,7 +136,7 @@ def _add(digest: "hashlib.blake2b", case: Case, loaded: LoadedCase) -> None:
 
 
 def _draw_worst(
-    folder: Path, member: Trained, source: Source, cases: Sequence[Case], table: pd.DataFrame, overlays: int
+    folder: Path, member: Predictor, source: Source, cases: Sequence[Case], table: pd.DataFrame, overlays: int
 ) -> None:
     """Pictures of the `overlays` cases with the lowest mean Dice, read again: their images were let go."""
     worst = set(table.groupby("case")["dice"].mean().sort_values().index[:overlays])
@@ -158,7 +158,7 @@ def _draw_worst(
         )
 
 
-def _folder(cfg: EvaluateConfig, members: Sequence[Trained]) -> Path:
+def _folder(cfg: EvaluateConfig, members: Sequence[Predictor]) -> Path:
     """Where the results go; a folder that may be replaced, because it is empty or an evaluation."""
     if cfg.output is None:
         return members[0].folder / "evaluation" / _name(cfg, len(members))

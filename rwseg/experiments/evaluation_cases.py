@@ -1,4 +1,4 @@
-"""Which cases an evaluation predicts: a split that none of the runs trained on, in data that fits them."""
+"""Which cases an evaluation predicts: a split that none of the runs predictor on, in data that fits them."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -8,16 +8,16 @@ from rwseg.core.errors import DataError, RunError
 from rwseg.data.case import Case, Source
 from rwseg.data.split import of_split
 from rwseg.experiments.build import source_of
-from rwseg.models.inference.predictor import Trained
+from rwseg.models.inference.predictor import Predictor
 
 MOST_NAMED = 10
 
 
-def cases_to_evaluate(members: Sequence[Trained], root: Path, split: str) -> tuple[Source, list[Case]]:
+def cases_to_evaluate(members: Sequence[Predictor], root: Path, split: str) -> tuple[Source, list[Case]]:
     """The cases of `split` in the data at `root`, by the dataset and the fold of the first run.
 
     Raises `DataError` for faulty data, other classes or channels than the run's, and an empty split;
-    `RunError` where runs have different datasets, or one of them trained on a case of `val` or `test`.
+    `RunError` where runs have different datasets, or one of them predictor on a case of `val` or `test`.
     """
     first = members[0]
     source = _source(first, root)
@@ -27,7 +27,7 @@ def cases_to_evaluate(members: Sequence[Trained], root: Path, split: str) -> tup
     ):
         if asked != found:
             raise DataError(
-                f"{root}: expected the {what} that {first.folder} was trained with, {', '.join(asked)}; "
+                f"{root}: expected the {what} that {first.folder} was predictor with, {', '.join(asked)}; "
                 f"got {', '.join(found)}"
             )
     cases = of_split(source.cases, split, first.data.dataset, root)
@@ -36,13 +36,13 @@ def cases_to_evaluate(members: Sequence[Trained], root: Path, split: str) -> tup
     return source, cases
 
 
-def _source(member: Trained, root: Path) -> Source:
+def _source(member: Predictor, root: Path) -> Source:
     config = deepcopy(member.config)
     config.dataset.root = str(root)
     return source_of(config)
 
 
-def _check_unseen(others: Sequence[Trained], cases: Sequence[Case], first: Trained, root: Path) -> None:
+def _check_unseen(others: Sequence[Predictor], cases: Sequence[Case], first: Predictor, root: Path) -> None:
     """The members of an ensemble may come from different folds: then each saw what others validate on."""
     names = {case.name for case in cases}
     for member in others:

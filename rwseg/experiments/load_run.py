@@ -8,15 +8,15 @@ import torch
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.experiments.build import build_network
 from rwseg.experiments.run_directory import config_digest, load_config
-from rwseg.models.inference.predictor import Trained
-from rwseg.models.inference.run_data import load_data
+from rwseg.models.inference.inference_spec import load_inference_spec
+from rwseg.models.inference.predictor import Predictor
 from rwseg.training.callbacks.checkpoints import load_checkpoint
 
 SHARED = ("classes", "channels", "files_per_case", "slice_axis", "converted")
-"""Fields of `RunData` in which an ensemble agrees; each member has its own recipe, patch and network."""
+"""Fields of `InferenceSpec` in which an ensemble agrees; patch and network are each member's."""
 
 
-def load_trained(run_dir: Path, checkpoint: str, device: torch.device) -> Trained:
+def load_predictor(run_dir: Path, checkpoint: str, device: torch.device) -> Predictor:
     """The run in `run_dir` with the weights of `checkpoint` (`last` or `best`).
 
     Raises `RunError` where `run_dir` is no run directory of this version of rwseg, or the checkpoint is
@@ -24,7 +24,7 @@ def load_trained(run_dir: Path, checkpoint: str, device: torch.device) -> Traine
     """
     config = load_config(run_dir)
     content = load_checkpoint(run_dir / "checkpoints" / f"{checkpoint}.ckpt", config_digest(config))
-    data = load_data(run_dir)
+    data = load_inference_spec(run_dir)
     # A planned run has null in its configuration where the plan decided.
     config.dataset.patch_size = list(data.patch_size)
     config.model.pools = [list(pool) for pool in data.pools]
@@ -37,11 +37,11 @@ def load_trained(run_dir: Path, checkpoint: str, device: torch.device) -> Traine
         raise RunError(
             f"{run_dir}: expected a checkpoint of the network in config.yaml and data.json, got: {error}"
         ) from error
-    return Trained(run_dir, config, data, network.eval().to(device), config.evaluation.flips)
+    return Predictor(run_dir, config, data, network.eval().to(device), config.evaluation.flips)
 
 
-def load_ensemble(run_dirs: Sequence[Path], checkpoint: str, device: torch.device) -> list[Trained]:
-    """`load_trained` of each.
+def load_ensemble(run_dirs: Sequence[Path], checkpoint: str, device: torch.device) -> list[Predictor]:
+    """`load_predictor` of each.
 
     Raises `RunError` as there, for none, for one twice, and for runs that do not go together (`SHARED`).
     """
@@ -50,7 +50,7 @@ def load_ensemble(run_dirs: Sequence[Path], checkpoint: str, device: torch.devic
     twice = [str(run_dir) for run_dir in run_dirs if list(run_dirs).count(run_dir) > 1]
     if twice:
         raise RunError(f"run_dir: expected each run once, got {twice[0]} several times")
-    members = [load_trained(run_dir, checkpoint, device) for run_dir in run_dirs]
+    members = [load_predictor(run_dir, checkpoint, device) for run_dir in run_dirs]
     first, *others = members
     faults = [
         f"  - {field}: {getattr(first.data, field)} in {first.folder}, "

@@ -23,7 +23,7 @@ from rwseg.experiments.run_directory import claimed, clear, config_digest, run_p
 from rwseg.experiments.run_identity import Identity
 from rwseg.experiments.run_status import left_alone, read_run, recorded, update_run
 from rwseg.experiments.trainer import assemble, configured_callbacks
-from rwseg.models.inference.run_data import save_data
+from rwseg.models.inference.inference_spec import save_inference_spec
 from rwseg.training.callbacks.checkpoints import LAST, load_checkpoint
 from rwseg.training.fit import fit
 from rwseg.training.results import send_results, write_results
@@ -67,7 +67,7 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
         if not _begin(folder, cfg, data):  # finished meanwhile, by another process
             return
         with recorded(folder, device, identity.choices, data, lease, peers.world.size):
-            save_data(folder, facts_of(full, data))
+            save_inference_spec(folder, facts_of(full, data))
             digest = config_digest(cfg)
             order = _Order(full, digest, *_resumed(folder, digest, cfg.schedule.epochs))
             with tracked(full, identity, (order.epoch, order.step)) as loggers:

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 
 from rwseg.core.validation import Unit, check_spacing
 
-Volume = NDArray[np.integer[Any]]
+LabelVolume = NDArray[np.integer[Any]]
 Mask = NDArray[np.bool_]
 Distances = NDArray[np.floating[Any]]
 MissedPolicy = Literal["nan", "diagonal"]
@@ -47,8 +47,8 @@ class ClassMetrics(TypedDict):
 
 
 def case_metrics(
-    prediction: Volume,
-    reference: Volume,
+    prediction: LabelVolume,
+    reference: LabelVolume,
     classes: Sequence[str],
     spacing: Sequence[float],
     missed: MissedPolicy = "nan",
@@ -109,7 +109,7 @@ def _class_metrics(
     )
 
 
-def _extended_axes(image: Volume) -> list[int]:
+def _extended_axes(image: LabelVolume) -> list[int]:
     """The axes along which an image goes on; where it has one voxel, all of them."""
     return [axis for axis, size in enumerate(image.shape) if size > 1] or list(range(image.ndim))
 
@@ -177,7 +177,7 @@ def _bounding_box(mask: Mask) -> tuple[slice, ...]:
     return tuple(box)
 
 
-def _check_volumes(prediction: Volume, reference: Volume, num_classes: int) -> None:
+def _check_volumes(prediction: LabelVolume, reference: LabelVolume, num_classes: int) -> None:
     if prediction.shape != reference.shape or reference.ndim != 3:
         raise ValueError(
             f"expected prediction and reference of one shape (Z, H, W), "

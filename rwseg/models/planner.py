@@ -53,8 +53,8 @@ def plan_of(prepared: Prepared) -> Plan:
     Raises `ConfigError` for data that was not prepared at one spacing, `DataError` for slices that are too
     small to be pooled once.
     """
-    recipe = prepared.recipe
-    if recipe.spacing is None:
+    preprocessing = prepared.preprocessing
+    if preprocessing.spacing is None:
         raise ConfigError(
             f"plan of '{prepared.name}': expected data prepared at one spacing, got each volume at its own; "
             "set dataset.spacing to median or [y, x]"
@@ -62,7 +62,7 @@ def plan_of(prepared: Prepared) -> Plan:
     training = prepared.split("train")
     return plan_for(
         _median_shape(training),
-        (recipe.spacing[0] / recipe.zoom, recipe.spacing[1] / recipe.zoom),
+        (preprocessing.spacing[0] / preprocessing.zoom, preprocessing.spacing[1] / preprocessing.zoom),
         len(training),
         len(prepared.channels),
         len(prepared.classes),

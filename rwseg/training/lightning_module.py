@@ -12,7 +12,7 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.optim import Optimizer
 
-from rwseg.data.datamodule import Volume
+from rwseg.data.datamodule import ValidationVolume
 from rwseg.data.sampling.slice_cache import Batch
 from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss, without_ignored
 from rwseg.maps import RectifiedMap
@@ -155,7 +155,7 @@ class Learner(pl.LightningModule):
         """Forget the rows of the validation before."""
         self.rows, self.validation_losses = [], []
 
-    def validation_step(self, volume: Volume, batch_idx: int) -> None:
+    def validation_step(self, volume: ValidationVolume, batch_idx: int) -> None:
         """Predict a whole volume and measure it."""
         entry, kept = volume.entry, list[Tensor]()
         slices = predict_slices(self.network, volume.image, self.patch_size, self.flips, WINDOW_BATCH)
@@ -164,7 +164,7 @@ class Learner(pl.LightningModule):
         self.rows += case_rows(prediction, volume.reference, entry, self.classes, self.missed)
         self.validation_losses.append(self._validation_loss(torch.stack(kept), volume))
 
-    def _validation_loss(self, probabilities: Tensor, volume: Volume) -> tuple[float, float]:
+    def _validation_loss(self, probabilities: Tensor, volume: ValidationVolume) -> tuple[float, float]:
         """The loss of `(B, K, H, W)`, and the part of it above that of a perfect prediction."""
         logits = probabilities.clamp_min(torch.finfo(torch.float32).tiny).log()  # softmax gives them back
         labels, region_map = volume.target.labels, volume.target.region_map

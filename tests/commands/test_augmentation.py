@@ -10,7 +10,7 @@ import torch
 from rwseg.commands.augmentation import EXAMPLES, example_batch, main, most_foreground
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.sampling.patches import Boxes
-from rwseg.data.sampling.slice_cache import SliceBank
+from rwseg.data.sampling.slice_cache import SliceCache
 from rwseg.experiments.build import prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
@@ -18,32 +18,32 @@ from rwseg.maps import RectifiedMap
 
 
 @pytest.fixture(scope="module")
-def bank(phantom_root: Path, prepared_root: Path) -> SliceBank:
+def slice_cache(phantom_root: Path, prepared_root: Path) -> SliceCache:
     cfg = check(compose("train", [f"dataset.root={phantom_root}", f"prepared_root={prepared_root}"])[0])
     prepared = prepared_data(cfg)
     ensure_distances(prepared, "rrw")
     device = torch.device("cpu")
-    return SliceBank(prepared, prepared.split("train"), "rrw", True, device, splines=True)
+    return SliceCache(prepared, prepared.split("train"), "rrw", True, device, splines=True)
 
 
-def test_the_slice_with_most_foreground_is_shown_with_all_of_it(bank: SliceBank) -> None:
-    number, (top, left), side = most_foreground(bank)
-    slices = np.arange(len(bank.sampler.heights))
-    whole = (int(bank.sampler.heights.max()), int(bank.sampler.widths.max()))
+def test_the_slice_with_most_foreground_is_shown_with_all_of_it(slice_cache: SliceCache) -> None:
+    number, (top, left), side = most_foreground(slice_cache)
+    slices = np.arange(len(slice_cache.sampler.heights))
+    whole = (int(slice_cache.sampler.heights.max()), int(slice_cache.sampler.widths.max()))
     zeros, unflipped = np.zeros_like(slices), np.zeros((len(slices), 2), bool)
-    counts = (bank.batch(Boxes(slices, zeros, zeros, unflipped), whole).labels > 0).sum((1, 2))
+    counts = (slice_cache.batch(Boxes(slices, zeros, zeros, unflipped), whole).labels > 0).sum((1, 2))
     assert counts[number] == counts.max()
     box = Boxes(np.array([number]), np.array([top]), np.array([left]), unflipped[:1])
-    assert (bank.batch(box, (side, side)).labels > 0).sum() == counts.max()
+    assert (slice_cache.batch(box, (side, side)).labels > 0).sum() == counts.max()
 
 
-def test_every_example_shows_what_its_title_says(bank: SliceBank) -> None:
-    number, (top, left), side = most_foreground(bank)
+def test_every_example_shows_what_its_title_says(slice_cache: SliceCache) -> None:
+    number, (top, left), side = most_foreground(slice_cache)
     count = len(EXAMPLES)
     flips = np.array([example.flips for example in EXAMPLES])
     boxes = Boxes(np.full(count, number), np.full(count, top), np.full(count, left), flips)
-    batch = example_batch(bank, boxes, (side, side))
-    cut = bank.batch(boxes, (side, side))
+    batch = example_batch(slice_cache, boxes, (side, side))
+    cut = slice_cache.batch(boxes, (side, side))
     assert isinstance(batch.region_map, RectifiedMap)
     assert isinstance(cut.region_map, RectifiedMap)
     for i, example in enumerate(EXAMPLES):

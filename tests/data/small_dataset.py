@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from rwseg.data.case import Case, Dataset, Source, plain_labels
 from rwseg.data.io.nifti import write_volume
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 
 CLASSES = ("background", "one", "two", "three")
 UNLABELLED = 9  # in the files: what nobody labelled
 
-PLAIN = Preparation(
+PLAIN = PreprocessingConfig(
     crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore"
 )
 """Every volume on its own grid, standardised."""

@@ -9,9 +9,9 @@ from augmentation_samples import FLIPS, NNUNET
 
 from rwseg.core.errors import DataError
 from rwseg.data.augmentation.config import AugmentConfig
-from rwseg.data.datamodule import SliceDataModule, Volume
+from rwseg.data.datamodule import SliceDataModule, ValidationVolume
 from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.data.sampling.patches import forced_samples
+from rwseg.data.sampling.patches import oversampled_samples
 from rwseg.data.sampling.slice_cache import Batch
 from rwseg.maps import RectifiedMap
 
@@ -51,7 +51,7 @@ class Recorder(pl.LightningModule):
         super().__init__()
         self.weight = torch.nn.Parameter(torch.zeros(()))
         self.batches: list[Batch] = []
-        self.volumes: list[Volume] = []
+        self.volumes: list[ValidationVolume] = []
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -60,7 +60,7 @@ class Recorder(pl.LightningModule):
         self.batches.append(batch)
         return self.weight * batch.image.mean()
 
-    def validation_step(self, volume: Volume, batch_idx: int) -> None:
+    def validation_step(self, volume: ValidationVolume, batch_idx: int) -> None:
         self.volumes.append(volume)
 
 
@@ -93,7 +93,7 @@ def test_a_batch_is_a_function_of_seed_and_step_alone(small: Prepared, augment: 
 
 @pytest.mark.parametrize("augment", [FLIPS, NNUNET])
 def test_steps_cut_one_stream_of_samples(small: Prepared, augment: AugmentConfig) -> None:
-    """Batches of 5 and of 10 hold the same samples where none is forced: those are forced by their place."""
+    """Batches of 5 and of 10 hold the same samples where none is oversampled, which goes by place."""
     fives, ten = (make_module(small, foreground=0.0, batch_size=b, augment=augment) for b in (5, 10))
     parts = [tensors(fives.training_batch(step, CPU)) for step in (2, 3)]
     for first, second, both in zip(*parts, tensors(ten.training_batch(1, CPU)), strict=True):
@@ -116,7 +116,7 @@ def test_an_online_map_is_left_to_the_loss(small: Prepared, map_name: str) -> No
 def test_background_without_a_signal_is_kept_where_the_nonzero_voxels_are_standardised(
     small: Prepared,
 ) -> None:
-    nonzero = replace(small, recipe=replace(small.recipe, normalisation="zscore_nonzero"))
+    nonzero = replace(small, preprocessing=replace(small.preprocessing, normalisation="zscore_nonzero"))
     shares = []
     for prepared in (small, nonzero):
         module = make_module(prepared, augment=NNUNET, patch_size=(40, 40), batch_size=40)
@@ -147,9 +147,9 @@ def test_a_batch_has_the_shapes_and_the_map_that_the_loss_asks_for(
 
 def test_forced_samples_show_foreground(small: Prepared) -> None:
     module = make_module(small, batch_size=20, foreground=0.5, patch_size=(1, 1))
-    forced = torch.from_numpy(forced_samples(20, 0.5))
+    oversampled = torch.from_numpy(oversampled_samples(20, 0.5))
     for step in range(10):
-        assert (module.training_batch(step, CPU).labels[forced] > 0).all()
+        assert (module.training_batch(step, CPU).labels[oversampled] > 0).all()
 
 
 def test_training_takes_the_training_cases_and_validation_the_others(small: Prepared) -> None:

@@ -8,7 +8,7 @@ from rwseg.core.errors import ConfigError, DataError
 from rwseg.data.case import Source
 from rwseg.data.datasets.acdc import ACDC
 from rwseg.data.datasets.phantom import PHANTOM
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.preprocessing.volume import plane_size
@@ -108,7 +108,7 @@ def test_the_network_takes_every_planned_patch(seed: int) -> None:
 
 
 def test_a_plan_is_of_the_training_volumes(small: Prepared) -> None:
-    at_one = replace(small, recipe=replace(small.recipe, spacing=(1.0, 1.5), zoom=0.5))
+    at_one = replace(small, preprocessing=replace(small.preprocessing, spacing=(1.0, 1.5), zoom=0.5))
     plan = plan_of(at_one)
     assert plan == plan_for((3, 13, 13), (2.0, 3.0), 3, 2, 4)
     first, *others = small.entries
@@ -117,7 +117,7 @@ def test_a_plan_is_of_the_training_volumes(small: Prepared) -> None:
 
 
 def test_a_plan_is_for_what_the_centre_crop_leaves(tmp_path: Path, phantom_root: Path) -> None:
-    rules = Preparation(False, (1.0, 1.25), None, 1.0, "area", "zscore", center_crop=(64, 50))
+    rules = PreprocessingConfig(False, (1.0, 1.25), None, 1.0, "area", "zscore", center_crop=(64, 50))
     prepared = prepare(PHANTOM, phantom_root, tmp_path, rules)
     training = prepared.split("train")
     depth, height, width = np.median([(e.native_shape[0], *e.native_spacing[1:]) for e in training], axis=0)
@@ -139,14 +139,17 @@ def test_the_papers_half_of_acdc(acdc_root: Path, tmp_path: Path) -> None:
         source = ACDC.load(root)
         return replace(source, cases=tuple(case for case in source.cases if case.split == "train"))
 
-    preparation = Preparation(True, "median", None, 1.0, "area", "zscore")
+    preparation = PreprocessingConfig(True, "median", None, 1.0, "area", "zscore")
     cropped = prepare(replace(ACDC, load=load), acdc_root, tmp_path, preparation)
     assert len(cropped.entries) == 100
-    assert cropped.recipe.spacing == (1.5625, 1.5625)
+    assert cropped.preprocessing.spacing == (1.5625, 1.5625)
     whole = [
         replace(
             e,
-            shape=(e.native_shape[0], *plane_size(e.native_shape[1:], e.native_spacing[1:], cropped.recipe)),
+            shape=(
+                e.native_shape[0],
+                *plane_size(e.native_shape[1:], e.native_spacing[1:], cropped.preprocessing),
+            ),
         )
         for e in cropped.entries
     ]

@@ -11,8 +11,8 @@ from rwseg.commands.plan import main
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.experiments.composition import preflight
 from rwseg.experiments.config.schema import CONF
-from rwseg.experiments.cost.arithmetic import (
-    Measured,
+from rwseg.experiments.cost.estimate import (
+    RunTimes,
     bytes_of_run,
     load_measured,
     prepared_bytes,
@@ -21,7 +21,7 @@ from rwseg.experiments.cost.arithmetic import (
 from rwseg.experiments.cost.sweeps import commands_of, methods_of
 from rwseg.experiments.run_directory import save_config
 
-FACTS = Measured(
+FACTS = RunTimes(
     name="phantom_quick/phantom/rrw/alone",
     device="cpu",
     batch="8x64x64",
@@ -37,7 +37,7 @@ FACTS = Measured(
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 
 
-def save(path: Path, *measured: Measured) -> Path:
+def save(path: Path, *measured: RunTimes) -> Path:
     path.write_text(json.dumps({"tables": {"measured": [asdict(facts) for facts in measured]}}))
     return path
 

@@ -48,7 +48,9 @@ def test_evaluation_repeats_the_runs_own_metrics(tiny: list[str]) -> None:
 def test_maps_have_the_geometry_and_metrics_of_their_source(
     tiny: list[str], tmp_path: Path, phantom_root: Path
 ) -> None:
-    results = evaluate(make_run(tmp_path / "run", tiny, recipe=replace(NATIVE, zoom=0.5)), "overlays=2")
+    results = evaluate(
+        make_run(tmp_path / "run", tiny, preprocessing=replace(NATIVE, zoom=0.5)), "overlays=2"
+    )
     assert len(list((results / "overlays").glob("*.png"))) == 2
     cases = pd.read_csv(results / "cases.csv")
     assert tuple(cases.columns) == COLUMNS
@@ -95,7 +97,7 @@ def test_the_data_digest_is_that_of_images_and_references(tiny: list[str], tmp_p
         json.loads((evaluate(run, "overlays=0", *more) / "evaluation.json").read_text())["data_digest"]
         for run, more in (
             (make_run(tmp_path / "one", tiny), ()),
-            (make_run(tmp_path / "two", tiny, seed=1, recipe=replace(NATIVE, zoom=0.5)), ()),
+            (make_run(tmp_path / "two", tiny, seed=1, preprocessing=replace(NATIVE, zoom=0.5)), ()),
             (tmp_path / "one", ("split=train",)),
         )
     ]

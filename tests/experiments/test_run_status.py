@@ -14,13 +14,15 @@ from lock_files import write_lock
 from rwseg.core.errors import ClaimLostError, RunError
 from rwseg.core.lease import Lease
 from rwseg.core.signals import Terminated
-from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.experiments.config.schema import CONF
 from rwseg.experiments.run_status import environment, read_run, recorded, update_run
 
 CHOICES = {"dataset": "phantom", "loss": "rrw"}
-RECIPE = Recipe(crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")
+FITTED = FittedPreprocessing(
+    crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore"
+)
 WHOLE = ((0, 4), (0, 8), (0, 9))
 
 
@@ -46,7 +48,7 @@ def data(tmp_path: Path) -> Prepared:
         for name, split in (("case1", "train"), ("case2", "val"))
     )
     return Prepared(
-        tmp_path, tmp_path, "phantom", ("background", "LV"), ("MRI",), RECIPE, "0123abcd", entries
+        tmp_path, tmp_path, "phantom", ("background", "LV"), ("MRI",), FITTED, "0123abcd", entries
     )
 
 

@@ -8,19 +8,19 @@ import torch
 from monai.metrics import compute_dice, compute_hausdorff_distance
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from rwseg.metrics.volume_metrics import Volume, _by_transform, _by_tree, _surface, case_metrics
+from rwseg.metrics.volume_metrics import LabelVolume, _by_transform, _by_tree, _surface, case_metrics
 
 CLASSES = ("background", "RV", "myocardium", "LV")
 SPACING = (10.0, 1.25, 1.5)
 
 
-def smooth_labels(shape: tuple[int, ...], seed: int) -> Volume:
+def smooth_labels(shape: tuple[int, ...], seed: int) -> LabelVolume:
     """Connected regions of all four classes, some of them at the image border."""
     noise = np.random.default_rng(seed).normal(size=(len(CLASSES), *shape))
     return gaussian_filter(noise, (0, 1, 3, 3)).argmax(0).astype(np.uint8)
 
 
-def monai_hausdorff(prediction: Volume, reference: Volume, percentile: float | None) -> list[float]:
+def monai_hausdorff(prediction: LabelVolume, reference: LabelVolume, percentile: float | None) -> list[float]:
     masks = [
         torch.from_numpy(np.stack([v == k for k in range(4)]))[None].float() for v in (prediction, reference)
     ]
@@ -131,12 +131,12 @@ def test_the_image_border_is_surface() -> None:
     assert row["hausdorff"] == 2.0  # from the hole's rim at [2, 2, 4] to the border at [0, 2, 4]
 
 
-def disc(radius: float, shift: int = 0) -> Volume:
+def disc(radius: float, shift: int = 0) -> LabelVolume:
     y, x = np.mgrid[:1, :140, :151][1:]
     return (np.hypot(y - 70, x - 70 - shift) <= radius).astype(np.uint8)
 
 
-def in_plane(prediction: Volume, reference: Volume, spacing: tuple[float, ...]) -> list[float]:
+def in_plane(prediction: LabelVolume, reference: LabelVolume, spacing: tuple[float, ...]) -> list[float]:
     """MONAI's Hausdorff distance and hausdorff95 of two masks `(H, W)`."""
     masks = [torch.from_numpy(mask)[None, None].float() for mask in (prediction, reference)]
     return [
@@ -147,7 +147,7 @@ def in_plane(prediction: Volume, reference: Volume, spacing: tuple[float, ...]) 
 
 @pytest.mark.filterwarnings("ignore:.*always_return_as_numpy:FutureWarning")
 @pytest.mark.parametrize("prediction", [disc(50, shift=4), disc(53), disc(50) - disc(20), disc(50, shift=60)])
-def test_the_surface_of_a_single_slice_is_its_contour_in_plane(prediction: Volume) -> None:
+def test_the_surface_of_a_single_slice_is_its_contour_in_plane(prediction: LabelVolume) -> None:
     """Whichever axis has the length of one; a disc at the image's border, a ring and a shift among them."""
     (row,) = case_metrics(prediction, disc(50), CLASSES[:2], SPACING)
     measured = [row["hausdorff"], row["hausdorff95"]]

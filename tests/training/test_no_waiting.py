@@ -134,11 +134,11 @@ def test_a_step_needs_no_values_and_waits_for_no_copy(tiny: list[str], loss: str
     """
     learner, data = parts(tiny, f"loss={loss}", f"augment={augment}")
     data.training_batch(0, torch.device("cpu"))
-    bank = data.bank
-    assert bank is not None
+    slice_cache = data.slice_cache
+    assert slice_cache is not None
     for name in ("geometry", "image", "labels", "coefficients", "map_channels"):
-        if getattr(bank, name) is not None:
-            setattr(bank, name, getattr(bank, name).to(META))
+        if getattr(slice_cache, name) is not None:
+            setattr(slice_cache, name, getattr(slice_cache, name).to(META))
     learner = learner.to(META).train()
     copies = Copies()
     with copies:

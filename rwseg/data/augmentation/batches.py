@@ -1,4 +1,4 @@
-"""A training batch: boxes cut, some of them warped, intensities changed; all on the bank's device.
+"""A training batch: boxes cut, some of them warped, intensities changed; all on the training device.
 
 The order is nnU-Net's but for the flips, which are made while cutting: every step between the two treats
 an image and its mirror image alike (noise is as likely either way; where low resolution finds two pixels
@@ -14,19 +14,19 @@ from rwseg.data.augmentation.config import AugmentConfig, SpatialSettings
 from rwseg.data.augmentation.draws import draw_intensities, draw_warps
 from rwseg.data.augmentation.intensity import change_intensities
 from rwseg.data.augmentation.spatial import (
-    Views,
+    AffineTransforms,
+    coordinates_of,
     cubic,
+    interpolate_labels,
     linear,
-    places_of,
-    taps_of,
-    views_of,
-    vote,
+    neighbours_of,
+    transforms_of,
     windows_of,
 )
 from rwseg.data.case import IGNORE
 from rwseg.data.sampling.patches import Boxes, Floats, Size
-from rwseg.data.sampling.slice_cache import Batch, SliceBank
-from rwseg.data.sampling.to_device import placed
+from rwseg.data.sampling.slice_cache import Batch, SliceCache
+from rwseg.data.sampling.to_device import to_device
 from rwseg.maps import RectifiedMap
 
 EMPTY = -1
@@ -42,21 +42,21 @@ def loader_size(spatial: SpatialSettings | None, patch: Size) -> Size:
 
 
 def augmented_batch(
-    bank: SliceBank, boxes: Boxes, draws: Floats, settings: AugmentConfig, patch: Size, masked: bool
+    slice_cache: SliceCache, boxes: Boxes, draws: Floats, settings: AugmentConfig, patch: Size, masked: bool
 ) -> Batch:
     """The batch of `boxes`, augmented by the uniform numbers `draws` of its samples.
 
     `masked`: background that is exactly 0 in all channels (data sets whose nonzero voxels are standardised)
     stays 0, whatever happens to the rest.
     """
-    batch = bank.batch(boxes, patch)
+    batch = slice_cache.batch(boxes, patch)
     empty = empty_of(batch.image.movedim(0, 1), batch.labels) if masked else None
     if settings.spatial is not None:
         warps = draw_warps(settings.spatial, draws, patch)
         if warps.samples.size:
-            views = views_of(boxes, warps, patch, loader_size(settings.spatial, patch))
-            warped = warped_batch(bank, views, patch, masked)
-            samples = placed(warps.samples, batch.labels.device)
+            transforms = transforms_of(boxes, warps, patch, loader_size(settings.spatial, patch))
+            warped = warped_batch(slice_cache, transforms, patch, masked)
+            samples = to_device(warps.samples, batch.labels.device)
             for whole, part in zip(_tensors(batch), _tensors(warped.batch), strict=True):
                 whole.index_copy_(0, samples, part)
             if empty is not None and warped.empty is not None:
@@ -75,27 +75,31 @@ class Warped(NamedTuple):
     empty: Tensor | None
 
 
-def warped_batch(bank: SliceBank, views: Views, patch: Size, masked: bool) -> Warped:
-    """What `views` see of the bank's slices, by `data.augmentation.spatial`; `masked` as elsewhere here.
+def warped_batch(slice_cache: SliceCache, transforms: AffineTransforms, patch: Size, masked: bool) -> Warped:
+    """The patches that `transforms` read (`data.augmentation.spatial`); `masked` as in `augmented_batch`.
 
     nnU-Net warps the box that its loader cut, and sees nothing beyond it; here the whole slice is seen.
     """
-    sizes = np.stack([bank.sampler.heights, bank.sampler.widths], axis=1)[views.slices]
-    windows, size = windows_of(views, sizes, patch)
-    places = places_of(views, windows, sizes, patch, bank.labels.device)
-    taps, pixels = taps_of(places, size), bank.pixels(windows, size)
-    shape = places.inside.shape  # (n, h, w)
-    image = cubic(bank.coefficients_at(windows, size), taps).view(-1, *shape).mul_(places.inside)
-    labels, planes = bank.labels_at(pixels)
+    sizes = np.stack([slice_cache.sampler.heights, slice_cache.sampler.widths], axis=1)[transforms.slices]
+    windows, size = windows_of(transforms, sizes, patch)
+    coordinates = coordinates_of(transforms, windows, sizes, patch, slice_cache.labels.device)
+    neighbours, pixels = neighbours_of(coordinates, size), slice_cache.pixels(windows, size)
+    shape = coordinates.inside.shape  # (n, h, w)
+    image = (
+        cubic(slice_cache.coefficients_at(windows, size), neighbours)
+        .view(-1, *shape)
+        .mul_(coordinates.inside)
+    )
+    labels, planes = slice_cache.labels_at(pixels)
     codes = labels.short()
     if masked:
-        codes.masked_fill_(empty_of(bank.image_at(pixels), labels), EMPTY)
-    codes = vote(codes, taps).view(shape)
+        codes.masked_fill_(empty_of(slice_cache.image_at(pixels), labels), EMPTY)
+    codes = interpolate_labels(codes, neighbours).view(shape)
     if planes is not None:
-        planes = linear(planes, taps).view(-1, *shape)
-        if bank.has_ignored:
+        planes = linear(planes, neighbours).view(-1, *shape)
+        if slice_cache.has_ignored:
             planes *= codes != IGNORE
-    batch = Batch(image.movedim(0, 1).contiguous(), codes.clamp(min=0).long(), bank.as_map(planes))
+    batch = Batch(image.movedim(0, 1).contiguous(), codes.clamp(min=0).long(), slice_cache.as_map(planes))
     return Warped(batch, codes == EMPTY if masked else None)
 
 

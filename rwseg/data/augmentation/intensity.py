@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d
 
 from rwseg.data.augmentation.draws import Chosen, Intensities
 from rwseg.data.sampling.patches import Floats, Ints
-from rwseg.data.sampling.to_device import placed
+from rwseg.data.sampling.to_device import to_device
 
 TRUNCATE = 4.0
 """A Gaussian is cut off at so many sigma, as in SciPy."""
@@ -31,7 +31,7 @@ def change_intensities(image: Tensor, drawn: Intensities) -> None:
 
     def change(chosen: Chosen, step: Callable[[Tensor, Floats], Tensor]) -> None:
         if chosen.value.size:
-            where = tuple(placed(i, image.device) for i in (chosen.samples, chosen.channels))
+            where = tuple(to_device(i, image.device) for i in (chosen.samples, chosen.channels))
             image[where] = step(image[where], chosen.value)
 
     keys = drawn.noise_keys
@@ -46,7 +46,7 @@ def change_intensities(image: Tensor, drawn: Intensities) -> None:
 
 def per_image(x: Tensor, value: Floats) -> Tensor:
     """One number per image, as `(n, 1, 1)` beside `x`."""
-    return placed(value, x.device, x.dtype)[:, None, None]
+    return to_device(value, x.device, x.dtype)[:, None, None]
 
 
 def noise(keys: Ints, channels: Ints, like: Tensor) -> Tensor:
@@ -57,8 +57,8 @@ def noise(keys: Ints, channels: Ints, like: Tensor) -> Tensor:
     """
     count, pixels = len(keys), like[0].numel()
     half = (pixels + 1) // 2
-    first, second = placed(keys, like.device)[:, :, None].unbind(1)  # (n, 1)
-    channel = placed(channels, like.device)[:, None]
+    first, second = to_device(keys, like.device)[:, :, None].unbind(1)  # (n, 1)
+    channel = to_device(channels, like.device)[:, None]
     counter = torch.arange(2 * half, device=like.device)
     words = mix(mix(mix(counter ^ first) ^ second) + channel)  # (n, 2 half)
     uniform = ((words >> 8).float() + 0.5) * 2.0**-24  # in (0, 1]
@@ -86,7 +86,7 @@ def blur(x: Tensor, sigma: Floats) -> Tensor:
     offsets = np.arange(-radius, radius + 1)
     kernel = np.exp(-0.5 * (offsets / sigma[:, None]) ** 2)
     kernel *= np.abs(offsets) <= np.floor(TRUNCATE * sigma + 0.5)[:, None]
-    weights = placed(kernel / kernel.sum(1, keepdims=True), x.device, x.dtype)[:, None]  # (n, 1, taps)
+    weights = to_device(kernel / kernel.sum(1, keepdims=True), x.device, x.dtype)[:, None]  # (n, 1, taps)
     height, width = (mirrored(size, radius, x.device) for size in x.shape[1:])
     groups = len(x)
     rows = conv2d(x[None, :, height], weights[..., None], groups=groups)
@@ -153,15 +153,15 @@ def resolution(size: int, zoom: Floats, like: Tensor) -> tuple[Tensor, Tensor]:
     nearest = np.floor((small + 0.5) * (size / target) - 0.5 + 0.5).astype(np.int64)
     position = (np.arange(size) + 0.5) * (target / size) - 0.5 + EDGE
     tap = np.floor(position)
-    weights = cubic_weights(placed(position - tap, like.device, like.dtype))  # (n, size) each
-    taps = placed(tap.astype(np.int64), like.device) - 1
+    weights = cubic_weights(to_device(position - tap, like.device, like.dtype))  # (n, size) each
+    taps = to_device(tap.astype(np.int64), like.device) - 1
     steps = torch.arange(place.size, device=like.device, dtype=like.dtype)
     # Coefficients of the interpolating spline: the inverse of its sampled basis falls off as a power of POLE.
     distance = (steps[:, None] - steps).abs()
     fit = math.sqrt(3) * (POLE * like.new_ones(())).pow(distance)
     matrix = sum(weight[:, :, None] * fit[taps + k] for k, weight in enumerate(weights))
     assert isinstance(matrix, Tensor)
-    return placed(nearest, like.device), matrix
+    return to_device(nearest, like.device), matrix
 
 
 def cubic_weights(t: Tensor) -> list[Tensor]:

@@ -3,7 +3,7 @@
 Image: cubic B-splines, as `scipy.ndimage.map_coordinates` with order 3 and mode constant. Labels: the class
 that linear interpolation gives half of the weight or more; of two such the later one, of none background, as
 in batchgenerators. Maps: linear. Beyond the first and last pixel centre of a slice there is nothing: image 0,
-background, and the map as `rwseg.data.sampling.slice_cache.SliceBank.batch` continues it.
+background, and the map as `rwseg.data.sampling.slice_cache.SliceCache.batch` continues it.
 
 A patch is read from a window of its slice that holds all its pixels, in two steps, so that the reading needs
 to know nothing of slices of differing size.
@@ -21,7 +21,7 @@ from torch import Tensor
 from rwseg.data.augmentation.draws import Warps
 from rwseg.data.augmentation.intensity import cubic_weights
 from rwseg.data.sampling.patches import Boxes, Floats, Ints, Size
-from rwseg.data.sampling.to_device import placed
+from rwseg.data.sampling.to_device import to_device
 
 STEEP = 1e9
 """Turns any excess over a slice, and be it the last bit of a coordinate, into 1."""
@@ -34,7 +34,7 @@ NO_CLASS = -2
 
 
 @dataclass(frozen=True)
-class Views:
+class AffineTransforms:
     """How n patches see their slices: the pixel `(i, j)` off the middle shows `centre + matrix (i, j)`."""
 
     slices: Ints  # (n,)
@@ -42,7 +42,7 @@ class Views:
     matrix: Floats  # (n, 2, 2)
 
 
-class Places(NamedTuple):
+class Coordinates(NamedTuple):
     """Where the pixels of n patches lie in their windows, `(n, h, w)` each."""
 
     y: Tensor
@@ -50,8 +50,8 @@ class Places(NamedTuple):
     inside: Tensor  # 1 in the slice, 0 beyond
 
 
-def views_of(boxes: Boxes, warps: Warps, patch: Size, loader: Size) -> Views:
-    """The views of the warped samples: turned and scaled about the middle of the loader's box, then flipped.
+def transforms_of(boxes: Boxes, warps: Warps, patch: Size, loader: Size) -> AffineTransforms:
+    """The transforms of the warped samples: turned and scaled about the middle of the loader's box, flipped.
 
     That is not the patch's where their sizes differ by an odd number, as in nnU-Net.
     """
@@ -60,41 +60,43 @@ def views_of(boxes: Boxes, warps: Warps, patch: Size, loader: Size) -> Views:
     cos, sin = np.cos(warps.angle), np.sin(warps.angle)
     turned = np.stack([np.stack([cos, sin], axis=1), np.stack([-sin, cos], axis=1)], axis=1)
     signs = np.where(boxes.flips[warps.samples], -1.0, 1.0)
-    return Views(
+    return AffineTransforms(
         boxes.slices[warps.samples],
         corner.astype(np.float64) + middle,
         turned * warps.factor[:, None, None] * signs[:, None, :],
     )
 
 
-def windows_of(views: Views, sizes: Ints, patch: Size) -> tuple[Boxes, Size]:
-    """Boxes that hold all that the views read of slices of `sizes` (n, 2), and the boxes' size.
+def windows_of(transforms: AffineTransforms, sizes: Ints, patch: Size) -> tuple[Boxes, Size]:
+    """Boxes that hold all that the transforms read of slices of `sizes` (n, 2), and the boxes' size.
 
     Pixels beyond a slice are read on the pixel next to it, so a window never reaches far out. One pixel is
     added on each side for the splines.
     """
-    reach = np.abs(views.matrix) @ ((np.array(patch) - 1) / 2)  # (n, 2)
-    low = np.clip(np.floor(views.centre - reach), -1, sizes - 1).astype(np.int64)
-    high = np.clip(np.ceil(views.centre + reach), low + 1, sizes).astype(np.int64)
+    reach = np.abs(transforms.matrix) @ ((np.array(patch) - 1) / 2)  # (n, 2)
+    low = np.clip(np.floor(transforms.centre - reach), -1, sizes - 1).astype(np.int64)
+    high = np.clip(np.ceil(transforms.centre + reach), low + 1, sizes).astype(np.int64)
     height, width = ((high - low).max(0) + 3).tolist()
     unflipped = np.zeros((len(low), 2), dtype=bool)
-    return Boxes(views.slices, low[:, 0] - 1, low[:, 1] - 1, unflipped), (height, width)
+    return Boxes(transforms.slices, low[:, 0] - 1, low[:, 1] - 1, unflipped), (height, width)
 
 
-def places_of(views: Views, windows: Boxes, sizes: Ints, patch: Size, device: torch.device) -> Places:
+def coordinates_of(
+    transforms: AffineTransforms, windows: Boxes, sizes: Ints, patch: Size, device: torch.device
+) -> Coordinates:
     """Where the pixels of the patches lie in the windows; those beyond the slice on the pixel next to it."""
     half = (sizes - 1) / 2
     middle = half - np.stack([windows.top, windows.left], axis=1)  # of the slice, in its window
-    off = views.centre - half
-    numbers = np.concatenate([off, half, middle, views.matrix.reshape(-1, 4)], axis=1).astype(np.float32)
-    off_y, off_x, half_y, half_x, middle_y, middle_x, yi, yj, xi, xj = placed(numbers.T.copy(), device)[
+    off = transforms.centre - half
+    numbers = np.concatenate([off, half, middle, transforms.matrix.reshape(-1, 4)], axis=1).astype(np.float32)
+    off_y, off_x, half_y, half_x, middle_y, middle_x, yi, yj, xi, xj = to_device(numbers.T.copy(), device)[
         ..., None, None
     ].unbind()
     i, j = (torch.arange(size, device=device) - (size - 1) / 2 for size in patch)
     i = i[:, None]
     y, beyond_y = _beyond((off_y + yi * i) + yj * j, half_y)  # (n, h, w)
     x, beyond_x = _beyond((off_x + xi * i) + xj * j, half_x)
-    return Places(y.add_(middle_y), x.add_(middle_x), (1 - beyond_y) * (1 - beyond_x))
+    return Coordinates(y.add_(middle_y), x.add_(middle_x), (1 - beyond_y) * (1 - beyond_x))
 
 
 def _beyond(off: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +109,7 @@ def _beyond(off: Tensor, half: Tensor) -> tuple[Tensor, Tensor]:
     return off + off.sign() * (beyond - excess), beyond
 
 
-class Taps(NamedTuple):
+class Neighbours(NamedTuple):
     """The four by four pixels around each place: the first one's flat number in all windows, and the way to
     the place from the second ones.
     """
@@ -117,70 +119,74 @@ class Taps(NamedTuple):
     x: Tensor
 
 
-def taps_of(places: Places, window: Size) -> Taps:
-    """The pixels around places in windows `(n, *window)`."""
+def neighbours_of(coordinates: Coordinates, window: Size) -> Neighbours:
+    """The pixels around each position in windows `(n, *window)`."""
     first, rest = [], []
-    for position, size in zip((places.y, places.x), window, strict=True):
+    for position, size in zip((coordinates.y, coordinates.x), window, strict=True):
         before = position.floor().clamp_(1, size - 3)
         rest.append((position - before).flatten())
         first.append(before.int() - 1)
     number = torch.arange(len(first[0]), device=first[0].device, dtype=torch.int32)[:, None, None]
     number = (number * window[0] + first[0]) * window[1] + first[1]
-    return Taps(number.flatten().long(), *rest)
+    return Neighbours(number.flatten().long(), *rest)
 
 
-def linear(planes: Tensor, taps: Taps) -> Tensor:
+def linear(planes: Tensor, neighbours: Neighbours) -> Tensor:
     """Linear interpolation in windows `(M, n, H, W)`: `(M, n h w)`."""
-    return _interpolated(_linear, planes, taps)
+    return _interpolated(_linear, planes, neighbours)
 
 
-def cubic(coefficients: Tensor, taps: Taps) -> Tensor:
+def cubic(coefficients: Tensor, neighbours: Neighbours) -> Tensor:
     """Cubic splines of windows of coefficients `(M, n, H, W)`: `(M, n h w)`."""
-    return _interpolated(_cubic, coefficients, taps)
+    return _interpolated(_cubic, coefficients, neighbours)
 
 
-def _interpolated(method: Callable[[Tensor, int, Taps], Tensor], planes: Tensor, taps: Taps) -> Tensor:
+def _interpolated(
+    method: Callable[[Tensor, int, Neighbours], Tensor], planes: Tensor, neighbours: Neighbours
+) -> Tensor:
     on_cpu = planes.device.type == "cpu"
-    parts = [torch.split(part, CACHED_PIXELS if on_cpu else len(part)) for part in taps]
-    blocks = [Taps(*block) for block in zip(*parts, strict=True)]
+    parts = [torch.split(part, CACHED_PIXELS if on_cpu else len(part)) for part in neighbours]
+    blocks = [Neighbours(*block) for block in zip(*parts, strict=True)]
     width = planes.shape[-1]
     return torch.stack([torch.cat([method(p, width, block) for block in blocks]) for p in planes.flatten(1)])
 
 
-def _linear(flat: Tensor, width: int, taps: Taps) -> Tensor:
+def _linear(flat: Tensor, width: int, neighbours: Neighbours) -> Tensor:
     above, below = (
-        torch.lerp(_tap(flat, start, taps), _tap(flat, start + 1, taps), taps.x)
+        torch.lerp(_neighbour(flat, start, neighbours), _neighbour(flat, start + 1, neighbours), neighbours.x)
         for start in (width + 1, 2 * width + 1)
     )
-    return torch.lerp(above, below, taps.y)
+    return torch.lerp(above, below, neighbours.y)
 
 
-def _cubic(flat: Tensor, width: int, taps: Taps) -> Tensor:
-    rows, columns = cubic_weights(taps.y), cubic_weights(taps.x)
-    value = torch.zeros_like(taps.y)
+def _cubic(flat: Tensor, width: int, neighbours: Neighbours) -> Tensor:
+    rows, columns = cubic_weights(neighbours.y), cubic_weights(neighbours.x)
+    value = torch.zeros_like(neighbours.y)
     for p, row in enumerate(rows):
         line = torch.zeros_like(value)
         for q, column in enumerate(columns):
-            line.addcmul_(_tap(flat, p * width + q, taps), column)
+            line.addcmul_(_neighbour(flat, p * width + q, neighbours), column)
         value.addcmul_(line, row)
     return value
 
 
-def _tap(flat: Tensor, shift: int, taps: Taps) -> Tensor:
-    return flat[shift:].index_select(0, taps.number)
+def _neighbour(flat: Tensor, shift: int, neighbours: Neighbours) -> Tensor:
+    return flat[shift:].index_select(0, neighbours.number)
 
 
-def vote(labels: Tensor, taps: Taps) -> Tensor:
+def interpolate_labels(labels: Tensor, neighbours: Neighbours) -> Tensor:
     """The label with half of the linear weight or more in windows `(n, H, W)`, else 0: `(n h w,)`.
 
     Of two labels with one half each it is the larger. Labels are integers down to -1.
     """
     width, flat = labels.shape[-1], labels.flatten()
-    first, *others = (_tap(flat, row * width + column, taps) for row in (1, 2) for column in (1, 2))
+    first, *others = (
+        _neighbour(flat, row * width + column, neighbours) for row in (1, 2) for column in (1, 2)
+    )
     differ = reduce(torch.bitwise_or, [torch.bitwise_xor(first, other) for other in others])
-    # Few pixels need a vote; but finding them would make a GPU wait for all that it has to do.
+    # Few pixels differ; but finding them would make a GPU wait for all that it has to do.
     some = differ.nonzero()[:, 0] if labels.device.type == "cpu" else slice(None)
-    y, x = taps.y[some], taps.x[some]
+    y, x = neighbours.y[some], neighbours.x[some]
     near = [label[some] for label in (first, *others)]
     weights = [(1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x]
     best = torch.full_like(near[0], NO_CLASS)

@@ -1,4 +1,4 @@
-"""How volumes are prepared: the rules that a user chooses, and the recipe of numbers that follows."""
+"""How volumes are prepared: the rules that a user chooses, and the numbers fitted to the training cases."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,7 +9,7 @@ Plane = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PreprocessingConfig:
     """The rules of a preparation, in their order.
 
     `crop`: to the bounding box of what is nonzero in any channel. `center_crop`: every slice of that box is
@@ -42,7 +42,7 @@ class Intensities:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class FittedPreprocessing:
     """A preparation with numbers in the place of rules: all that a new image needs to be prepared alike.
 
     `spacing` is None or in mm; `intensities` has one entry per channel for `ct` and none otherwise.

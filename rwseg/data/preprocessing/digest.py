@@ -11,12 +11,12 @@ from pathlib import Path
 from rwseg.core.errors import DataError
 from rwseg.core.files import relative
 from rwseg.data.case import Case, Source
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.fingerprint import needs_statistics
 
 
 def digest_of(
-    name: str, root: Path, source: Source, preparation: Preparation, version: int, workers: int
+    name: str, root: Path, source: Source, preparation: PreprocessingConfig, version: int, workers: int
 ) -> tuple[str, list[str]]:
     """Hash of a dataset's files and of how they are read and prepared; and what files cannot be read.
 

@@ -1,4 +1,4 @@
-"""What a recipe takes from the training cases: their median spacing, and intensities of their foreground."""
+"""The fingerprint of the training cases: their median spacing, and intensities of their foreground."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rwseg.core.errors import DataError
 from rwseg.data.case import Case, Source
 from rwseg.data.io.cases import read_case
-from rwseg.data.preprocessing.config import Plane, Preparation, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, Plane, PreprocessingConfig
 from rwseg.data.preprocessing.normalisation import foreground_sample, intensities
 
 
@@ -21,12 +21,14 @@ class CaseStatistics:
     foreground: NDArray[np.float32] | None
 
 
-def needs_statistics(preparation: Preparation) -> bool:
+def needs_statistics(preparation: PreprocessingConfig) -> bool:
     """Whether the rules of `preparation` depend on which cases are training cases."""
     return preparation.spacing == "median" or preparation.normalisation == "ct"
 
 
-def case_statistics(source: Source, slice_axis: int, preparation: Preparation, case: Case) -> CaseStatistics:
+def case_statistics(
+    source: Source, slice_axis: int, preparation: PreprocessingConfig, case: Case
+) -> CaseStatistics:
     """Statistics of one case; the foreground only for `ct` and where there is a label."""
     loaded = read_case(case, source, slice_axis)
     foreground = None
@@ -35,8 +37,10 @@ def case_statistics(source: Source, slice_axis: int, preparation: Preparation, c
     return CaseStatistics(loaded.spacing[1:], foreground)
 
 
-def recipe_of(preparation: Preparation, statistics: Sequence[CaseStatistics]) -> Recipe:
-    """The recipe that follows from the statistics of the training cases (none, where no rule uses them).
+def fit_preprocessing(
+    preparation: PreprocessingConfig, statistics: Sequence[CaseStatistics]
+) -> FittedPreprocessing:
+    """Fit the preprocessing to the statistics of the training cases (none, where no rule uses them).
 
     The target spacing is the median of each axis by itself. Raises `DataError` where a rule finds nothing to
     go by.
@@ -55,7 +59,7 @@ def recipe_of(preparation: Preparation, statistics: Sequence[CaseStatistics]) ->
             "dataset.normalisation=ct: expected labelled foreground in the training cases, got none; "
             "choose zscore, or add labels"
         )
-    return Recipe(
+    return FittedPreprocessing(
         crop=preparation.crop,
         spacing=spacing,
         size=preparation.size,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rwseg.data.preprocessing.config import Intensities, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, Intensities
 
 EPSILON = 1e-8
 """Added to the deviation: a constant channel becomes 0."""
@@ -15,23 +15,23 @@ EVERY = 10
 
 
 def normalise(
-    image: NDArray[np.float32], recipe: Recipe, nonzero: NDArray[np.bool_] | None = None
+    image: NDArray[np.float32], preprocessing: FittedPreprocessing, nonzero: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float32]:
-    """Return `image` `(C, Z, H, W)` normalised by the recipe's rule.
+    """Return `image` `(C, Z, H, W)` normalised by the preprocessing's rule.
 
     `zscore`: `(x - mean) / (std + 1e-8)` of each channel. `zscore_nonzero`: the same over the voxels of
-    `nonzero` `(Z, H, W)`, 0 elsewhere. `ct`: clipped to the recipe's percentiles, then by its mean and
+    `nonzero` `(Z, H, W)`, 0 elsewhere. `ct`: clipped to the preprocessing's percentiles, then by its mean and
     deviation. `minmax`: to [0, 1]. Raises `ValueError` where the rule lacks its mask or its intensities.
     """
-    if recipe.normalisation == "ct":
-        if len(recipe.intensities) != len(image):
+    if preprocessing.normalisation == "ct":
+        if len(preprocessing.intensities) != len(image):
             raise ValueError(
-                f"intensities: expected one per channel ({len(image)}), got {len(recipe.intensities)}"
+                f"intensities: expected one per channel ({len(image)}), got {len(preprocessing.intensities)}"
             )
-        return np.stack([_ct(*pair) for pair in zip(image, recipe.intensities, strict=True)])
-    if recipe.normalisation == "minmax":
+        return np.stack([_ct(*pair) for pair in zip(image, preprocessing.intensities, strict=True)])
+    if preprocessing.normalisation == "minmax":
         return np.stack([_minmax(channel) for channel in image])
-    if recipe.normalisation == "zscore":
+    if preprocessing.normalisation == "zscore":
         return np.stack([_standard(channel, channel) for channel in image])
     if nonzero is None or not nonzero.any():
         got = "None" if nonzero is None else "an empty one"

@@ -21,17 +21,17 @@ from rwseg.data.case import Case, Dataset, LoadedCase, Source
 from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.oddities import fingerprint
 from rwseg.data.parallel import Workers, raise_faults
-from rwseg.data.preprocessing.config import Preparation, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, PreprocessingConfig
 from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.digest import digest_of
-from rwseg.data.preprocessing.fingerprint import case_statistics, needs_statistics, recipe_of
+from rwseg.data.preprocessing.fingerprint import case_statistics, fit_preprocessing, needs_statistics
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.data.preprocessing.volume import PreparedVolume, prepare_volume
 from rwseg.data.split import Fold, with_fold
 
 log = logging.getLogger(__name__)
 
-FORMAT = 6
+FORMAT = 7
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
 
 
@@ -42,7 +42,7 @@ class _Work:
     name: str
     root: Path
     source: Source
-    preparation: Preparation
+    preparation: PreprocessingConfig
     workers: int
 
     def check(self, faults: Sequence[str]) -> None:
@@ -56,7 +56,7 @@ class _Task:
 
     source: Source
     slice_axis: int
-    recipe: Recipe
+    preprocessing: FittedPreprocessing
     root: Path
     folder: Path
 
@@ -65,7 +65,7 @@ def prepare(
     dataset: Dataset,
     root: Path,
     prepared_root: Path,
-    preparation: Preparation,
+    preparation: PreprocessingConfig,
     fold: Fold = None,
     folds: int = 5,
     split_seed: int = 0,
@@ -114,22 +114,22 @@ def _build(work: _Work, digest: str, folder: Path) -> None:
     slice_axis = slice_axis_of(source)
     bare = replace(source, cases=(), folds=())  # what a process needs of it
     with Workers(work.workers) as workers:
-        recipe = _recipe(work, bare, slice_axis, workers)
-        task = _Task(bare, slice_axis, recipe, work.root, folder)
+        preprocessing = _recipe(work, bare, slice_axis, workers)
+        task = _Task(bare, slice_axis, preprocessing, work.root, folder)
         entries, faults = workers.each(partial(_prepare_case, task), cases, f"preparing {work.name}")
     work.check(faults)
     prepared = Prepared(
-        folder, work.root, work.name, source.classes, source.channels, recipe, digest, tuple(entries)
+        folder, work.root, work.name, source.classes, source.channels, preprocessing, digest, tuple(entries)
     )
     write_json(folder / MANIFEST, manifest_of(prepared))
     for line in cut_lines(prepared.entries, prepared.classes):
         log.warning("%s: %s", work.name, line)
 
 
-def _recipe(work: _Work, source: Source, slice_axis: int, workers: Workers) -> Recipe:
+def _recipe(work: _Work, source: Source, slice_axis: int, workers: Workers) -> FittedPreprocessing:
     """The numbers for the rules, from a first look at the training cases where a rule asks for one."""
     if not needs_statistics(work.preparation):
-        return recipe_of(work.preparation, ())
+        return fit_preprocessing(work.preparation, ())
     look = partial(case_statistics, source, slice_axis, work.preparation)
     description = f"statistics of {work.name}"
     training = [case for case in work.source.cases if case.split == "train"]
@@ -138,13 +138,13 @@ def _recipe(work: _Work, source: Source, slice_axis: int, workers: Workers) -> R
         others = [case for case in work.source.cases if case.split != "train"]
         faults += workers.each(look, others, description)[1]
     work.check(faults)
-    return recipe_of(work.preparation, statistics)
+    return fit_preprocessing(work.preparation, statistics)
 
 
 def _prepare_case(task: _Task, case: Case) -> Entry:
     loaded = read_case(case, task.source, task.slice_axis)
     try:
-        volume = prepare_volume(loaded, task.recipe, len(task.source.classes))
+        volume = prepare_volume(loaded, task.preprocessing, len(task.source.classes))
     except DataError as error:
         raise DataError(f"{case.name}: {error}") from error
     entry = _entry(task, case, loaded, volume)

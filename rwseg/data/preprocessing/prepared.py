@@ -17,7 +17,7 @@ from rwseg.core.files import from_json
 from rwseg.core.validation import Unit
 from rwseg.data.case import Case, Remark
 from rwseg.data.preprocessing.center_crop import NO_PADDING, Padding
-from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.split import of_split
 
 MANIFEST = "manifest.json"
@@ -66,14 +66,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared dataset: where its arrays lie, what they hold, and the recipe that made them."""
+    """A prepared dataset: where its arrays lie, what they hold, and the preprocessing that made them."""
 
     folder: Path
     root: Path
     name: str
     classes: tuple[str, ...]
     channels: tuple[str, ...]
-    recipe: Recipe
+    preprocessing: FittedPreprocessing
     digest: str
     entries: tuple[Entry, ...]
 
@@ -134,7 +134,7 @@ def manifest_of(prepared: Prepared) -> dict[str, Any]:
         "name": prepared.name,
         "classes": list(prepared.classes),
         "channels": list(prepared.channels),
-        "recipe": asdict(prepared.recipe),
+        "preprocessing": asdict(prepared.preprocessing),
         "digest": prepared.digest,
         "entries": [{key: value for key, value in entry.items() if key != "split"} for entry in entries],
     }
@@ -161,7 +161,7 @@ def open_prepared(folder: Path, root: Path, cases: Sequence[Case]) -> Prepared:
             name=from_json(str, content["name"]),
             classes=from_json(tuple[str, ...], content["classes"]),
             channels=from_json(tuple[str, ...], content["channels"]),
-            recipe=from_json(Recipe, content["recipe"]),
+            preprocessing=from_json(FittedPreprocessing, content["preprocessing"]),
             digest=from_json(str, content["digest"]),
             entries=entries,
         )

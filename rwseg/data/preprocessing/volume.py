@@ -14,7 +14,7 @@ from scipy import ndimage
 from rwseg.core.errors import DataError
 from rwseg.data.case import LoadedCase
 from rwseg.data.preprocessing.center_crop import NO_PADDING, Number, Padding, center_span, inside, padded
-from rwseg.data.preprocessing.config import Plane, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, Plane
 from rwseg.data.preprocessing.normalisation import normalise
 from rwseg.data.preprocessing.resample import MIN_SIDE, resample_image, resample_labels
 
@@ -37,48 +37,57 @@ class PreparedVolume:
     padding: Padding
 
 
-def prepare_volume(loaded: LoadedCase, recipe: Recipe, num_classes: int) -> PreparedVolume:
-    """Prepare a case by `recipe`: to the nonzero box, to its centre, resample each slice, normalise.
+def prepare_volume(
+    loaded: LoadedCase, preprocessing: FittedPreprocessing, num_classes: int
+) -> PreparedVolume:
+    """Prepare a case by `preprocessing`: to the nonzero box, to its centre, resample each slice, normalise.
 
     The spacing that results is exact: the field of view over the number of pixels. What the centre crop pads
     has no say in the normalisation, and becomes 0 in the image and background in the label. Raises
-    `DataError` for an image that is 0 everywhere, or in all that is left of it, where the recipe needs
+    `DataError` for an image that is 0 everywhere, or in all that is left of it, where the preprocessing needs
     nonzero voxels.
     """
     present = (loaded.image != 0).any(axis=0)  # (Z, H, W)
-    if recipe.crop or recipe.normalisation == "zscore_nonzero":
+    if preprocessing.crop or preprocessing.normalisation == "zscore_nonzero":
         _check_some(present)
-    crop = nonzero_box(present) if recipe.crop else _whole(present.shape)
-    if recipe.normalisation == "zscore_nonzero":  # holes are those of the whole box, whatever is cut from it
+    crop = nonzero_box(present) if preprocessing.crop else _whole(present.shape)
+    if (
+        preprocessing.normalisation == "zscore_nonzero"
+    ):  # holes are those of the whole box, whatever is cut from it
         present[_index(crop)] = ndimage.binary_fill_holes(present[_index(crop)])
-    crop, padding = _center_crop(crop, recipe.center_crop)
+    crop, padding = _center_crop(crop, preprocessing.center_crop)
     window = partial(_window, crop=crop, padding=padding)
     image = window(loaded.image)
     height, width = image.shape[-2:]
     z, y, x = loaded.spacing
-    size = plane_size((height, width), (y, x), recipe)
+    size = plane_size((height, width), (y, x), preprocessing)
     shown = inside(padding, (height, width), size)
     mask = None
-    if recipe.normalisation == "zscore_nonzero":
-        mask = resample_labels(window(present.astype(np.uint8)), size, 2, recipe.interpolation)[shown] > 0
+    if preprocessing.normalisation == "zscore_nonzero":
+        mask = (
+            resample_labels(window(present.astype(np.uint8)), size, 2, preprocessing.interpolation)[shown] > 0
+        )
         _check_some(mask, " in what is left of it", "widen dataset.center_crop, or remove this case")
     label = loaded.label
     if label is not None:
-        label = resample_labels(window(label), size, num_classes, recipe.interpolation)[shown]
+        label = resample_labels(window(label), size, num_classes, preprocessing.interpolation)[shown]
         label = _placed(label, shown, size)
-    image = normalise(resample_image(image, size, recipe.interpolation)[shown], recipe, mask)
+    image = normalise(resample_image(image, size, preprocessing.interpolation)[shown], preprocessing, mask)
     image = _placed(image, shown, size)
     return PreparedVolume(image, label, (z, y * height / size[0], x * width / size[1]), crop, padding)
 
 
-def plane_size(shape: tuple[int, int], spacing: Plane, recipe: Recipe) -> tuple[int, int]:
+def plane_size(shape: tuple[int, int], spacing: Plane, preprocessing: FittedPreprocessing) -> tuple[int, int]:
     """Size `(h, w)` that a slice `(H, W)` of `spacing` (y, x) gets, rounded once, at least `MIN_SIDE`."""
     sides: tuple[float, float] = shape
-    if recipe.size is not None:
-        sides = recipe.size
-    elif recipe.spacing is not None:
-        sides = shape[0] * spacing[0] / recipe.spacing[0], shape[1] * spacing[1] / recipe.spacing[1]
-    height, width = (max(MIN_SIDE, round(side * recipe.zoom)) for side in sides)
+    if preprocessing.size is not None:
+        sides = preprocessing.size
+    elif preprocessing.spacing is not None:
+        sides = (
+            shape[0] * spacing[0] / preprocessing.spacing[0],
+            shape[1] * spacing[1] / preprocessing.spacing[1],
+        )
+    height, width = (max(MIN_SIDE, round(side * preprocessing.zoom)) for side in sides)
     return height, width
 
 

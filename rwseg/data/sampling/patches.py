@@ -105,14 +105,14 @@ class Sampler:
     def boxes(
         self,
         draws: Floats,
-        forced: NDArray[np.bool_],
+        oversampled: NDArray[np.bool_],
         patch: Size,
         flip: bool,
         loader: Size | None = None,
     ) -> Boxes:
         """Boxes of `patch` pixels for the samples whose uniform numbers are `draws`.
 
-        A free sample takes a random slice of a random case and a random box. A `forced` one takes a random
+        A free sample takes a random slice of a random case and a random box, an `oversampled` one a random
         foreground class of the case, a random slice and pixel of it, and centres the box there. Boxes may
         exceed the slice where it is smaller than the patch (as in nnU-Net's loader).
 
@@ -125,8 +125,8 @@ class Sampler:
         low_top, top = _free(draws[:, 3], self.heights[slices], patch[0], loader[0])
         low_left, left = _free(draws[:, 4], self.widths[slices], patch[1], loader[1])
 
-        forced = forced & (self.classes_of_case.count[case] > 0)
-        some, chosen = np.flatnonzero(forced), case[forced]
+        oversampled = oversampled & (self.classes_of_case.count[case] > 0)
+        some, chosen = np.flatnonzero(oversampled), case[oversampled]
         label = self.classes_of_case.pick(chosen, draws[some, 2])
         slices[some] = self.slices_of_class.pick(chosen * self.num_classes + label, draws[some, 1])
         pixel = self.pixels_of_class.pick(slices[some] * self.num_classes + label, draws[some, 3])
@@ -138,8 +138,8 @@ class Sampler:
         return Boxes(slices, top, left, (draws[:, 5:7] < 0.5) & flip)
 
 
-def forced_samples(batch_size: int, share: float) -> NDArray[np.bool_]:
-    """The last `B - round((1 - share) B)` samples of a batch are forced to show foreground, as in nnU-Net."""
+def oversampled_samples(batch_size: int, share: float) -> NDArray[np.bool_]:
+    """Foreground oversampling: the last `B - round((1 - share) B)` samples of a batch, as in nnU-Net."""
     return np.arange(batch_size) >= round((1 - share) * batch_size)
 
 

@@ -15,7 +15,7 @@ from rwseg.data.case import IGNORE
 from rwseg.data.preprocessing.distances import KIND_OF_MAP
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.sampling.patches import Boxes, Ints, Sampler, Size
-from rwseg.data.sampling.to_device import placed
+from rwseg.data.sampling.to_device import to_device
 from rwseg.maps import RECTIFIED_MAP_NAMES, RectifiedMap, compact, rrw_weights
 
 
@@ -28,13 +28,13 @@ class Batch(NamedTuple):
 
 
 class Pixels(NamedTuple):
-    """The pixels of boxes by their flat numbers in the bank: those beyond a slice as the nearest in it."""
+    """The pixels of boxes by their flat numbers in the cache: those beyond a slice as the nearest in it."""
 
     number: Tensor  # (B, h, w)
     inside: Tensor  # (B, h, w) uint8: 1 in the slice, 0 beyond
 
 
-class SliceBank:
+class SliceCache:
     """Slices of differing size in flat arrays: pixel `(s, y, x)` lies at `offset[s] + y * width[s] + x`.
 
     `map_name` and `rectified` say which map to precompute (see `rwseg.losses`); a map without cached
@@ -125,7 +125,7 @@ class SliceBank:
 
     def _geometry(self, boxes: Boxes) -> Tensor:
         """Offset, height and width `(3, B)` of the boxes' slices."""
-        return self.geometry[:, placed(boxes.slices, self.geometry.device)]
+        return self.geometry[:, to_device(boxes.slices, self.geometry.device)]
 
 
 def _flat(volumes: list[NDArray[np.generic]]) -> Tensor:
@@ -145,8 +145,8 @@ def _along(start: Ints, size: Tensor, flip: NDArray[np.bool_], patch: int) -> tu
     """Coordinates along an axis, clamped to the slice, and 1 where they lay in it: `(B, patch)` each."""
     device = size.device
     steps = torch.arange(patch, device=device)
-    steps = torch.where(placed(flip, device)[:, None], steps.flip(0), steps)
-    position = placed(start, device)[:, None] + steps
+    steps = torch.where(to_device(flip, device)[:, None], steps.flip(0), steps)
+    position = to_device(start, device)[:, None] + steps
     clamped = torch.minimum(position.clamp(min=0), size[:, None] - 1)
     return clamped, (clamped == position).to(torch.uint8)
 
@@ -154,7 +154,7 @@ def _along(start: Ints, size: Tensor, flip: NDArray[np.bool_], patch: int) -> tu
 def _mirrored(start: Ints, size: Tensor, count: int) -> Tensor:
     """Coordinates from `start` on, mirrored about the first and the last pixel: `(B, count)`."""
     period = (2 * (size - 1)).clamp(min=1)[:, None]
-    position = placed(start, size.device)[:, None] + torch.arange(count, device=size.device)
+    position = to_device(start, size.device)[:, None] + torch.arange(count, device=size.device)
     place = position % period
     return torch.minimum(torch.minimum(place, period - place), size[:, None] - 1)
 

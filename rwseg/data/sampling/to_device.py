@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def placed(array: NDArray[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+def to_device(array: NDArray[Any], device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
     """`array` as a tensor of `dtype` (by default its own) on `device`.
 
     The host does not wait for a GPU: a plain `.to(device)` stops it until the GPU has done all that was asked

@@ -7,14 +7,14 @@ from typing import Any
 import torch
 
 from rwseg.experiments.build import build_network, planned, prepared_data
-from rwseg.experiments.cost.arithmetic import Measured, Method
+from rwseg.experiments.cost.estimate import Method, RunTimes
 from rwseg.experiments.cost.step_time import time_run
 
 STATES = 3
 """What a checkpoint holds for each weight: itself, and Adam's two moments."""
 
 
-def measure(method: Method, steps: int, seconds: float) -> Measured:
+def measure(method: Method, steps: int, seconds: float) -> RunTimes:
     """Prepare the method's data where it is not yet, and time up to `steps` steps in up to `seconds`.
 
     Raises `RwsegError` where there is no data, or no device as asked.
@@ -25,7 +25,7 @@ def measure(method: Method, steps: int, seconds: float) -> Measured:
     prepared = prepared_data(cfg)  # there by now, with the distances of the method's maps
     network = build_network(planned(cfg, prepared), len(prepared.channels), len(prepared.classes))
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
-    return Measured(
+    return RunTimes(
         name=method.name,
         device=times.device,
         batch=times.batch_shape,

@@ -1,4 +1,4 @@
-"""The plan of a sweep: the run directories that it will visit, so that those not yet begun can be counted."""
+"""The manifest of a sweep: the run directories that it will visit, so that those to come can be counted."""
 
 import hashlib
 import json
@@ -21,11 +21,11 @@ from rwseg.experiments.run_status import is_finished, read_run
 log = logging.getLogger(__name__)
 
 FOLDER = ".sweeps"
-"""Beside the runs, so that a plan goes where they go: `<output_root>/<experiment>/.sweeps/<hash>.json`."""
+"""Beside the runs, so that it goes where they go: `<output_root>/<experiment>/.sweeps/<hash>.json`."""
 
 
 @dataclass(frozen=True)
-class Plan:
+class Manifest:
     """A sweep's command, its run directories in their order, and why jobs failed the last time it ran.
 
     `host` and `pid` are those of the process that ran it last.
@@ -38,10 +38,10 @@ class Plan:
     failed: Mapping[Path, str]
 
 
-class PlannedSweep:
-    """A sweep that runs: keeps its plan and says how far it is. Jobs are numbered from 0.
+class Sweep:
+    """A sweep that runs: keeps its manifest and says how far it is. Jobs are numbered from 0.
 
-    The same command has the same plan, and writes it anew; those of other sweeps stay.
+    The same command has the same manifest, and writes it anew; those of other sweeps stay.
     """
 
     def __init__(self, jobs: Sequence[tuple[TrainConfig, Choices]], command: str) -> None:
@@ -91,7 +91,7 @@ class PlannedSweep:
             return False  # its own job says so
 
     def log(self, number: int) -> Path:
-        """The file for what a job prints in a process of its own: beside the plan, named as its run."""
+        """The file for what a job prints in a process of its own: beside the manifest, named as its run."""
         root, run = self.roots[number], self.runs[number]
         return root / FOLDER / "logs" / run.relative_to(root).with_name(f"{run.name}.log")
 
@@ -107,7 +107,7 @@ class PlannedSweep:
         return sum(not known or repeated for known, repeated in zip(done, again, strict=True))
 
     def _save(self, root: Path) -> None:
-        """Write the part of the plan that lies in the experiment `root`."""
+        """Write the part of the manifest that lies in the experiment `root`."""
         own = [run for run, place in zip(self.runs, self.roots, strict=True) if place == root]
         names = [run.relative_to(root).as_posix() for run in dict.fromkeys(own)]
         digest = hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=6).hexdigest()
@@ -117,26 +117,26 @@ class PlannedSweep:
         write_json(root / FOLDER / f"{digest}.json", content)
 
 
-def plan_sweep(jobs: Sequence[tuple[TrainConfig, Choices]], arguments: Sequence[str]) -> PlannedSweep:
-    """Plan the sweep over `jobs` (checked); `arguments` are those of the command, program first.
+def sweep_manifest(jobs: Sequence[tuple[TrainConfig, Choices]], arguments: Sequence[str]) -> Sweep:
+    """The manifest of the sweep over `jobs` (checked); `arguments` are those of the command, program first.
 
-    Raises `RunError` where the plan cannot be written.
+    Raises `RunError` where the manifest cannot be written.
     """
     kept = [argument for argument in arguments if not argument.lstrip("+").startswith("force=")]
-    return PlannedSweep(jobs, shlex.join(["python", *kept]))
+    return Sweep(jobs, shlex.join(["python", *kept]))
 
 
-def find_plans(folder: Path) -> list[Plan]:
-    """The plans of the runs at or below `folder`, whether there already or not, cut down to those runs.
+def find_manifests(folder: Path) -> list[Manifest]:
+    """The manifests of the runs at or below `folder`, whether there already or not, cut down to those runs.
 
-    Raises `RunError` for a damaged plan.
+    Raises `RunError` for a damaged manifest.
     """
     above = [parent / FOLDER for parent in folder.resolve().parents]
     places = [*above, *_below(folder)]
     found = [
         _read(path, folder) for place in places if place.is_dir() for path in sorted(place.glob("*.json"))
     ]
-    return [plan for plan in found if plan.runs]
+    return [manifest for manifest in found if manifest.runs]
 
 
 def _experiment(cfg: TrainConfig, run: Path) -> Path:
@@ -152,7 +152,7 @@ def _seconds_if_finished(run: Path) -> float | None:
 
 
 def _below(folder: Path) -> Iterator[Path]:
-    """Folders of plans at or below `folder`; none lies in a run directory."""
+    """Folders of manifests at or below `folder`; none lies in a run directory."""
     for place, below, files in os.walk(folder):
         if FOLDER in below:
             yield Path(place, FOLDER)
@@ -160,8 +160,8 @@ def _below(folder: Path) -> Iterator[Path]:
         below[:] = [] if inside else sorted(name for name in below if not name.startswith("."))
 
 
-def _read(path: Path, folder: Path) -> Plan:
-    """The part of a plan whose runs lie at or below `folder`, as seen from there."""
+def _read(path: Path, folder: Path) -> Manifest:
+    """The part of a manifest whose runs lie at or below `folder`, as seen from there."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         names, failed = list(content["runs"]), dict(content["failed"])
@@ -173,7 +173,7 @@ def _read(path: Path, folder: Path) -> Plan:
         runs = {name: folder / (root / name).relative_to(top) for name in inside}
     except MALFORMED as error:
         raise RunError(
-            f"{path}: expected the plan of a sweep in JSON, got: {type(error).__name__}: {error}; delete it"
+            f"{path}: expected a sweep's manifest in JSON, got: {type(error).__name__}: {error}; delete it"
         ) from error
     reasons = {folder: str(failed[name]) for name, folder in runs.items() if name in failed}
-    return Plan(*begun, tuple(runs.values()), reasons)
+    return Manifest(*begun, tuple(runs.values()), reasons)

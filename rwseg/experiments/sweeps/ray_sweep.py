@@ -16,7 +16,7 @@ from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.progress import duration
 from rwseg.experiments.command import Jobs
 from rwseg.experiments.sweeps.attended import GRACE_SECONDS
-from rwseg.experiments.sweeps.manifest import PlannedSweep
+from rwseg.experiments.sweeps.manifest import Sweep
 from rwseg.experiments.sweeps.ray_job import End, Job, News, Start, run_job
 
 POLL_SECONDS = 0.2
@@ -57,9 +57,9 @@ def launch(
     with _cluster(settings) as ray:
         jobs = _jobs(ray, task.sweep, commands, settings)
         at_once = _at_once(jobs, ray.cluster_resources())
-        voice = _Voice(task, task.sweep, names, at_once, several=len(_machines(ray)) > 1)
+        messages = _Messages(task, task.sweep, names, at_once, several=len(_machines(ray)) > 1)
         try:
-            _run(ray, jobs, settings["max_retries"], voice)
+            _run(ray, jobs, settings["max_retries"], messages)
         except ray.exceptions.RayError as error:
             raise RwsegError(f"hydra/launcher=ray: Ray broke off: {error}") from error
 
@@ -138,7 +138,7 @@ def _knock(address: str | None) -> None:
 
 
 def _jobs(
-    ray: Any, sweep: PlannedSweep, commands: Mapping[int, list[str]], settings: Mapping[str, Any]
+    ray: Any, sweep: Sweep, commands: Mapping[int, list[str]], settings: Mapping[str, Any]
 ) -> list[Job]:
     gpus = settings["num_gpus"]
     if gpus is None:
@@ -189,11 +189,11 @@ def _at_once(jobs: Sequence[Job], cluster: Mapping[str, float]) -> int:
 
 
 @dataclass(frozen=True)
-class _Voice:
+class _Messages:
     """Says a line for every job that begins or ends, and notes what failed."""
 
     task: Jobs
-    sweep: PlannedSweep
+    sweep: Sweep
     names: Mapping[int, str]
     at_once: int
     several: bool
@@ -217,7 +217,7 @@ class _Voice:
         self.task.fail(number, name, end.reason)
 
 
-def _run(ray: Any, jobs: Sequence[Job], max_retries: int, voice: _Voice) -> None:
+def _run(ray: Any, jobs: Sequence[Job], max_retries: int, messages: _Messages) -> None:
     """Give all `jobs` to Ray and hear of them; whatever exception ends this asks them to stop, and waits."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -233,9 +233,9 @@ def _run(ray: Any, jobs: Sequence[Job], max_retries: int, voice: _Voice) -> None
             time.sleep(POLL_SECONDS)  # not in Ray, which is no good place for a signal to come
             done, _ = ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
             for start in ray.get(news.taken.remote()):
-                voice.started(start)
+                messages.started(start)
             for reference in done:
-                voice.ended(waiting.pop(reference), _end(ray, reference))
+                messages.ended(waiting.pop(reference), _end(ray, reference))
     except BaseException as error:
         for reference in waiting:
             ray.cancel(reference)

@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.signals import Terminated, terminable
 from rwseg.experiments.command import TERMINATED, Jobs
-from rwseg.experiments.sweeps.manifest import PlannedSweep
+from rwseg.experiments.sweeps.manifest import Sweep
 
 SECONDS_BETWEEN_LOOKS = 5.0
 
@@ -97,7 +97,7 @@ def launch(
         raise
 
 
-def _checked(task: Jobs, settings: Mapping[str, Any], numbers: range) -> PlannedSweep:
+def _checked(task: Jobs, settings: Mapping[str, Any], numbers: range) -> Sweep:
     if task.sweep is None:
         raise ConfigError("hydra/launcher=slurm: expected a sweep of train.py; leave it out here")
     for program in ("sbatch", "srun"):
@@ -156,7 +156,7 @@ def _keeps_account() -> bool:
         return False
 
 
-def _ended(jobs: Mapping[int, Any], sweep: PlannedSweep) -> Iterator[tuple[int, str | None]]:
+def _ended(jobs: Mapping[int, Any], sweep: Sweep) -> Iterator[tuple[int, str | None]]:
     """The number of each job as it ends, with the reason if it failed. Of its tasks the first one counts."""
     left = {number: job.task(0) for number, job in jobs.items()}
     while left:

@@ -15,8 +15,8 @@ from rwseg.core.progress import track
 from rwseg.data.case import Case, Source
 from rwseg.data.io.cases import ENDINGS, label_ending, read_case, write_labels
 from rwseg.data.oddities import remark_lines
-from rwseg.models.inference.predictor import Trained, predict_case
-from rwseg.models.inference.run_data import RunData
+from rwseg.models.inference.inference_spec import InferenceSpec
+from rwseg.models.inference.predictor import Predictor, predict_case
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MOST_FAULTS = 20
 
 
 def predict_folder(
-    members: Sequence[Trained], images: Path, output: Path, checkpoint: str, force: bool
+    members: Sequence[Predictor], images: Path, output: Path, checkpoint: str, force: bool
 ) -> Path:
     """Predict every image of the folder `images` into `output`, each in its own geometry; returns `output`.
 
@@ -69,7 +69,7 @@ def predict_folder(
     return output
 
 
-def new_cases(folder: Path, data: RunData) -> list[Case]:
+def new_cases(folder: Path, data: InferenceSpec) -> list[Case]:
     """The cases that the image files in `folder` make up, sorted by name; other files are ignored and named.
 
     Raises `DataError` for a folder that is not there or holds no image, and for files that are not one per
@@ -125,7 +125,7 @@ def _split_suffix(stem: str, count: int, stems: set[str]) -> tuple[str, int | No
     return name, channel
 
 
-def _channel_faults(name: str, files: dict[int | None, list[Path]], data: RunData) -> Iterable[str]:
+def _channel_faults(name: str, files: dict[int | None, list[Path]], data: InferenceSpec) -> Iterable[str]:
     wanted = set(range(data.files_per_case))
     for channel, paths in files.items():
         if channel is None:
@@ -138,7 +138,7 @@ def _channel_faults(name: str, files: dict[int | None, list[Path]], data: RunDat
         yield f"{name}: expected the channels {_names(data)}, found {listed}"
 
 
-def _names(data: RunData) -> str:
+def _names(data: InferenceSpec) -> str:
     if data.files_per_case == 1:
         return f"_0000 {'+'.join(data.channels)}"
     return ", ".join(f"_{channel:04} {name}" for channel, name in enumerate(data.channels))
@@ -161,7 +161,7 @@ def _check(cases: Sequence[Case], source: Source, slice_axis: int, folder: Path)
         log.warning("odd data: %s", line)
 
 
-def _record(members: Sequence[Trained], checkpoint: str) -> dict[str, Any]:
+def _record(members: Sequence[Predictor], checkpoint: str) -> dict[str, Any]:
     """Content of `predictions.json`: whose predictions a folder holds, and what their numbers mean."""
     return {
         "classes": list(members[0].data.classes),
@@ -187,7 +187,7 @@ def _check_same_runs(output: Path, record: dict[str, Any]) -> None:
         )
 
 
-def _digest(member: Trained) -> str:
+def _digest(member: Predictor) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for name, tensor in member.network.state_dict().items():
         digest.update(name.encode())

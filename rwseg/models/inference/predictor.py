@@ -12,14 +12,14 @@ from torch import Tensor
 
 from rwseg.data.case import LoadedCase
 from rwseg.data.preprocessing.volume import prepare_volume
-from rwseg.models.inference.run_data import RunData
+from rwseg.models.inference.inference_spec import InferenceSpec
 from rwseg.models.inference.sliding_window import most_probable
 from rwseg.models.inference.whole_volumes import native_probabilities
 from rwseg.models.unet import UNet
 
 
 @dataclass(frozen=True)
-class Trained:
+class Predictor:
     """A run's network in evaluation mode on its device, and what it needs to predict.
 
     `config` is the run's own configuration, which only the caller reads; `flips` says whether it averages
@@ -28,7 +28,7 @@ class Trained:
 
     folder: Path
     config: Any
-    data: RunData
+    data: InferenceSpec
     network: UNet
     flips: bool
 
@@ -40,9 +40,9 @@ class Trained:
     def probabilities(self, loaded: LoadedCase) -> Iterator[Tensor]:
         """Class probabilities `(K, H, W)` of a case, slice by slice, on its native grid, on the device.
 
-        The case is prepared by the run's recipe. Raises `DataError` where it cannot be.
+        The case is prepared by the run's preprocessing. Raises `DataError` where it cannot be.
         """
-        volume = prepare_volume(loaded, self.data.recipe, len(self.data.classes))
+        volume = prepare_volume(loaded, self.data.preprocessing, len(self.data.classes))
         image = torch.from_numpy(volume.image).to(self.device)
         shape = loaded.image.shape[1:]
         return native_probabilities(
@@ -50,6 +50,6 @@ class Trained:
         )
 
 
-def predict_case(members: Sequence[Trained], loaded: LoadedCase) -> NDArray[np.uint8]:
+def predict_case(members: Sequence[Predictor], loaded: LoadedCase) -> NDArray[np.uint8]:
     """Label map `(Z, H, W)` on the native grid: the class of the largest mean softmax over the members."""
     return most_probable([member.probabilities(loaded) for member in members])

@@ -40,7 +40,7 @@ WINDOW_BATCH = 32
 Row = Mapping[str, Any]
 
 
-class Measured(NamedTuple):
+class CaseIdentity(NamedTuple):
     """What `cases.csv` needs to know of a case that is not an entry of prepared data."""
 
     name: str
@@ -87,7 +87,7 @@ def predict_labels(
 def case_rows(
     prediction: NDArray[np.uint8],
     reference: NDArray[np.uint8],
-    case: Entry | Measured,
+    case: Entry | CaseIdentity,
     classes: Sequence[str],
     missed: MissedPolicy,
 ) -> list[Row]:

@@ -1,4 +1,4 @@
-"""`--status`: what sweeps are doing now, from their plans and run directories."""
+"""`--status`: what sweeps are doing now, from their manifests and run directories."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -37,12 +37,14 @@ def overview(state: State) -> Group:
     unfinished = sorted((run for run in state.runs if run.status != FINISHED), key=_rank)
     if unfinished or state.failed:
         parts.append(_table(unfinished, state))
-    plans = [] if state.running else state.unfinished_plans()
-    if any(is_preparing(plan) for plan in plans):
+    manifests = [] if state.running else state.unfinished_manifests()
+    if any(is_preparing(manifest) for manifest in manifests):
         parts.append(Text("a sweep is preparing its next run"))
-    elif plans:
+    elif manifests:
         parts.append(Text("nothing is running; to go on, give again:"))
-        parts += [Text(f"  {command}") for command in dict.fromkeys(plan.command for plan in plans)]
+        parts += [
+            Text(f"  {command}") for command in dict.fromkeys(manifest.command for manifest in manifests)
+        ]
     return Group(*parts)
 
 

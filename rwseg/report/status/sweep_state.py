@@ -8,7 +8,7 @@ from statistics import mean
 
 from rwseg.core.errors import RunError
 from rwseg.core.lease import process_exists
-from rwseg.experiments.sweeps.manifest import Plan, find_plans
+from rwseg.experiments.sweeps.manifest import Manifest, find_manifests
 from rwseg.report.comparison.comparison import Run
 from rwseg.report.comparison.runs import FINISHED, INTERRUPTED, RUNNING, find_runs
 
@@ -20,7 +20,7 @@ class State:
     """`runs` have a directory; `waiting` and `failed` are planned and have none: not begun, failed before."""
 
     runs: tuple[Run, ...]
-    plans: tuple[Plan, ...]
+    manifests: tuple[Manifest, ...]
     waiting: tuple[Path, ...]
     failed: Mapping[Path, str]
 
@@ -31,8 +31,8 @@ class State:
 
     @property
     def to_resume(self) -> list[Run]:
-        """Interrupted ones of a plan."""
-        planned = {path.resolve() for plan in self.plans for path in plan.runs}
+        """Interrupted ones of a manifest."""
+        planned = {path.resolve() for manifest in self.manifests for path in manifest.runs}
         return [run for run in self.runs if run.status == INTERRUPTED and run.folder.resolve() in planned]
 
     @property
@@ -40,34 +40,38 @@ class State:
         """Whether every run has finished."""
         return not self.waiting and not self.failed and all(run.status == FINISHED for run in self.runs)
 
-    def unfinished_plans(self) -> list[Plan]:
-        """The plans with a run that has not finished."""
+    def unfinished_manifests(self) -> list[Manifest]:
+        """The manifests with a run that has not finished."""
         finished = {run.folder.resolve() for run in self.runs if run.status == FINISHED}
-        return [plan for plan in self.plans if any(path.resolve() not in finished for path in plan.runs)]
+        return [
+            manifest
+            for manifest in self.manifests
+            if any(path.resolve() not in finished for path in manifest.runs)
+        ]
 
 
-def is_preparing(plan: Plan) -> bool:
+def is_preparing(manifest: Manifest) -> bool:
     """Whether the process of a sweep of this host is there: with no run under way, it prepares one."""
-    return plan.host == socket.gethostname() and process_exists(plan.pid)
+    return manifest.host == socket.gethostname() and process_exists(manifest.pid)
 
 
 def look(folders: Iterable[Path]) -> State:
-    """The runs and plans at or below `folders`; `RunError` where there is neither, or a damaged plan."""
+    """The runs and manifests at or below `folders`; `RunError` where there is neither, or a damaged one."""
     runs: dict[Path, Run] = {}
     planned: dict[Path, Path] = {}
     reasons: dict[Path, str] = {}
-    plans: list[Plan] = []
+    manifests: list[Manifest] = []
     for folder in folders:
-        found = find_plans(folder)
+        found = find_manifests(folder)
         runs.update({run.folder.resolve(): run for run in _runs(folder, bool(found))})
-        for plan in found:
-            planned.update({path.resolve(): path for path in plan.runs})
-            reasons.update({path.resolve(): reason for path, reason in plan.failed.items()})
-        plans += found
+        for manifest in found:
+            planned.update({path.resolve(): path for path in manifest.runs})
+            reasons.update({path.resolve(): reason for path, reason in manifest.failed.items()})
+        manifests += found
     absent = {resolved: path for resolved, path in planned.items() if resolved not in runs}
     failed = {path: reasons[resolved] for resolved, path in absent.items() if resolved in reasons}
     waiting = tuple(path for path in absent.values() if path not in failed)
-    return State(tuple(runs.values()), tuple(plans), waiting, failed)
+    return State(tuple(runs.values()), tuple(manifests), waiting, failed)
 
 
 def epochs_done(run: Run) -> int:
@@ -93,7 +97,7 @@ def seconds_left(run: Run) -> float | None:
 def all_left(state: State) -> float | None:
     """Seconds until all running, interrupted and waiting runs are done, with as many processes as run now.
 
-    One that has no epoch yet is taken to need what the finished runs of its plan needed on average, or,
+    One that has no epoch yet is taken to need what the finished runs of its manifest needed on average, or,
     where none has finished, what the begun ones are going to need. None where nothing runs, or where not
     even that is known.
     """
@@ -112,10 +116,10 @@ def all_left(state: State) -> float | None:
 
 
 def _usual_seconds(state: State) -> Iterator[tuple[Path, float]]:
-    """What a whole run of a plan takes, for every run of a plan that shows it."""
+    """What a whole run of a manifest takes, for every run of a manifest that shows it."""
     runs = {run.folder.resolve(): run for run in state.runs}
-    for plan in state.plans:
-        planned = [path.resolve() for path in plan.runs]
+    for manifest in state.manifests:
+        planned = [path.resolve() for path in manifest.runs]
         begun = [runs[path] for path in planned if path in runs]
         finished = [run.seconds for run in begun if run.status == FINISHED]
         whole = [float(run.epochs["seconds"].sum()) + left for run in begun

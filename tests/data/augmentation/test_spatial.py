@@ -12,12 +12,12 @@ from small_dataset import PLAIN, write_dataset
 from rwseg.data.augmentation.batches import loader_size, warped_batch
 from rwseg.data.augmentation.config import SpatialSettings
 from rwseg.data.augmentation.draws import Warps
-from rwseg.data.augmentation.spatial import Views, views_of, windows_of
+from rwseg.data.augmentation.spatial import AffineTransforms, transforms_of, windows_of
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes, Size
-from rwseg.data.sampling.slice_cache import Batch, SliceBank
+from rwseg.data.sampling.slice_cache import Batch, SliceCache
 from rwseg.maps import RectifiedMap, boundary_map, rrw_map
 
 CPU = torch.device("cpu")
@@ -32,9 +32,9 @@ def ignoring(tmp_path: Path) -> Prepared:
     return prepare(dataset, tmp_path / "data", tmp_path / "prepared", PLAIN)
 
 
-def make_bank(prepared: Prepared, map_name: str | None = None, device: torch.device = CPU) -> SliceBank:
+def make_cache(prepared: Prepared, map_name: str | None = None, device: torch.device = CPU) -> SliceCache:
     ensure_distances(prepared, map_name)
-    return SliceBank(prepared, prepared.split("train"), map_name, False, device, splines=True)
+    return SliceCache(prepared, prepared.split("train"), map_name, False, device, splines=True)
 
 
 def many(prepared: Prepared, patch: Size) -> tuple[Boxes, Warps]:
@@ -97,8 +97,8 @@ def flipped(array: NDArray[np.float64], boxes: Boxes, sample: int) -> NDArray[np
     return array[..., ::rows, ::columns]
 
 
-def warp(bank: SliceBank, boxes: Boxes, warps: Warps, patch: Size, loader: Size) -> Batch:
-    return warped_batch(bank, views_of(boxes, warps, patch, loader), patch, masked=False).batch
+def warp(slice_cache: SliceCache, boxes: Boxes, warps: Warps, patch: Size, loader: Size) -> Batch:
+    return warped_batch(slice_cache, transforms_of(boxes, warps, patch, loader), patch, masked=False).batch
 
 
 @pytest.mark.parametrize(("patch", "loader"), [((8, 10), (8, 10)), ((9, 6), (14, 14)), ((24, 30), (35, 35))])
@@ -106,7 +106,7 @@ def test_images_and_labels_are_what_scipy_gives_sample_by_sample(
     small: Prepared, patch: Size, loader: Size
 ) -> None:
     boxes, warps = many(small, patch)
-    batch = warp(make_bank(small), boxes, warps, patch, loader)
+    batch = warp(make_cache(small), boxes, warps, patch, loader)
     assert batch.region_map is None
     assert (batch.image.dtype, batch.labels.dtype) == (torch.float32, torch.int64)
     images, labels = planes_of(small, "image"), planes_of(small, "label")
@@ -129,7 +129,7 @@ def test_maps_are_interpolated_and_go_on_beyond_background(
     small: Prepared, map_name: str, patch: Size, loader: Size
 ) -> None:
     boxes, warps = many(small, patch)
-    precomputed = warp(make_bank(small, map_name), boxes, warps, patch, loader).region_map
+    precomputed = warp(make_cache(small, map_name), boxes, warps, patch, loader).region_map
     labels = planes_of(small, "label")
     dense = []
     for entry in small.split("train"):
@@ -154,12 +154,12 @@ def test_maps_are_interpolated_and_go_on_beyond_background(
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])
 def test_quarter_turns_move_pixels_and_nothing_else(small: Prepared, turns: int) -> None:
     patch = (11, 11)
-    bank = make_bank(small, "rrw")
+    slice_cache = make_cache(small, "rrw")
     slices = np.arange(9)
     boxes = Boxes(slices, slices - 3, 2 - slices, np.zeros((9, 2), bool))
-    straight = bank.batch(boxes, patch)
+    straight = slice_cache.batch(boxes, patch)
     warps = Warps(slices, np.full(9, turns * np.pi / 2), np.ones(9))
-    turned = warp(bank, boxes, warps, patch, patch)
+    turned = warp(slice_cache, boxes, warps, patch, patch)
     assert torch.equal(turned.labels.rot90(-turns, (1, 2)), straight.labels)
     torch.testing.assert_close(turned.image.rot90(-turns, (2, 3)), straight.image, rtol=0, atol=2e-5)
     for part, whole in zip(turned.region_map or (), straight.region_map or (), strict=True):
@@ -167,10 +167,10 @@ def test_quarter_turns_move_pixels_and_nothing_else(small: Prepared, turns: int)
 
 
 def test_flips_of_warped_samples_are_exact(small: Prepared) -> None:
-    bank, patch, loader = make_bank(small, "boundary"), (13, 8), (19, 19)
+    slice_cache, patch, loader = make_cache(small, "boundary"), (13, 8), (19, 19)
     boxes, warps = many(small, patch)
     plain = Boxes(boxes.slices, boxes.top, boxes.left, np.zeros_like(boxes.flips))
-    one, other = (warp(bank, b, warps, patch, loader) for b in (boxes, plain))
+    one, other = (warp(slice_cache, b, warps, patch, loader) for b in (boxes, plain))
     for i, (rows, columns) in enumerate(boxes.flips):
         axes = [axis for axis, flip in ((-2, rows), (-1, columns)) if flip]
         for a, b in zip(one, other, strict=True):
@@ -180,14 +180,14 @@ def test_flips_of_warped_samples_are_exact(small: Prepared) -> None:
 
 
 def test_a_sample_does_not_depend_on_its_batch(small: Prepared) -> None:
-    bank, patch, loader = make_bank(small, "rrw"), (12, 7), (17, 17)
+    slice_cache, patch, loader = make_cache(small, "rrw"), (12, 7), (17, 17)
     boxes, warps = many(small, patch)
-    views = views_of(boxes, warps, patch, loader)
-    together = warped_batch(bank, views, patch, masked=False).batch
+    transforms = transforms_of(boxes, warps, patch, loader)
+    together = warped_batch(slice_cache, transforms, patch, masked=False).batch
     for i in range(0, len(boxes.slices), 5):
         one = slice(i, i + 1)
-        view = Views(views.slices[one], views.centre[one], views.matrix[one])
-        alone = warped_batch(bank, view, patch, masked=False).batch
+        view = AffineTransforms(transforms.slices[one], transforms.centre[one], transforms.matrix[one])
+        alone = warped_batch(slice_cache, view, patch, masked=False).batch
         assert torch.equal(alone.labels, together.labels[one])
         assert torch.equal(alone.image, together.image[one])
         for part, whole in zip(alone.region_map or (), together.region_map or (), strict=True):
@@ -197,9 +197,9 @@ def test_a_sample_does_not_depend_on_its_batch(small: Prepared) -> None:
 def test_windows_hold_a_patch_wherever_it_lies() -> None:
     """Also far outside a slice, and in a slice of one pixel."""
     centre = np.array([[5.0, 5.0], [-40.0, 3.0], [90.0, 90.0], [0.0, 0.0]])
-    views = Views(np.arange(4), centre, np.repeat(np.eye(2)[None], 4, axis=0))
+    transforms = AffineTransforms(np.arange(4), centre, np.repeat(np.eye(2)[None], 4, axis=0))
     sizes = np.array([[10, 12], [10, 12], [10, 12], [1, 1]])
-    windows, (height, width) = windows_of(views, sizes, (4, 6))
+    windows, (height, width) = windows_of(transforms, sizes, (4, 6))
     assert (windows.top >= -2).all()
     assert (windows.left >= -2).all()
     assert (windows.top <= sizes[:, 0] - 2).all()
@@ -211,7 +211,7 @@ def test_what_nobody_labelled_is_a_label_of_its_own_and_weighs_nothing(ignoring:
     patch = (12, 9)
     boxes, warps = many(ignoring, patch)
     for map_name in ("rrw", "boundary"):
-        batch = warp(make_bank(ignoring, map_name), boxes, warps, patch, patch)
+        batch = warp(make_cache(ignoring, map_name), boxes, warps, patch, patch)
         ignored = batch.labels == 255
         assert set(batch.labels.unique().tolist()) == {0, 1, 2, 3, 255}
         maps = batch.region_map if isinstance(batch.region_map, RectifiedMap) else [batch.region_map]
@@ -234,7 +234,7 @@ def test_a_gpu_warps_as_a_cpu_does(small: Prepared) -> None:
     patch, loader = (24, 30), (35, 35)
     boxes, warps = many(small, patch)
     here, there = (
-        warp(make_bank(small, "boundary", device), boxes, warps, patch, loader)
+        warp(make_cache(small, "boundary", device), boxes, warps, patch, loader)
         for device in (CPU, torch.device("cuda"))
     )
     assert (here.labels != there.labels.cpu()).float().mean() < 1e-3

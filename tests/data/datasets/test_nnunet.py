@@ -10,7 +10,7 @@ from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, Source
 from rwseg.data.datasets.nnunet import NNUNET
 from rwseg.data.io.cases import read_case, slice_axis_of
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.split import with_fold
 from rwseg.models.inference.whole_volumes import case_rows
@@ -232,7 +232,7 @@ def test_faulty_volumes_are_named_when_they_are_read(
 def test_distances_of_pictures_are_in_pixels(tmp_path: Path, ending: str, unit: str) -> None:
     """From the files over the prepared data to the rows of cases.csv."""
     root = write_tree(tmp_path / "Dataset001_Test", ending)
-    rules = Preparation(False, None, None, 1.0, "spline", "zscore")
+    rules = PreprocessingConfig(False, None, None, 1.0, "spline", "zscore")
     prepared = prepare(NNUNET, root, tmp_path / "prepared", rules, fold="all")
     for entry in (entry for entry in prepared.entries if entry.has_label):
         label = np.asarray(prepared.reference(entry))

@@ -15,7 +15,7 @@ from rwseg.data.case import Case, Dataset, LoadedCase, Source, plain_labels
 from rwseg.data.io.cases import read_case
 from rwseg.data.io.nifti import read_nifti, read_thickness, write_nifti_labels
 from rwseg.data.oddities import oddities
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.metrics import case_metrics
 from rwseg.report.doctor.survey import findings, look
@@ -261,7 +261,7 @@ def test_spacing_and_remark_reach_the_doctor_and_the_prepared_data(tmp_path: Pat
         cases.append(Case(name, name, "", "train", (files[0],), files[1]))
     source = Source(tuple(cases), ("background", "organ"), ("MRI",), plain_labels(2), slice_axis=None)
     dataset = Dataset("pixdim", "", "", "", lambda root: source)
-    preparation = Preparation(False, None, None, 1.0, "spline", "zscore")
+    preparation = PreprocessingConfig(False, None, None, 1.0, "spline", "zscore")
     prepared = prepare(dataset, tmp_path, tmp_path / "prepared", preparation)
     assert [entry.native_spacing for entry in prepared.entries] == [SIZES[::-1]] * 2
     line = f"{PIXDIM} in 2 case(s): a, b; a_image.nii: voxels of 1 x 1 x 1 by pixdim, "

@@ -14,12 +14,14 @@ from small_dataset import PLAIN, UNLABELLED, Scan, write_dataset
 from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, LoadedCase
 from rwseg.data.preprocessing.center_crop import inside
-from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.resample import resample_image, resample_labels
 from rwseg.data.preprocessing.volume import prepare_volume
 
-RECIPE = Recipe(crop=False, spacing=None, size=None, zoom=1.0, interpolation="area", normalisation="zscore")
+FITTED = FittedPreprocessing(
+    crop=False, spacing=None, size=None, zoom=1.0, interpolation="area", normalisation="zscore"
+)
 SPACING = (7.0, 1.5, 0.8)
 
 
@@ -52,7 +54,7 @@ def test_every_slice_is_cut_or_padded_around_its_centre(
     sides: tuple[int, int], wanted: tuple[int, int]
 ) -> None:
     loaded = case(*sides)
-    volume = prepare_volume(loaded, replace(RECIPE, center_crop=wanted), 3)
+    volume = prepare_volume(loaded, replace(FITTED, center_crop=wanted), 3)
     assert volume.image.shape == (1, 2, *wanted)
     np.testing.assert_allclose(volume.spacing, SPACING, rtol=1e-12)
     assert volume.label is not None
@@ -80,8 +82,8 @@ def test_the_crop_is_in_native_pixels_and_resampled_afterwards(
     change: dict[str, Any], size: tuple[int, int], interpolation: Any
 ) -> None:
     loaded = case(12, 9)
-    recipe = replace(RECIPE, interpolation=interpolation, normalisation="minmax", **change)
-    volume = prepare_volume(loaded, replace(recipe, center_crop=(8, 6)), 3)
+    preprocessing = replace(FITTED, interpolation=interpolation, normalisation="minmax", **change)
+    volume = prepare_volume(loaded, replace(preprocessing, center_crop=(8, 6)), 3)
     window = np.s_[..., 2:10, 1:7]
     assert loaded.label is not None
     image = resample_image(loaded.image[window], size, interpolation)
@@ -97,8 +99,8 @@ def test_padding_takes_no_part_in_resampling_nor_in_normalisation() -> None:
     """Slices of 6 x 4 in a crop of 10 x 8, halved: 2 pixels, 1 in the prepared grid, all around."""
     loaded = case(6, 4)
     assert loaded.label is not None
-    volume = prepare_volume(loaded, replace(RECIPE, center_crop=(10, 8), zoom=0.5, interpolation="spline"), 3)
-    alone = prepare_volume(loaded, replace(RECIPE, zoom=0.5, interpolation="spline"), 3)
+    volume = prepare_volume(loaded, replace(FITTED, center_crop=(10, 8), zoom=0.5, interpolation="spline"), 3)
+    alone = prepare_volume(loaded, replace(FITTED, zoom=0.5, interpolation="spline"), 3)
     middle = np.s_[..., 1:4, 1:3]
     assert volume.padding == ((2, 2), (2, 2))
     assert volume.image.shape == (1, 2, 5, 4)
@@ -124,7 +126,7 @@ def test_what_shows_the_slice_are_the_pixels_whose_centre_lies_in_it(seed: int) 
 
 
 def test_a_slice_between_the_pixels_of_a_coarse_grid_has_one_all_the_same() -> None:
-    volume = prepare_volume(case(1, 1), replace(RECIPE, center_crop=(128, 128), zoom=0.25), 3)
+    volume = prepare_volume(case(1, 1), replace(FITTED, center_crop=(128, 128), zoom=0.25), 3)
     assert np.isfinite(volume.image).all()
     assert volume.image.shape == (1, 2, 32, 32)
     assert np.count_nonzero(volume.image) == 2  # the two slices differ
@@ -134,7 +136,7 @@ def test_after_a_crop_to_what_is_nonzero_the_centre_is_that_of_the_box() -> None
     loaded = case(12, 16, depth=4)
     image = np.zeros_like(loaded.image)
     image[:, 1:3, 4:11, 9:14] = loaded.image[:, 1:3, 4:11, 9:14]
-    volume = prepare_volume(replace(loaded, image=image), replace(RECIPE, crop=True, center_crop=(4, 8)), 3)
+    volume = prepare_volume(replace(loaded, image=image), replace(FITTED, crop=True, center_crop=(4, 8)), 3)
     assert volume.crop == ((1, 3), (5, 9), (9, 14))
     assert volume.padding == ((0, 0), (1, 2))
     assert volume.image.shape == (1, 2, 4, 8)
@@ -148,9 +150,9 @@ def test_holes_of_the_whole_image_are_filled_whatever_the_crop_leaves_of_them() 
     image[:, :, 2:10, 2:10] = np.arange(64).reshape(8, 8) + 1
     image[:, 1, 4:8, 4:8] = 0
     loaded = LoadedCase(image, None, SPACING)
-    recipe = replace(RECIPE, normalisation="zscore_nonzero")
-    whole = prepare_volume(loaded, recipe, 3).image != 0
-    cut = prepare_volume(loaded, replace(recipe, center_crop=(4, 12)), 3).image != 0
+    preprocessing = replace(FITTED, normalisation="zscore_nonzero")
+    whole = prepare_volume(loaded, preprocessing, 3).image != 0
+    cut = prepare_volume(loaded, replace(preprocessing, center_crop=(4, 12)), 3).image != 0
     assert whole[0, 1, 4:8, 4:8].all(), "the hole counts as inside"
     np.testing.assert_array_equal(cut, whole[:, :, 4:8])
 
@@ -158,9 +160,9 @@ def test_holes_of_the_whole_image_are_filled_whatever_the_crop_leaves_of_them() 
 def test_a_crop_that_leaves_nothing_but_zeros_is_told() -> None:
     image = np.zeros((1, 2, 9, 9), np.float32)
     image[:, :, 0] = 1
-    recipe = replace(RECIPE, normalisation="zscore_nonzero", center_crop=(3, 3))
+    preprocessing = replace(FITTED, normalisation="zscore_nonzero", center_crop=(3, 3))
     with pytest.raises(DataError, match=r"0 everywhere in what is left of it; widen dataset\.center_crop"):
-        prepare_volume(LoadedCase(image, None, SPACING), recipe, 3)
+        prepare_volume(LoadedCase(image, None, SPACING), preprocessing, 3)
 
 
 def scans() -> list[Scan]:
@@ -205,7 +207,7 @@ def test_the_recipe_of_a_preparation_has_the_crop(tmp_path: Path) -> None:
     assert len(folders) == 3
     rules = replace(PLAIN, center_crop=(4, 6))
     again = prepare(dataset, tmp_path, tmp_path / "prepared", rules)
-    assert again.recipe.center_crop == (4, 6)
+    assert again.preprocessing.center_crop == (4, 6)
     assert again.has_ignored
     assert (np.asarray(again.label(again.entries[0])) == IGNORE).sum() == 1, "the other one was cut off"
 

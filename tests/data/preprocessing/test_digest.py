@@ -153,4 +153,4 @@ def test_folds_have_their_own_preparation_where_statistics_of_training_cases_cou
     assert folds[0].folder != folds[1].folder
     for fold in folds:
         spacings = [entry.native_spacing[1:] for entry in fold.split("train")]
-        np.testing.assert_allclose(fold.recipe.spacing, np.median(spacings, axis=0), rtol=1e-6)
+        np.testing.assert_allclose(fold.preprocessing.spacing, np.median(spacings, axis=0), rtol=1e-6)

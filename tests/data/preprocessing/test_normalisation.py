@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from rwseg.data.case import IGNORE
-from rwseg.data.preprocessing.config import Intensities, Normalisation, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, Intensities, Normalisation
 from rwseg.data.preprocessing.normalisation import foreground_sample, intensities, normalise
 
 SHAPE = (2, 3, 8, 11)
 
 
-def recipe(normalisation: Normalisation, *known: Intensities) -> Recipe:
-    return Recipe(False, None, None, 1.0, "spline", normalisation, known)
+def preprocessing(normalisation: Normalisation, *known: Intensities) -> FittedPreprocessing:
+    return FittedPreprocessing(False, None, None, 1.0, "spline", normalisation, known)
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def image() -> np.ndarray:
 
 
 def test_zscore_by_hand_per_channel(image: np.ndarray) -> None:
-    found = normalise(image, recipe("zscore"))
+    found = normalise(image, preprocessing("zscore"))
     assert found.dtype == np.float32
     for channel, raw in zip(found, image.astype(np.float64), strict=True):
         np.testing.assert_allclose(channel, (raw - raw.mean()) / raw.std(), atol=1e-5)
@@ -29,7 +29,7 @@ def test_zscore_by_hand_per_channel(image: np.ndarray) -> None:
 
 def test_zscore_nonzero_by_hand_and_exactly_0_outside(image: np.ndarray) -> None:
     mask = np.random.default_rng(1).random(SHAPE[1:]) < 0.4
-    found = normalise(image, recipe("zscore_nonzero"), mask)
+    found = normalise(image, preprocessing("zscore_nonzero"), mask)
     assert found.dtype == np.float32
     assert (found[:, ~mask] == 0).all()
     for channel, raw in zip(found, image.astype(np.float64), strict=True):
@@ -39,7 +39,7 @@ def test_zscore_nonzero_by_hand_and_exactly_0_outside(image: np.ndarray) -> None
 
 def test_ct_clips_then_takes_the_given_mean_and_deviation(image: np.ndarray) -> None:
     known = Intensities(280, 330, 301, 17), Intensities(-950, -800, -880, 60)
-    found = normalise(image, recipe("ct", *known))
+    found = normalise(image, preprocessing("ct", *known))
     assert found.dtype == np.float32
     for channel, raw, one in zip(found, image.astype(np.float64), known, strict=True):
         clipped = np.minimum(np.maximum(raw, one.low), one.high)
@@ -48,7 +48,7 @@ def test_ct_clips_then_takes_the_given_mean_and_deviation(image: np.ndarray) -> 
 
 
 def test_minmax_by_hand(image: np.ndarray) -> None:
-    found = normalise(image, recipe("minmax"))
+    found = normalise(image, preprocessing("minmax"))
     assert found.dtype == np.float32
     for channel, raw in zip(found, image.astype(np.float64), strict=True):
         np.testing.assert_allclose(channel, (raw - raw.min()) / (raw.max() - raw.min()), atol=1e-6)
@@ -58,7 +58,7 @@ def test_minmax_by_hand(image: np.ndarray) -> None:
 @pytest.mark.parametrize("normalisation", ["zscore", "zscore_nonzero", "minmax"])
 def test_a_constant_channel_becomes_0(image: np.ndarray, normalisation: Normalisation) -> None:
     image[1] = 5
-    found = normalise(image, recipe(normalisation), np.ones(SHAPE[1:], bool))
+    found = normalise(image, preprocessing(normalisation), np.ones(SHAPE[1:], bool))
     assert (found[1] == 0).all()
     assert found[0].std() > 0
 
@@ -67,17 +67,17 @@ def test_a_constant_channel_becomes_0(image: np.ndarray, normalisation: Normalis
 def test_the_input_stays_as_it_was(image: np.ndarray, normalisation: Normalisation) -> None:
     before = image.copy()
     known = [Intensities(0, 1, 0, 1)] * 2 if normalisation == "ct" else []
-    normalise(image, recipe(normalisation, *known), np.ones(SHAPE[1:], bool))
+    normalise(image, preprocessing(normalisation, *known), np.ones(SHAPE[1:], bool))
     np.testing.assert_array_equal(image, before)
 
 
 def test_what_a_rule_lacks_is_named(image: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"intensities: expected one per channel \(2\), got 1"):
-        normalise(image, recipe("ct", Intensities(0, 1, 0, 1)))
+        normalise(image, preprocessing("ct", Intensities(0, 1, 0, 1)))
     with pytest.raises(ValueError, match=r"nonzero: expected a mask .* got None"):
-        normalise(image, recipe("zscore_nonzero"))
+        normalise(image, preprocessing("zscore_nonzero"))
     with pytest.raises(ValueError, match=r"nonzero: expected a mask .* got an empty one"):
-        normalise(image, recipe("zscore_nonzero"), np.zeros(SHAPE[1:], bool))
+        normalise(image, preprocessing("zscore_nonzero"), np.zeros(SHAPE[1:], bool))
 
 
 def test_intensities_are_those_of_the_pooled_foreground_every_tenth_voxel() -> None:

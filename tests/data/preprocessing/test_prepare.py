@@ -12,12 +12,12 @@ from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, LoadedCase
 from rwseg.data.datasets.acdc import ACDC
 from rwseg.data.oddities import oddities
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.local_copy import local_copy
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 
-ALL_RULES = Preparation(True, "median", None, 1.5, "spline", "ct")
+ALL_RULES = PreprocessingConfig(True, "median", None, 1.5, "spline", "ct")
 
 
 def native(path: Path) -> np.ndarray:
@@ -112,7 +112,7 @@ def test_all_volumes_come_to_the_median_spacing(phantom_root: Path, tmp_path: Pa
     prepared = prepare(ACDC, phantom_root, tmp_path, replace(PLAIN, spacing="median"))
     spacings = [entry.native_spacing[1:] for entry in prepared.split("train")]
     target = np.median(spacings, axis=0)
-    np.testing.assert_allclose(prepared.recipe.spacing, target)
+    np.testing.assert_allclose(prepared.preprocessing.spacing, target)
     for entry in prepared.entries:
         assert abs(np.subtract(entry.spacing[1:], target)).max() <= target.max() * 0.5 / min(entry.shape[1:])
         assert (entry.shape[0], entry.spacing[0]) == (entry.native_shape[0], entry.native_spacing[0])
@@ -181,7 +181,7 @@ def test_the_native_grid_is_what_a_conversion_returns(small: Prepared, sources: 
     converted = replace(dataset, load=lambda root: replace(dataset.load(root), convert=without_first_slice))
     median = replace(PLAIN, spacing="median")
     prepared = prepare(converted, small.root, small.folder.parent, median)
-    assert prepared.recipe.spacing == (2.0, 3.0)
+    assert prepared.preprocessing.spacing == (2.0, 3.0)
     for entry, scan in zip(prepared.entries, sources, strict=True):
         assert scan.label is not None
         assert entry.native_spacing == entry.spacing == (1.0, 2.0, 3.0)
@@ -207,8 +207,8 @@ def test_the_manifest_holds_the_recipe_and_no_split(tmp_path: Path, sources: lis
     dataset = write_dataset(tmp_path / "data", sources)
     prepared = prepare(dataset, tmp_path / "data", tmp_path / "prepared", ALL_RULES)
     content = json.loads((prepared.folder / "manifest.json").read_text())
-    assert content["recipe"] == json.loads(json.dumps(asdict(prepared.recipe)))
-    assert len(content["recipe"]["intensities"]) == len(content["channels"]) == 2
+    assert content["preprocessing"] == json.loads(json.dumps(asdict(prepared.preprocessing)))
+    assert len(content["preprocessing"]["intensities"]) == len(content["channels"]) == 2
     assert all("split" not in entry for entry in content["entries"])
 
 

@@ -12,7 +12,7 @@ from small_dataset import PLAIN, Scan, dataset_of, write_dataset
 from rwseg.core.errors import ConfigError, DataError
 from rwseg.data.datasets.acdc import ACDC
 from rwseg.data.io.nifti import write_volume
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 
@@ -71,7 +71,7 @@ FAULTS: list[tuple[Callable[[Path, Path], None], str]] = [
     ],
 )
 def test_all_faulty_cases_are_listed_together_and_nothing_is_left_behind(
-    phantom: Path, tmp_path: Path, preparation: Preparation, workers: int, found: int
+    phantom: Path, tmp_path: Path, preparation: PreprocessingConfig, workers: int, found: int
 ) -> None:
     expected = []
     for case, (damage, message) in zip(ACDC.load(phantom).cases[1:], FAULTS, strict=False):

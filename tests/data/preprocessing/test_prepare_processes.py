@@ -23,9 +23,9 @@ from pathlib import Path
 import rwseg.data.preprocessing.distances as distances
 import rwseg.data.preprocessing.prepare as preparation
 from rwseg.data.datasets.acdc import ACDC
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 
-PLAIN = Preparation(False, None, None, 1.0, "spline", "zscore")
+PLAIN = PreprocessingConfig(False, None, None, 1.0, "spline", "zscore")
 
 counts = {"read": 0, "inside": 0}
 read_case, inside = preparation.read_case, distances.COMPUTE["inside"]
@@ -135,10 +135,10 @@ from pathlib import Path
 from rwseg.data.datasets.acdc import ACDC
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepare import prepare
-from rwseg.data.preprocessing.config import Preparation
+from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.core.errors import DataError
 
-PLAIN = Preparation(False, None, None, 1.0, "spline", "zscore")
+PLAIN = PreprocessingConfig(False, None, None, 1.0, "spline", "zscore")
 
 def mount(options):
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(disk)], check=True)

@@ -9,7 +9,7 @@ import pytest
 from rwseg.core.errors import DataError
 from rwseg.core.files import from_json, save_array, write_json
 from rwseg.data.case import Case
-from rwseg.data.preprocessing.config import Intensities, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, Intensities
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 
 
@@ -23,16 +23,16 @@ def test_a_manifest_brings_back_what_was_prepared(small: Prepared) -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe",
+    "preprocessing",
     [
-        Recipe(True, (1.5, 0.1 + 0.2), None, 0.5, "area", "zscore_nonzero"),
-        Recipe(
+        FittedPreprocessing(True, (1.5, 0.1 + 0.2), None, 0.5, "area", "zscore_nonzero"),
+        FittedPreprocessing(
             False, None, (3, 4), 1.0, "spline", "ct", (Intensities(-1, 2, 0.1, 3), Intensities(0, 1, 0.5, 1))
         ),
     ],
 )
-def test_every_recipe_comes_back(small: Prepared, recipe: Recipe) -> None:
-    prepared = replace(small, recipe=recipe)
+def test_every_fitted_preprocessing_comes_back(small: Prepared, preprocessing: FittedPreprocessing) -> None:
+    prepared = replace(small, preprocessing=preprocessing)
     write_json(small.folder / MANIFEST, manifest_of(prepared))
     assert open_prepared(small.folder, small.root, cases_of(small)) == prepared
 
@@ -51,10 +51,10 @@ def test_every_recipe_comes_back(small: Prepared, recipe: Recipe) -> None:
 def test_a_recipe_of_other_keys_or_values_is_an_error(
     small: Prepared, change: dict[str, object], message: str
 ) -> None:
-    content = json.loads(json.dumps(manifest_of(small)["recipe"]))
-    assert from_json(Recipe, content) == small.recipe
+    content = json.loads(json.dumps(manifest_of(small)["preprocessing"]))
+    assert from_json(FittedPreprocessing, content) == small.preprocessing
     with pytest.raises(TypeError, match=message):
-        from_json(Recipe, {**content, **change})
+        from_json(FittedPreprocessing, {**content, **change})
 
 
 @pytest.mark.parametrize("change", [lambda a: a[:1], lambda a: a.astype(np.float64)])

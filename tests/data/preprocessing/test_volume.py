@@ -8,17 +8,19 @@ from scipy import ndimage
 
 from rwseg.core.errors import DataError
 from rwseg.data.case import IGNORE, LoadedCase
-from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.preprocessing.resample import resample_image, resample_labels
 from rwseg.data.preprocessing.volume import nonzero_box, plane_size, prepare_volume
 
-RECIPE = Recipe(crop=True, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore")
+FITTED = FittedPreprocessing(
+    crop=True, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore"
+)
 SPACING = (7.0, 1.5, 0.8)
 BOX = ((1, 4), (2, 11), (5, 12))  # of what is nonzero in `loaded`
 
 
-def recipe(**changes: Any) -> Recipe:
-    return replace(RECIPE, **changes)
+def preprocessing(**changes: Any) -> FittedPreprocessing:
+    return replace(FITTED, **changes)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_the_box_holds_all_that_is_true_and_no_smaller_one_does(seed: int) -> No
 
 
 def test_a_crop_is_to_the_box_of_any_channel_and_keeps_what_is_0_in_it(loaded: LoadedCase) -> None:
-    volume = prepare_volume(loaded, RECIPE, 3)
+    volume = prepare_volume(loaded, FITTED, 3)
     assert volume.crop == BOX
     window = tuple(slice(*bounds) for bounds in BOX)
     assert loaded.label is not None
@@ -59,7 +61,7 @@ def test_a_crop_is_to_the_box_of_any_channel_and_keeps_what_is_0_in_it(loaded: L
 
 
 def test_without_a_crop_the_grid_stays(loaded: LoadedCase) -> None:
-    volume = prepare_volume(loaded, recipe(crop=False), 3)
+    volume = prepare_volume(loaded, preprocessing(crop=False), 3)
     assert volume.crop == ((0, 5), (0, 13), (0, 16))
     np.testing.assert_array_equal(volume.label, loaded.label)
     np.testing.assert_allclose(volume.image, standardised(loaded.image), atol=1e-5)
@@ -79,7 +81,7 @@ def test_without_a_crop_the_grid_stays(loaded: LoadedCase) -> None:
 def test_slices_are_resampled_before_they_are_normalised(
     loaded: LoadedCase, change: dict[str, Any], size: tuple[int, int], interpolation: Any
 ) -> None:
-    volume = prepare_volume(loaded, recipe(interpolation=interpolation, **change), 3)
+    volume = prepare_volume(loaded, preprocessing(interpolation=interpolation, **change), 3)
     window = tuple(slice(*bounds) for bounds in BOX)
     assert volume.image.shape == (2, 3, *size)
     assert (volume.image.dtype, volume.crop) == (np.float32, BOX)
@@ -105,11 +107,11 @@ def test_slices_are_resampled_before_they_are_normalised(
     ],
 )
 def test_plane_size(change: dict[str, Any], expected: tuple[int, int]) -> None:
-    assert plane_size((256, 216), (1.3671875, 2.1875), recipe(**change)) == expected
+    assert plane_size((256, 216), (1.3671875, 2.1875), preprocessing(**change)) == expected
 
 
 def test_zscore_nonzero_fills_holes_and_leaves_0_outside(loaded: LoadedCase) -> None:
-    volume = prepare_volume(loaded, recipe(normalisation="zscore_nonzero"), 3)
+    volume = prepare_volume(loaded, preprocessing(normalisation="zscore_nonzero"), 3)
     window = tuple(slice(*bounds) for bounds in BOX)
     inside = np.ones((3, 9, 7), bool)
     inside[:, :3, 0] = False  # the open corner; the hole counts as inside
@@ -122,7 +124,7 @@ def test_zscore_nonzero_fills_holes_and_leaves_0_outside(loaded: LoadedCase) -> 
 
 
 def test_zscore_nonzero_resamples_its_mask_with_the_image(loaded: LoadedCase) -> None:
-    volume = prepare_volume(loaded, recipe(normalisation="zscore_nonzero", size=(18, 14)), 3)
+    volume = prepare_volume(loaded, preprocessing(normalisation="zscore_nonzero", size=(18, 14)), 3)
     inside = np.ones((3, 18, 14), bool)
     inside[:, :6, :2] = False
     outside = (volume.image == 0).all(axis=0)
@@ -133,15 +135,15 @@ def test_zscore_nonzero_resamples_its_mask_with_the_image(loaded: LoadedCase) ->
 
 def test_a_crop_changes_no_mask(loaded: LoadedCase) -> None:
     """What lies outside the box is 0, so cropping first or never gives the same values."""
-    cropped = prepare_volume(loaded, recipe(normalisation="zscore_nonzero"), 3).image
-    whole = prepare_volume(loaded, recipe(normalisation="zscore_nonzero", crop=False), 3).image
+    cropped = prepare_volume(loaded, preprocessing(normalisation="zscore_nonzero"), 3).image
+    whole = prepare_volume(loaded, preprocessing(normalisation="zscore_nonzero", crop=False), 3).image
     np.testing.assert_allclose(whole[:, 1:4, 2:11, 5:12], cropped, atol=1e-6)
     assert np.count_nonzero(whole) == np.count_nonzero(cropped)
 
 
 def test_without_a_label_the_image_is_prepared_alike(loaded: LoadedCase) -> None:
     for normalisation in ("zscore", "zscore_nonzero", "minmax"):
-        chosen = recipe(normalisation=normalisation, spacing=(1.0, 1.6))
+        chosen = preprocessing(normalisation=normalisation, spacing=(1.0, 1.6))
         without = prepare_volume(replace(loaded, label=None), chosen, 3)
         assert without.label is None
         np.testing.assert_array_equal(without.image, prepare_volume(loaded, chosen, 3).image)
@@ -153,12 +155,12 @@ def test_an_image_of_zeros_is_refused_where_nonzero_voxels_are_needed(
 ) -> None:
     empty = replace(loaded, image=np.zeros_like(loaded.image))
     with pytest.raises(DataError, match="expected voxels other than 0, got an image of 0 everywhere"):
-        prepare_volume(empty, recipe(**change), 3)
-    assert (prepare_volume(empty, recipe(crop=False), 3).image == 0).all()
+        prepare_volume(empty, preprocessing(**change), 3)
+    assert (prepare_volume(empty, preprocessing(crop=False), 3).image == 0).all()
 
 
 def test_the_loaded_case_stays_as_it_was(loaded: LoadedCase) -> None:
     before = loaded.image.copy()
     for change in ({}, {"normalisation": "minmax"}, {"normalisation": "zscore_nonzero"}):
-        prepare_volume(loaded, recipe(**change), 3)
+        prepare_volume(loaded, preprocessing(**change), 3)
     np.testing.assert_array_equal(loaded.image, before)

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from rwseg.data.case import IGNORE
-from rwseg.data.sampling.patches import DRAWS, Boxes, Sampler, forced_samples, uniforms
+from rwseg.data.sampling.patches import DRAWS, Boxes, Sampler, oversampled_samples, uniforms
 
 K = 4
 Volumes = list[NDArray[np.uint8]]
@@ -91,10 +91,10 @@ def test_the_numbers_of_neighbouring_samples_are_independent_and_uniform() -> No
 
 def test_a_box_does_not_depend_on_the_batch(sampler: Sampler) -> None:
     draws = uniforms(0, 0, 64)
-    forced = np.arange(64) % 3 == 0
-    batch = sampler.boxes(draws, forced, (6, 8), flip=True)
+    oversampled = np.arange(64) % 3 == 0
+    batch = sampler.boxes(draws, oversampled, (6, 8), flip=True)
     for i in range(64):
-        alone = sampler.boxes(draws[i : i + 1], forced[i : i + 1], (6, 8), flip=True)
+        alone = sampler.boxes(draws[i : i + 1], oversampled[i : i + 1], (6, 8), flip=True)
         same(
             alone,
             Boxes(
@@ -123,17 +123,17 @@ def test_patches_are_the_middles_of_the_boxes_of_nnunets_loader(
     sampler: Sampler, volumes: Volumes, patch: tuple[int, int]
 ) -> None:
     side = int(max(patch) / 0.85)
-    forced = np.arange(20_000) % 2 == 1
-    boxes = sampler.boxes(uniforms(1, 0, 20_000), forced, patch, flip=False, loader=(side, side))
+    oversampled = np.arange(20_000) % 2 == 1
+    boxes = sampler.boxes(uniforms(1, 0, 20_000), oversampled, patch, flip=False, loader=(side, side))
     for number, plane in enumerate(planes(volumes)):
         here = boxes.slices == number
         for corners, size, length in zip((boxes.top, boxes.left), plane.shape, patch, strict=True):
             lowest, highest = nnunet_bounds(size, side, length)
             of_loader = corners - (side - length) // 2
-            assert set(of_loader[here & ~forced].tolist()) == set(range(lowest, highest + 1))
-            assert (of_loader[here & forced] >= lowest).all()
-    straight = sampler.boxes(uniforms(1, 0, 20_000), forced, patch, flip=False)
-    same(straight, sampler.boxes(uniforms(1, 0, 20_000), forced, patch, flip=False, loader=patch))
+            assert set(of_loader[here & ~oversampled].tolist()) == set(range(lowest, highest + 1))
+            assert (of_loader[here & oversampled] >= lowest).all()
+    straight = sampler.boxes(uniforms(1, 0, 20_000), oversampled, patch, flip=False)
+    same(straight, sampler.boxes(uniforms(1, 0, 20_000), oversampled, patch, flip=False, loader=patch))
 
 
 def test_nothing_is_forced_onto_what_nobody_labelled() -> None:
@@ -213,10 +213,10 @@ def test_a_forced_sample_of_a_case_without_foreground_is_a_free_one(
 ) -> None:
     draws = uniforms(6, 0, 500)
     free = sampler.boxes(draws, nothing_forced(500), (6, 8), flip=True)
-    forced = sampler.boxes(draws, ~nothing_forced(500), (6, 8), flip=True)
+    oversampled = sampler.boxes(draws, ~nothing_forced(500), (6, 8), flip=True)
     empty = cases(volumes)[free.slices] == 2
     assert empty.sum() > 100
-    same(*(Boxes(b.slices[empty], b.top[empty], b.left[empty], b.flips[empty]) for b in (free, forced)))
+    same(*(Boxes(b.slices[empty], b.top[empty], b.left[empty], b.flips[empty]) for b in (free, oversampled)))
 
 
 def test_a_dataset_without_any_foreground_can_be_sampled() -> None:
@@ -237,8 +237,8 @@ def test_nothing_is_flipped_unless_asked(sampler: Sampler) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.33, 1 / 3, 0.5, 1.0])
 def test_forced_samples_are_the_last_of_a_batch_as_in_the_paper(batch_size: int, share: float) -> None:
     expected = [not index < round(batch_size * (1 - share)) for index in range(batch_size)]
-    assert forced_samples(batch_size, share).tolist() == expected
+    assert oversampled_samples(batch_size, share).tolist() == expected
 
 
 def test_a_third_of_the_papers_batch_is_forced() -> None:
-    assert forced_samples(38, 0.33).sum() == 38 - round(0.67 * 38) == 13
+    assert oversampled_samples(38, 0.33).sum() == 38 - round(0.67 * 38) == 13

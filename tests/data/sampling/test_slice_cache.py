@@ -9,7 +9,7 @@ from rwseg.data.case import IGNORE
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes, uniforms
-from rwseg.data.sampling.slice_cache import Batch, SliceBank
+from rwseg.data.sampling.slice_cache import Batch, SliceCache
 from rwseg.maps import RectifiedMap, boundary_map, rectify, rrw_map
 
 CPU = torch.device("cpu")
@@ -17,9 +17,9 @@ K = 4
 FAR = 40  # padding beyond any box of these tests
 
 
-def make_bank(prepared: Prepared, map_name: str | None, rectified: bool = False) -> SliceBank:
+def make_cache(prepared: Prepared, map_name: str | None, rectified: bool = False) -> SliceCache:
     ensure_distances(prepared, map_name)
-    return SliceBank(prepared, prepared.split("train"), map_name, rectified, CPU)
+    return SliceCache(prepared, prepared.split("train"), map_name, rectified, CPU)
 
 
 def every_border(prepared: Prepared, patch: tuple[int, int]) -> Boxes:
@@ -110,7 +110,7 @@ def check(batch: Batch, reference: tuple[NDArray[np.float32], ...], true_class: 
 def test_a_batch_is_what_padding_cutting_and_flipping_each_sample_gives(
     small: Prepared, map_name: str | None, rectified: bool, patch: tuple[int, int]
 ) -> None:
-    batch_of = make_bank(small, map_name, rectified)
+    batch_of = make_cache(small, map_name, rectified)
     boxes = every_border(small, patch)
     maps = dense_maps(small, map_name, rectified) if map_name in ("rrw", "boundary") else None
     image, label, region_map = expected(small, maps, boxes, patch)
@@ -122,9 +122,9 @@ def test_a_batch_is_what_padding_cutting_and_flipping_each_sample_gives(
 def test_the_map_of_a_box_inside_is_cut_from_the_map_of_the_whole_volume_in_mm(
     small: Prepared, map_name: str
 ) -> None:
-    bank = make_bank(small, map_name)
+    slice_cache = make_cache(small, map_name)
     boxes = Boxes(np.array([2, 4, 8]), np.array([1, 0, 5]), np.array([2, 11, 0]), np.zeros((3, 2), bool))
-    precomputed = bank.batch(boxes, (8, 10))
+    precomputed = slice_cache.batch(boxes, (8, 10))
     whole = slices_of(small, dense_maps(small, map_name, rectified=False))
     for i, number in enumerate(boxes.slices):
         top, left = boxes.top[i], boxes.left[i]
@@ -144,12 +144,12 @@ def test_the_map_of_a_box_inside_is_cut_from_the_map_of_the_whole_volume_in_mm(
 def test_beyond_a_border_the_map_goes_on_where_background_touches_it_and_is_0_elsewhere(
     small: Prepared,
 ) -> None:
-    bank = make_bank(small, "rrw")
+    slice_cache = make_cache(small, "rrw")
     labels = slices_of(small, [np.asarray(small.label(entry)) for entry in small.split("train")])
     number = next(i for i, label in enumerate(labels) if 0 < (label[0] > 0).sum() < label.shape[1])
     label, width = labels[number], labels[number].shape[1]
     boxes = Boxes(np.array([number]), np.array([-4]), np.array([0]), np.zeros((1, 2), bool))
-    precomputed = bank.batch(boxes, (5, width)).region_map
+    precomputed = slice_cache.batch(boxes, (5, width)).region_map
     assert isinstance(precomputed, RectifiedMap)
     edge = precomputed.inside[0, 4].numpy()
     for y in range(4):
@@ -159,12 +159,14 @@ def test_beyond_a_border_the_map_goes_on_where_background_touches_it_and_is_0_el
 
 @pytest.mark.parametrize(("map_name", "rectified"), [("rrw", True), ("boundary", False), (None, False)])
 def test_a_batch_equals_its_samples(small: Prepared, map_name: str | None, rectified: bool) -> None:
-    bank = make_bank(small, map_name, rectified)
-    draws, forced = uniforms(0, 0, 20), np.arange(20) > 12
-    together = bank.batch(bank.sampler.boxes(draws, forced, (10, 14), flip=True), (10, 14))
+    slice_cache = make_cache(small, map_name, rectified)
+    draws, oversampled = uniforms(0, 0, 20), np.arange(20) > 12
+    together = slice_cache.batch(slice_cache.sampler.boxes(draws, oversampled, (10, 14), flip=True), (10, 14))
     for i in range(20):
         one = slice(i, i + 1)
-        alone = bank.batch(bank.sampler.boxes(draws[one], forced[one], (10, 14), flip=True), (10, 14))
+        alone = slice_cache.batch(
+            slice_cache.sampler.boxes(draws[one], oversampled[one], (10, 14), flip=True), (10, 14)
+        )
         torch.testing.assert_close(alone.image, together.image[one], rtol=0, atol=0)
         torch.testing.assert_close(alone.labels, together.labels[one], rtol=0, atol=0)
         if isinstance(together.region_map, RectifiedMap):
@@ -180,7 +182,7 @@ def test_what_nobody_labelled_weighs_nothing_and_the_rest_keeps_its_weight(
     small: Prepared, map_name: str, rectified: bool
 ) -> None:
     """Distances are those of a volume whose unlabelled voxels are background."""
-    patch, background = (24, 30), make_bank(small, map_name, rectified)
+    patch, background = (24, 30), make_cache(small, map_name, rectified)
     boxes = every_border(small, patch)
     before = background.batch(boxes, patch)
     for entry in small.split("train"):
@@ -189,7 +191,7 @@ def test_what_nobody_labelled_weighs_nothing_and_the_rest_keeps_its_weight(
         # Not where a class, or the background, is deepest: the largest distances stay.
         label[(label == 0) & (np.arange(label.shape[2]) == 3)] = IGNORE
         np.save(path, label)
-    after = make_bank(small, map_name, rectified).batch(boxes, patch)
+    after = make_cache(small, map_name, rectified).batch(boxes, patch)
     ignored = after.labels == IGNORE
     assert 0 < ignored.float().mean() < 0.2
     assert torch.equal(after.labels[~ignored], before.labels[~ignored])
@@ -208,15 +210,15 @@ def planes(batch: Batch) -> list[torch.Tensor]:
 
 
 def test_what_is_served_can_be_changed_without_changing_the_data(small: Prepared) -> None:
-    bank = make_bank(small, "boundary")
-    boxes = bank.sampler.boxes(uniforms(0, 0, 5), np.zeros(5, bool), (8, 8), flip=False)
-    first = bank.batch(boxes, (8, 8))
+    slice_cache = make_cache(small, "boundary")
+    boxes = slice_cache.sampler.boxes(uniforms(0, 0, 5), np.zeros(5, bool), (8, 8), flip=False)
+    first = slice_cache.batch(boxes, (8, 8))
     kept = [part.clone() for part in (first.image, first.labels, first.region_map) if part is not None]
     for part in (first.image, first.labels, first.region_map):
         assert isinstance(part, torch.Tensor)
         assert part.is_contiguous()
         part.zero_()
-    again = bank.batch(boxes, (8, 8))
+    again = slice_cache.batch(boxes, (8, 8))
     for part, old in zip((again.image, again.labels, again.region_map), kept, strict=True):
         assert isinstance(part, torch.Tensor)
         torch.testing.assert_close(part, old, rtol=0, atol=0)

@@ -27,8 +27,8 @@ if "-m" not in sys.argv[1:]:  # a job, which needs nothing of rwseg
     note("end")
     sys.exit()
 from rwseg.experiments.command import run_command
-from rwseg.experiments.sweeps.manifest import plan_sweep
-run_command(None, "train", plan_sweep)
+from rwseg.experiments.sweeps.manifest import sweep_manifest
+run_command(None, "train", sweep_manifest)
 """
 
 

@@ -15,13 +15,13 @@ from rwseg.core.errors import DataError, RunError
 from rwseg.experiments import command
 from rwseg.experiments import composition as cli
 from rwseg.experiments.config.schema import Choices, TrainConfig
-from rwseg.experiments.sweeps.manifest import FOLDER, PlannedSweep, find_plans, plan_sweep
+from rwseg.experiments.sweeps.manifest import FOLDER, Sweep, find_manifests, sweep_manifest
 from rwseg.report.comparison.runs import find_runs
 
 
-def planned(root: Path, *overrides: str) -> PlannedSweep:
+def planned(root: Path, *overrides: str) -> Sweep:
     arguments = ["-m", f"output_root={root}", *overrides]
-    return plan_sweep(cli.preflight("train", arguments), ["train.py", *arguments])
+    return sweep_manifest(cli.preflight("train", arguments), ["train.py", *arguments])
 
 
 def finish(run: Path, seconds: float) -> None:
@@ -38,7 +38,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])
         monkeypatch.setattr("logging.basicConfig", lambda **_: None)  # pytest's own handlers stay
         try:
-            command.run_command(task, "train", plan_sweep)
+            command.run_command(task, "train", sweep_manifest)
         except SystemExit as stop:
             return int(stop.code or 0)
         return 0
@@ -56,29 +56,29 @@ def test_a_plan_lies_beside_the_runs_that_it_names(tmp_path: Path) -> None:
     assert (content["host"], content["pid"]) == (socket.gethostname(), os.getpid())
     assert content["command"] == f"python train.py -m output_root={root} loss=rrw,ce 'seed=range(2)'"
     for folder, count in [(tmp_path, 4), (root, 4), (root / "default", 4), (root / "default/phantom/ce", 2)]:
-        (plan,) = find_plans(folder)
+        (plan,) = find_manifests(folder)
         names = [path.relative_to(root / "default").as_posix() for path in plan.runs]
         assert names == content["runs"][-count:]
-    assert find_plans(root / "other") == []
+    assert find_manifests(root / "other") == []
     with pytest.raises(RunError, match="found none"):
         find_runs([tmp_path])  # a plan is no run
 
 
 def test_the_same_sweep_has_one_plan_and_others_stay(tmp_path: Path) -> None:
     planned(tmp_path, "seed=0,1").fail(1, "no space")
-    (plan,) = find_plans(tmp_path)
+    (plan,) = find_manifests(tmp_path)
     assert list(plan.failed.items()) == [(plan.runs[1], "no space")]
     planned(tmp_path, "seed=1,0,1")
-    (plan,) = find_plans(tmp_path)
+    (plan,) = find_manifests(tmp_path)
     assert (len(plan.runs), plan.failed) == (2, {})
     planned(tmp_path, "seed=range(3)")
-    assert sorted(len(plan.runs) for plan in find_plans(tmp_path)) == [2, 3]
+    assert sorted(len(plan.runs) for plan in find_manifests(tmp_path)) == [2, 3]
 
 
 def test_a_sweep_over_experiments_has_a_plan_in_each(tmp_path: Path) -> None:
     planned(tmp_path, "experiment=phantom_quick,acdc_small", "seed=0,1")
     for name in ("phantom_quick", "acdc_small"):
-        (plan,) = find_plans(tmp_path / name)
+        (plan,) = find_manifests(tmp_path / name)
         assert len(plan.runs) == 2
 
 
@@ -105,7 +105,7 @@ def test_faulty_jobs_are_noted_and_jobs_are_counted_as_hydra_does(
     assert re.findall(r"run \d of .*", capsys.readouterr().out) == [
         f"run {number} of 4: seed={seed} loss={loss}" for number, (seed, loss) in enumerate(jobs, 1)
     ]
-    (plan,) = find_plans(Path("outputs"))
+    (plan,) = find_manifests(Path("outputs"))
     assert [path.parts[-3:] for path in plan.failed] == [(loss, "alone", "seed3") for loss in ("rrw", "ce")]
     assert set(plan.failed.values()) == {"no data"}
 
@@ -164,5 +164,5 @@ def test_a_damaged_plan_is_named(tmp_path: Path, text: str) -> None:
     planned(tmp_path, "seed=0,1")
     (path,) = (tmp_path / "default" / FOLDER).iterdir()
     path.write_text(text)
-    with pytest.raises(RunError, match=rf"{path}: expected the plan of a sweep in JSON, got.*delete it"):
-        find_plans(tmp_path)
+    with pytest.raises(RunError, match=rf"{path}: expected a sweep's manifest in JSON, got.*delete it"):
+        find_manifests(tmp_path)

@@ -17,7 +17,7 @@ from ray_sweeps import cluster, ended, exists, most_at_once, notes, quick, start
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.experiments import command
 from rwseg.experiments import composition as cli
-from rwseg.experiments.sweeps.manifest import plan_sweep
+from rwseg.experiments.sweeps.manifest import sweep_manifest
 from rwseg.experiments.sweeps.ray_sweep import command_of, launch
 
 pytestmark = pytest.mark.xdist_group("ray_launcher")
@@ -75,7 +75,7 @@ import json, os
 from rwseg.experiments.command import run_command
 from rwseg.core.errors import DataError
 from rwseg.experiments.run_directory import run_path, save_config
-from rwseg.experiments.sweeps.manifest import plan_sweep
+from rwseg.experiments.sweeps.manifest import sweep_manifest
 
 def task(cfg, choices):
     if os.environ["CUDA_VISIBLE_DEVICES"]:
@@ -86,7 +86,7 @@ def task(cfg, choices):
     save_config(run, cfg)
     (run / "run.json").write_text(json.dumps({"status": "finished", "seconds": 60.0}))
 
-run_command(task, "train", plan_sweep)
+run_command(task, "train", sweep_manifest)
 """
 
 
@@ -223,7 +223,7 @@ def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: 
 
 def jobs_of(folder: Path) -> command.Jobs:
     jobs = cli.preflight("train", ["-m", f"output_root={folder}", "seed=0,1"])
-    sweep = plan_sweep(jobs, ["train.py"])
+    sweep = sweep_manifest(jobs, ["train.py"])
     return command.Jobs(lambda cfg, choices: None, command.SCHEMAS["train"], sweep, [])
 
 

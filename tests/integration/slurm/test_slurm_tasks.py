@@ -63,7 +63,7 @@ import os
 from pathlib import Path
 from rwseg.experiments.command import run_command
 from rwseg.core.errors import DataError
-from rwseg.experiments.sweeps.manifest import plan_sweep
+from rwseg.experiments.sweeps.manifest import sweep_manifest
 
 def task(cfg, choices):
     number = os.environ["SLURM_PROCID"]
@@ -74,7 +74,7 @@ def task(cfg, choices):
     if cfg.seed == 2 and number == "1":
         os.kill(os.getpid(), 9)
 
-run_command(task, "train", plan_sweep)
+run_command(task, "train", sweep_manifest)
 """
 
 
@@ -94,13 +94,13 @@ def test_each_task_runs_the_job_and_the_first_ones_result_counts(
 LOST = """
 import os
 from rwseg.experiments.command import run_command
-from rwseg.experiments.sweeps.manifest import plan_sweep
+from rwseg.experiments.sweeps.manifest import sweep_manifest
 
 def task(cfg, choices):
     if cfg.seed == 0:
         os.kill(os.getpid(), 9)
 
-run_command(task, "train", plan_sweep)
+run_command(task, "train", sweep_manifest)
 """
 
 

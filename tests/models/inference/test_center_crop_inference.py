@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from rwseg.data.case import IGNORE, LoadedCase
 from rwseg.data.datasets.phantom import PHANTOM
 from rwseg.data.io.cases import read_case
-from rwseg.data.preprocessing.config import Preparation, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.volume import PreparedVolume, prepare_volume
-from rwseg.experiments.load_run import load_trained
+from rwseg.experiments.load_run import load_predictor
 from rwseg.models.inference.predictor import predict_case
 from rwseg.models.inference.sliding_window import most_probable, to_native
-from rwseg.models.inference.whole_volumes import Measured, case_rows, native_probabilities
+from rwseg.models.inference.whole_volumes import CaseIdentity, case_rows, native_probabilities
 
 SPACING = (7.0, 1.5, 0.8)
 CLASSES = ("background", "one", "two")
@@ -33,10 +33,10 @@ def perfect(volume: PreparedVolume) -> list[Tensor]:
     return list(one_hot.movedim(-1, 1).float())
 
 
-def native(recipe: Recipe, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def native(preprocessing: FittedPreprocessing, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """What a perfect prediction on the prepared grid becomes on the native one."""
     image = np.ones((1, *label.shape), np.float32)
-    volume = prepare_volume(LoadedCase(image, label, SPACING), recipe, 3)
+    volume = prepare_volume(LoadedCase(image, label, SPACING), preprocessing, 3)
     return most_probable([to_native(perfect(volume), label.shape, volume.crop, volume.padding)])
 
 
@@ -92,7 +92,7 @@ def test_what_lies_outside_is_background_in_the_metrics() -> None:
     label[0, 0, :4] = 2
     label[0, 9, 9] = IGNORE
     found = native(replace(NATIVE, center_crop=(4, 6)), label)
-    rows = case_rows(found, label, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
+    rows = case_rows(found, label, CaseIdentity("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     one, two = rows
     assert one["dice"] == pytest.approx(2 * 12 / (20 + 12))
     assert (one["reference_voxels"], one["predicted_voxels"]) == (20, 12)
@@ -100,7 +100,7 @@ def test_what_lies_outside_is_background_in_the_metrics() -> None:
     assert (two["dice"], two["reference_voxels"], two["predicted_voxels"], two["missed"]) == (0, 4, 0, True)
     inside = np.where(np.arange(10) < 8, label, 0).astype(np.uint8)
     inside[0, 0] = 0
-    [row, _] = case_rows(found, inside, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
+    [row, _] = case_rows(found, inside, CaseIdentity("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     assert row["dice"] == 1, "what is inside is predicted perfectly"
 
 
@@ -108,8 +108,8 @@ def test_padding_is_no_place_for_a_prediction() -> None:
     """A crop to what is nonzero, padded: the network's words on the padding reach no native pixel."""
     image = np.zeros((1, 2, 12, 12), np.float32)
     image[:, :, 4:8, 3:9] = 1
-    recipe = replace(NATIVE, crop=True, center_crop=(10, 10))
-    volume = prepare_volume(LoadedCase(image, None, SPACING), recipe, 3)
+    preprocessing = replace(NATIVE, crop=True, center_crop=(10, 10))
+    volume = prepare_volume(LoadedCase(image, None, SPACING), preprocessing, 3)
     everywhere = torch.zeros(3, 10, 10)
     everywhere[1] = 1
     found = most_probable([to_native([everywhere] * 2, (2, 12, 12), volume.crop, volume.padding)])
@@ -130,14 +130,14 @@ class Echo(nn.Module):
 
 def test_training_and_inference_see_the_same_pixels(phantom_root: Path, tmp_path: Path) -> None:
     """The slices of a run's training data, and what its network is given of the same files, bit for bit."""
-    rules = Preparation(
+    rules = PreprocessingConfig(
         False, None, None, 0.5, "area", "zscore", center_crop=(40, 200)
     )  # cut along the rows, padded along the columns
     prepared = prepare(PHANTOM, phantom_root, tmp_path / "prepared", rules)
     source = PHANTOM.load(phantom_root)
     for case, entry in zip(source.cases, prepared.entries, strict=True):
         loaded = read_case(case, source, entry.slice_axis)
-        volume = prepare_volume(loaded, prepared.recipe, 4)
+        volume = prepare_volume(loaded, prepared.preprocessing, 4)
         echo = Echo().eval()
         shape = loaded.image.shape[1:]
         [*_] = native_probabilities(
@@ -150,9 +150,11 @@ def test_training_and_inference_see_the_same_pixels(phantom_root: Path, tmp_path
 
 
 def test_a_run_predicts_with_the_crop_that_it_was_trained_with(tiny: list[str], tmp_path: Path) -> None:
-    recipe = replace(NATIVE, center_crop=(32, 48))
-    member = load_trained(make_run(tmp_path / "run", tiny, recipe=recipe), "last", torch.device("cpu"))
-    assert member.data.recipe == recipe
+    preprocessing = replace(NATIVE, center_crop=(32, 48))
+    member = load_predictor(
+        make_run(tmp_path / "run", tiny, preprocessing=preprocessing), "last", torch.device("cpu")
+    )
+    assert member.data.preprocessing == preprocessing
     image = np.random.default_rng(0).normal(size=(1, 3, 50, 40)).astype(np.float32)
     found = predict_case([member], LoadedCase(image, None, SPACING))
     window = np.zeros((1, 3, 32, 48), np.float32)

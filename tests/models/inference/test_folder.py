@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from rwseg.core.errors import ConfigError, DataError, RunError
 from rwseg.data.case import Source
 from rwseg.models.inference.folder import _check, new_cases, predict_folder
-from rwseg.models.inference.predictor import Trained
-from rwseg.models.inference.run_data import RunData
+from rwseg.models.inference.inference_spec import InferenceSpec
+from rwseg.models.inference.predictor import Predictor
 
 CLASSES = 4
-ORACLE = replace(DATA, recipe=replace(NATIVE, crop=True, normalisation="minmax"), patch_size=(8, 6))
+ORACLE = replace(DATA, preprocessing=replace(NATIVE, crop=True, normalisation="minmax"), patch_size=(8, 6))
 
 
 class Oracle(nn.Module):
@@ -38,8 +38,8 @@ class Oracle(nn.Module):
         return [torch.cat([-((values - k) ** 2) * 100 for k in range(CLASSES)], dim=1)]
 
 
-def oracle(data: RunData = ORACLE, flips: bool = True) -> Trained:
-    return Trained(Path("somewhere"), OmegaConf.create(), data, Oracle().eval(), flips)  # type: ignore[arg-type]
+def oracle(data: InferenceSpec = ORACLE, flips: bool = True) -> Predictor:
+    return Predictor(Path("somewhere"), OmegaConf.create(), data, Oracle().eval(), flips)  # type: ignore[arg-type]
 
 
 def blob(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -115,8 +115,14 @@ def test_another_resolution_changes_the_grid_of_no_file(tmp_path: Path, zoom: fl
     labels[6:24, 8:30] = 1
     labels[20:24, 8:30, 2] = 3
     write(tmp_path / "in" / "a.nii.gz", labels.astype(np.int16))
-    recipe = replace(ORACLE.recipe, zoom=zoom, crop=False)
-    predict_folder([oracle(replace(ORACLE, recipe=recipe))], tmp_path / "in", tmp_path / "out", "last", False)
+    preprocessing = replace(ORACLE.preprocessing, zoom=zoom, crop=False)
+    predict_folder(
+        [oracle(replace(ORACLE, preprocessing=preprocessing))],
+        tmp_path / "in",
+        tmp_path / "out",
+        "last",
+        False,
+    )
     found = np.asarray(nib.load(tmp_path / "out" / "a.nii.gz").dataobj)
     assert found.shape == labels.shape
     assert (found == labels).mean() > 0.9
@@ -145,7 +151,9 @@ def test_channels_of_a_case_are_files_with_suffixes_or_colours(tmp_path: Path) -
     plane = labels[..., 0]
     plane[0, :4] = range(4)
     Image.fromarray(np.stack([plane * 85, plane, plane], axis=-1)).save(tmp_path / "rgb" / "c.png")
-    colours = replace(ORACLE, channels=("red", "green", "blue"), recipe=replace(ORACLE.recipe, crop=False))
+    colours = replace(
+        ORACLE, channels=("red", "green", "blue"), preprocessing=replace(ORACLE.preprocessing, crop=False)
+    )
     predict_folder([oracle(colours)], tmp_path / "rgb", tmp_path / "out2", "last", force=False)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out2" / "c.png")), plane)
 

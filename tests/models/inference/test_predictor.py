@@ -12,15 +12,15 @@ from made_run import DATA, NATIVE, make_run
 
 from rwseg.core.errors import RunError
 from rwseg.data.case import LoadedCase, Source, plain_labels
-from rwseg.data.preprocessing.config import Intensities, Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing, Intensities
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.preprocessing.volume import prepare_volume
-from rwseg.experiments.load_run import load_ensemble, load_trained
+from rwseg.experiments.load_run import load_ensemble, load_predictor
+from rwseg.models.inference.inference_spec import inference_spec, load_inference_spec, save_inference_spec
 from rwseg.models.inference.predictor import predict_case
-from rwseg.models.inference.run_data import load_data, run_data, save_data
 
 CPU = torch.device("cpu")
-CT = Recipe(
+CT = FittedPreprocessing(
     crop=True,
     spacing=(1.5625, 0.1 + 0.2),
     size=(7, 9),
@@ -38,10 +38,10 @@ def loaded(seed: int = 0, shape: tuple[int, int, int] = (3, 40, 50)) -> LoadedCa
 
 def test_data_is_read_as_it_was_written(tmp_path: Path) -> None:
     channels = tuple(f"channel {number}" for number, _ in enumerate(CT.intensities))
-    data = replace(DATA, recipe=CT, channels=channels, label_values=((0, 2), (1,), (3,), (4,)))
+    data = replace(DATA, preprocessing=CT, channels=channels, label_values=((0, 2), (1,), (3,), (4,)))
     data = replace(data, pools=((2, 2), (2, 1)), converted=True)
-    save_data(tmp_path, data)
-    assert load_data(tmp_path) == data
+    save_inference_spec(tmp_path, data)
+    assert load_inference_spec(tmp_path) == data
 
 
 def test_the_facts_of_a_training_are_those_of_its_data() -> None:
@@ -62,10 +62,10 @@ def test_the_facts_of_a_training_are_those_of_its_data() -> None:
     )
     prepared = Prepared(Path("p"), Path("r"), "two", ("bg", "fg"), ("T1", "T2"), CT, "abc", (entry,))
     source = Source((), ("bg", "fg"), ("T1", "T2"), plain_labels(2), convert=lambda case: case)
-    data = run_data(prepared, source, (8, 16), ((2, 2),), 5)
+    data = inference_spec(prepared, source, (8, 16), ((2, 2),), 5)
     assert (data.dataset, data.classes, data.channels) == ("two", ("bg", "fg"), ("T1", "T2"))
     assert (data.files_per_case, data.slice_axis, data.converted) == (2, 1, True)
-    assert (data.recipe, data.digest, data.label_values) == (CT, "abc", ((0,), (1,)))
+    assert (data.preprocessing, data.digest, data.label_values) == (CT, "abc", ((0,), (1,)))
     assert (data.patch_size, data.pools, data.batch_size) == ((8, 16), ((2, 2),), 5)
 
 
@@ -75,28 +75,28 @@ def test_the_facts_of_a_training_are_those_of_its_data() -> None:
         ({"format": 99}, r"data\.json: expected format 1, found 99: .* another version of rwseg"),
         ({"channels": []}, r"data\.json: expected what train\.py wrote, .*senseless channels"),
         ({"slice_axis": 3, "patch_size": [0, 8]}, r"data\.json: .*senseless slice_axis, patch_size"),
-        ({"recipe": None}, r"data\.json: expected what train\.py wrote, found TypeError"),
+        ({"preprocessing": None}, r"data\.json: expected what train\.py wrote, found TypeError"),
         ({"surprise": 1}, r"data\.json: expected what train\.py wrote, .*surprise"),
     ],
 )
 def test_data_of_another_version_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
-    save_data(tmp_path, DATA)
+    save_inference_spec(tmp_path, DATA)
     path = tmp_path / "data.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(RunError, match=message):
-        load_data(tmp_path)
+        load_inference_spec(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "{}"])
 def test_damaged_data_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "data.json").write_text(text)
     with pytest.raises(RunError, match=r"data\.json: expected what train\.py wrote, found"):
-        load_data(tmp_path)
+        load_inference_spec(tmp_path)
 
 
 def test_a_trained_run_predicts_what_its_network_says(tiny: list[str], tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tiny)
-    member = load_trained(run, "last", CPU)
+    member = load_predictor(run, "last", CPU)
     case = loaded(shape=(3, 32, 48))  # one window per slice
     image = torch.from_numpy((case.image - case.image.mean()) / case.image.std())
     with torch.no_grad():
@@ -108,7 +108,7 @@ def test_a_trained_run_predicts_what_its_network_says(tiny: list[str], tmp_path:
 
 def test_checkpoints_differ_and_the_network_has_their_weights(tiny: list[str], tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tiny)
-    networks = {name: load_trained(run, name, CPU).network.state_dict() for name in ("best", "last")}
+    networks = {name: load_predictor(run, name, CPU).network.state_dict() for name in ("best", "last")}
     for name, state in networks.items():
         saved = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
         assert all(torch.equal(value, saved[f"network.{key}"]) for key, value in state.items())
@@ -119,7 +119,7 @@ def test_a_planned_run_has_patch_and_pools_from_its_data(tiny: list[str], tmp_pa
     planned = [override for override in tiny if not override.startswith(("dataset.patch", "dataset.batch"))]
     overrides = [*planned, "dataset=acdc", "model=acdc", "dataset.plan=auto", "schedule=small"]
     run = make_run(tmp_path / "run", overrides, pools=((2, 2), (2, 1)), patch_size=(16, 24))
-    member = load_trained(run, "last", CPU)
+    member = load_predictor(run, "last", CPU)
     assert member.network.strides == (4, 2)
     assert predict_case([member], loaded()).shape == (3, 40, 50)
 
@@ -128,7 +128,7 @@ def test_an_ensemble_is_the_mean_softmax_on_the_native_grid(tiny: list[str], tmp
     half = replace(NATIVE, zoom=0.5)
     runs = [
         make_run(tmp_path / "one", tiny, seed=1),
-        make_run(tmp_path / "two", tiny, seed=2, recipe=half, patch_size=(16, 24)),
+        make_run(tmp_path / "two", tiny, seed=2, preprocessing=half, patch_size=(16, 24)),
     ]
     members = load_ensemble(runs, "last", CPU)
     case = loaded()
@@ -143,10 +143,10 @@ def test_an_ensemble_is_the_mean_softmax_on_the_native_grid(tiny: list[str], tmp
 def test_a_recipe_of_half_the_size_is_brought_back_to_the_native_grid(
     tiny: list[str], tmp_path: Path
 ) -> None:
-    recipe = replace(NATIVE, zoom=0.5, interpolation="area")
-    member = load_trained(make_run(tmp_path / "run", tiny, recipe=recipe), "last", CPU)
+    preprocessing = replace(NATIVE, zoom=0.5, interpolation="area")
+    member = load_predictor(make_run(tmp_path / "run", tiny, preprocessing=preprocessing), "last", CPU)
     case = loaded(shape=(2, 64, 96))
-    half = torch.from_numpy(prepare_volume(case, recipe, 4).image)
+    half = torch.from_numpy(prepare_volume(case, preprocessing, 4).image)
     assert half.shape == (1, 2, 32, 48)
     with torch.no_grad():
         scores = member.network(half.transpose(0, 1))[0].softmax(1)
@@ -169,21 +169,21 @@ def test_runs_that_do_not_go_together_are_refused(tiny: list[str], tmp_path: Pat
 
 def test_what_is_missing_or_foreign_is_named(tiny: list[str], tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"expected a run directory .* found no config\.yaml"):
-        load_trained(tmp_path, "last", CPU)
+        load_predictor(tmp_path, "last", CPU)
     run = make_run(tmp_path / "run", tiny)
     other = make_run(tmp_path / "other", [*tiny, "model.features=6"])
     (run / "data.json").rename(tmp_path / "data.json")
     with pytest.raises(RunError, match=r"run: expected data\.json, .* found none; train this run"):
-        load_trained(run, "last", CPU)
+        load_predictor(run, "last", CPU)
     (tmp_path / "data.json").rename(run / "data.json")
     (other / "checkpoints" / "last.ckpt").rename(run / "checkpoints" / "last.ckpt")
     with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint of this run's configuration"):
-        load_trained(run, "last", CPU)
+        load_predictor(run, "last", CPU)
     (run / "checkpoints" / "last.ckpt").unlink()
     with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint, found no file"):
-        load_trained(run, "last", CPU)
-    save_data(run, replace(DATA, classes=("background", "heart"), label_values=((0,), (1,))))
+        load_predictor(run, "last", CPU)
+    save_inference_spec(run, replace(DATA, classes=("background", "heart"), label_values=((0,), (1,))))
     with pytest.raises(
         RunError, match=r"expected a checkpoint of the network in config\.yaml and data\.json"
     ):
-        load_trained(run, "best", CPU)
+        load_predictor(run, "best", CPU)

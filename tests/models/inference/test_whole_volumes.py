@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rwseg.data.preprocessing.prepared import Entry
 from rwseg.metrics import case_metrics
 from rwseg.models.inference.whole_volumes import (
-    Measured,
+    CaseIdentity,
     case_rows,
     case_table,
     predict_labels,
@@ -84,7 +84,7 @@ def test_a_crop_of_other_slices_than_the_image_is_refused() -> None:
 
 def test_rows_carry_the_case_and_its_metrics() -> None:
     prediction, reference = labels(2, 8, 9), labels(2, 8, 9, seed=1)
-    rows = case_rows(prediction, reference, Measured("a", "b", "ED", SPACING, "mm"), CLASSES, "nan")
+    rows = case_rows(prediction, reference, CaseIdentity("a", "b", "ED", SPACING, "mm"), CLASSES, "nan")
     assert [(row["case"], row["subject"], row["phase"]) for row in rows] == [("a", "b", "ED")] * 2
     for row, metrics in zip(rows, case_metrics(prediction, reference, CLASSES, SPACING), strict=True):
         assert {key: row[key] for key in metrics} == metrics
@@ -99,7 +99,7 @@ def test_unlabelled_voxels_are_background_in_both_maps() -> None:
     unlabelled = np.random.default_rng(2).random(reference.shape) < 0.3
     marked = np.where(unlabelled, 255, reference).astype(np.uint8)
     kept = prediction.copy(), marked.copy()
-    rows = case_rows(prediction, marked, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
+    rows = case_rows(prediction, marked, CaseIdentity("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     clean = [np.where(unlabelled, 0, volume) for volume in (prediction, reference)]
     for row, metrics in zip(rows, case_metrics(clean[0], clean[1], CLASSES, SPACING), strict=True):
         assert {key: row[key] for key in metrics} == metrics
@@ -112,8 +112,8 @@ def test_the_table_is_sorted_and_its_means_leave_out_what_is_nowhere() -> None:
     reference[0, :2] = 1
     prediction = reference.copy()
     prediction[1, 4:] = 2  # in the prediction only
-    second = case_rows(prediction, reference, Measured("b", "b", "", SPACING, "mm"), CLASSES, "nan")
-    first = case_rows(reference, reference, Measured("a", "a", "", SPACING, "mm"), CLASSES, "nan")
+    second = case_rows(prediction, reference, CaseIdentity("b", "b", "", SPACING, "mm"), CLASSES, "nan")
+    first = case_rows(reference, reference, CaseIdentity("a", "a", "", SPACING, "mm"), CLASSES, "nan")
     table = case_table([*second, *first])
     assert table["case"].tolist() == ["a", "a", "b", "b"]
     assert table["label"].tolist() == [1, 2, 1, 2]

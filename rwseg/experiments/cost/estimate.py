@@ -22,7 +22,7 @@ FIGURE_BYTES = 500_000
 
 
 @dataclass(frozen=True)
-class Measured:
+class RunTimes:
     """What a method (`name`) costs on a machine: seconds per step, measurement and volume, and bytes.
 
     `volumes` are those of a validation, `classes` the foreground ones; `checkpoint` are the bytes of one file
@@ -57,7 +57,7 @@ class Method:
         return self.runs - self.finished
 
 
-def seconds_of_run(settings: TrainConfig, measured: Measured) -> float:
+def seconds_of_run(settings: TrainConfig, measured: RunTimes) -> float:
     """Seconds of a whole run: its steps, the stability meter now and then, and its validations.
 
     The last epoch is always validated. Start-up and preparation (once) are not in it.
@@ -69,13 +69,13 @@ def seconds_of_run(settings: TrainConfig, measured: Measured) -> float:
     return float(training + validations * measured.volumes * measured.volume)
 
 
-def bytes_of_run(settings: TrainConfig, measured: Measured) -> int:
+def bytes_of_run(settings: TrainConfig, measured: RunTimes) -> int:
     """Bytes of a run directory: last and best checkpoint, tables, figures."""
     cases = measured.volumes * measured.classes * CASE_BYTES
     return int(2 * measured.checkpoint + settings.schedule.epochs * EPOCH_BYTES + cases + FIGURE_BYTES)
 
 
-def plan_rows(methods: Sequence[Method], measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
+def plan_rows(methods: Sequence[Method], measured: Mapping[str, RunTimes]) -> list[dict[str, Any]]:
     """A row per method, and one called `all` for their sum; hours and GB are of the runs that are left."""
     rows: list[dict[str, Any]] = []
     for method in methods:
@@ -96,7 +96,7 @@ def plan_rows(methods: Sequence[Method], measured: Mapping[str, Measured]) -> li
     return [*rows, {"name": "all", **total}]
 
 
-def prepared_bytes(measured: Mapping[str, Measured]) -> int:
+def prepared_bytes(measured: Mapping[str, RunTimes]) -> int:
     """Bytes of the prepared data; methods on the same data share its folder."""
     folders: dict[str, int] = {}
     for facts in measured.values():
@@ -107,7 +107,7 @@ def prepared_bytes(measured: Mapping[str, Measured]) -> int:
 def save_plan(
     path: Path,
     machine: Mapping[str, Any],
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, RunTimes],
     rows: Sequence[Mapping[str, Any]],
 ) -> None:
     """Write the plan as JSON: its rows, and what was measured, for `load_measured` elsewhere."""
@@ -115,7 +115,7 @@ def save_plan(
     write_json(path, {"machine": dict(machine), "tables": tables})
 
 
-def load_measured(path: Path) -> dict[str, Measured]:
+def load_measured(path: Path) -> dict[str, RunTimes]:
     """What another plan measured, by method; `RwsegError` where `path` is no plan's JSON."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["tables"]["measured"]
@@ -127,9 +127,9 @@ def load_measured(path: Path) -> dict[str, Measured]:
     return {facts.name: facts for facts in found}
 
 
-def _measured(row: Mapping[str, Any]) -> Measured:
-    facts = Measured(**row)
-    for item in fields(Measured):
+def _measured(row: Mapping[str, Any]) -> RunTimes:
+    facts = RunTimes(**row)
+    for item in fields(RunTimes):
         kind: Any = (int, float) if item.type is float else item.type
         if not isinstance(getattr(facts, item.name), kind):
             raise TypeError(f"{item.name}: expected {item.type}, got {getattr(facts, item.name)!r}")

@@ -7,18 +7,18 @@ from pathlib import Path
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.files import from_json, write_json
 from rwseg.data.case import Source
-from rwseg.data.preprocessing.config import Recipe
+from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.preprocessing.prepared import Prepared
 
 NAME = "data.json"
 MOST_PIXELS = 2**16
 """The longest side of an image or a patch that makes sense."""
-FORMAT = 1
+FORMAT = 2
 """Raise this when the meaning of the file changes: older runs are then refused."""
 
 
 @dataclass(frozen=True)
-class RunData:
+class InferenceSpec:
     """What a run knew of its data.
 
     `label_values` are the values in the training files that meant each class (predictions hold the classes,
@@ -34,23 +34,23 @@ class RunData:
     files_per_case: int
     slice_axis: int
     converted: bool
-    recipe: Recipe
+    preprocessing: FittedPreprocessing
     digest: str
     patch_size: tuple[int, int]
     pools: tuple[tuple[int, int], ...]
     batch_size: int
 
 
-def run_data(
+def inference_spec(
     prepared: Prepared,
     source: Source,
     patch_size: tuple[int, int],
     pools: tuple[tuple[int, int], ...],
     batch_size: int,
-) -> RunData:
+) -> InferenceSpec:
     """The facts of a training on `prepared`, which was made of `source`."""
     entry = prepared.entries[0]
-    return RunData(
+    return InferenceSpec(
         dataset=prepared.name,
         classes=prepared.classes,
         channels=prepared.channels,
@@ -58,7 +58,7 @@ def run_data(
         files_per_case=len(entry.images),
         slice_axis=entry.slice_axis,
         converted=source.convert is not None,
-        recipe=prepared.recipe,
+        preprocessing=prepared.preprocessing,
         digest=prepared.digest,
         patch_size=patch_size,
         pools=pools,
@@ -66,12 +66,12 @@ def run_data(
     )
 
 
-def save_data(folder: Path, data: RunData) -> None:
+def save_inference_spec(folder: Path, data: InferenceSpec) -> None:
     """Write `data.json` into the run directory `folder`."""
     write_json(folder / NAME, {"format": FORMAT, **asdict(data)})
 
 
-def load_data(folder: Path) -> RunData:
+def load_inference_spec(folder: Path) -> InferenceSpec:
     """Read `data.json`; `RunError` where it is missing, damaged or of another version of rwseg."""
     path = folder / NAME
     if not path.is_file():
@@ -87,7 +87,7 @@ def load_data(folder: Path) -> RunData:
                 f"{path}: expected format {FORMAT}, found {found}: a file of another version of rwseg; "
                 "use that version, or train this run again"
             )
-        data: RunData = from_json(RunData, content)
+        data: InferenceSpec = from_json(InferenceSpec, content)
         _check(data)
         return data
     except MALFORMED as error:
@@ -96,19 +96,20 @@ def load_data(folder: Path) -> RunData:
         ) from error
 
 
-def _check(data: RunData) -> None:
+def _check(data: InferenceSpec) -> None:
     """Raise `ValueError` that names the fields which no training writes."""
-    recipe, channels = data.recipe, len(data.channels)
-    sides = [*data.patch_size, *(recipe.size or ()), *(recipe.center_crop or ())]
+    preprocessing, channels = data.preprocessing, len(data.channels)
+    sides = [*data.patch_size, *(preprocessing.size or ()), *(preprocessing.center_crop or ())]
     sides += [side for pool in data.pools for side in pool]
-    steps = [recipe.zoom, *(recipe.spacing or ())]
+    steps = [preprocessing.zoom, *(preprocessing.spacing or ())]
     sound = {
         "classes": 2 <= len(data.classes) == len(data.label_values),
         "channels": channels >= 1 and data.files_per_case in (1, channels),
         "slice_axis": data.slice_axis in (0, 1, 2),
         "patch_size, pools, size or center_crop": all(0 < side <= MOST_PIXELS for side in sides),
         "zoom or spacing": all(1 / MOST_PIXELS < step < MOST_PIXELS for step in steps),
-        "intensities": len(recipe.intensities) == (channels if recipe.normalisation == "ct" else 0),
+        "intensities": len(preprocessing.intensities)
+        == (channels if preprocessing.normalisation == "ct" else 0),
     }
     wrong = [name for name, is_sound in sound.items() if not is_sound]
     if wrong:
