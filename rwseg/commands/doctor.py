@@ -19,18 +19,7 @@ from rwseg.experiments.composition import preflight
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="rwseg doctor",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "-o", "--out", type=user_path, help="contact sheet (default: <output_root>/doctor/<dataset>.png)"
-    )
-    parser.add_argument(
-        "overrides", nargs="*", help="as for train.py: dataset=acdc dataset.root=... trainer=gpu"
-    )
-    asked = parser.parse_args(arguments)
+    asked = _parser().parse_args(arguments)
     console = Console(soft_wrap=True)
     try:
         jobs = preflight("train", ["-m", *asked.overrides])
@@ -58,6 +47,21 @@ def main(arguments: list[str] | None = None) -> int:
     faults = sum(finding.level == "fault" for finding in found)
     console.print(f"{faults} faults: a run cannot start" if faults else "a run can start")
     return 1 if faults else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rwseg doctor",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "-o", "--out", type=user_path, help="contact sheet (default: <output_root>/doctor/<dataset>.png)"
+    )
+    parser.add_argument(
+        "overrides", nargs="*", help="as for train.py: dataset=acdc dataset.root=... trainer=gpu"
+    )
+    return parser
 
 
 if __name__ == "__main__":

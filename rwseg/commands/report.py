@@ -57,20 +57,11 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DICE",
         help="final mean Dice below which a run failed to converge (default: 0.8 of the best median)",
     )
-    add(
-        "--compare",
-        action="append",
-        default=[],
-        metavar="KEY",
-        help="a setting or group that sets methods apart, besides loss and strategy (may be repeated)",
-    )
-    add(
-        "--allow",
-        action="append",
-        default=[],
-        metavar="KEY",
-        help="a difference that the fairness guard is to accept, such as commit (may be repeated)",
-    )
+    for name, says in (
+        ("--compare", "a setting or group that sets methods apart, besides loss and strategy"),
+        ("--allow", "a difference that the fairness guard is to accept, such as commit"),
+    ):
+        add(name, action="append", default=[], metavar="KEY", help=f"{says} (may be repeated)")
     add("--title", help="heading of the report")
     add(
         "--no-gallery",

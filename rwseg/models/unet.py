@@ -43,8 +43,8 @@ class UNet(nn.Module):
         deep_supervision: bool,
     ) -> None:
         super().__init__()
-        _check_at_least(in_channels=(in_channels, 1), num_classes=(num_classes, 2), features=(features, 1))
-        _check_at_least(max_features=(max_features, features), convs_per_stage=(convs_per_stage, 1))
+        lowest = {"in_channels": (in_channels, 1), "num_classes": (num_classes, 2), "features": (features, 1)}
+        _check_at_least(**lowest, max_features=(max_features, features), convs_per_stage=(convs_per_stage, 1))
         if norm not in get_args(Norm):
             raise ValueError(f"norm: expected one of {get_args(Norm)}, got {norm!r}")
         factors = _check_pools(pools)
@@ -65,9 +65,7 @@ class UNet(nn.Module):
             nn.ConvTranspose2d(below, width, kernel_size=factor, stride=factor, bias=False)
             for (width, below), factor in zip(pairwise(widths), factors, strict=True)
         )
-        self.decoder = nn.ModuleList(
-            _stage(2 * width, width, (1, 1), convs_per_stage, norm) for width in widths[:-1]
-        )
+        self.decoder = nn.ModuleList(_stage(2 * w, w, (1, 1), convs_per_stage, norm) for w in widths[:-1])
         self.heads = nn.ModuleList(
             nn.Conv2d(width, num_classes, kernel_size=1, bias=False)
             for width in widths[: len(factors) if deep_supervision else 1]

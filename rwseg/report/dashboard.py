@@ -81,7 +81,6 @@ def dashboard(project: str, entity: str, saved: bool) -> Dashboard:
     `RunError` without the package.
     """
     require("wandb_workspaces", "the views of a W&B project", "rwseg[wandb]")
-    import wandb_workspaces.reports.v2.interface as wr
     import wandb_workspaces.workspaces.interface as ws
     from wandb_workspaces import expr
 
@@ -103,8 +102,17 @@ def dashboard(project: str, entity: str, saved: bool) -> Dashboard:
         settings=ws.WorkspaceSettings(x_axis=EPOCH, max_runs=100),
         runset_settings=ws.RunsetSettings(groupby=[expr.Config(METHOD)], pinned_columns=columns),
     )
+    return Dashboard(workspace, _report(project, entity, saved, {**tables, **sections}, columns))
+
+
+def _report(
+    project: str, entity: str, saved: bool, grids: "dict[str, list[wr.PanelTypes]]", columns: list[str]
+) -> "wr.Report":
+    """A page of a heading and a grid of panels for each of `grids`."""
+    import wandb_workspaces.reports.v2.interface as wr
+
     blocks: list[wr.BlockTypes] = [wr.P(HOW_TO_READ)]
-    for name, panels in {**tables, **sections}.items():
+    for name, panels in grids.items():
         runs = wr.Runset(
             entity=entity if saved else "",
             project=project if saved else "",
@@ -113,10 +121,7 @@ def dashboard(project: str, entity: str, saved: bool) -> Dashboard:
             pinned_columns=columns,
         )
         blocks += [wr.H1(name), wr.PanelGrid(runsets=[runs], panels=panels)]
-    report = wr.Report(
-        project=project, entity=entity, title=f"{NAME}: {project}", blocks=blocks, width="fluid"
-    )
-    return Dashboard(workspace, report)
+    return wr.Report(project=project, entity=entity, title=f"{NAME}: {project}", blocks=blocks, width="fluid")
 
 
 def curves() -> "list[wr.PanelTypes]":

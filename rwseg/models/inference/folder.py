@@ -38,13 +38,7 @@ def predict_folder(
     or the runs cannot predict files as they are, `ConfigError` where `output` is `images`.
     """
     data = members[0].data
-    if data.converted:
-        raise RunError(
-            f"{members[0].folder}: was trained on cases that '{data.dataset}' rewrote, on a grid that is not "
-            "the file's; use a run on data as they are, or evaluate a split"
-        )
-    if images.resolve() == output.resolve():
-        raise ConfigError(f"output: expected another folder than input, got {output} for both")
+    _check_usable(members[0], images, output)
     cases = new_cases(images, data)
     record = _record(members, checkpoint)
     if not force:
@@ -67,6 +61,17 @@ def predict_folder(
     raise_faults(f"{images}: predicted {len(pending) - len(faults)} of {len(pending)} cases", faults)
     log.info("wrote %d predictions to %s", len(pending), output)
     return output
+
+
+def _check_usable(member: Predictor, images: Path, output: Path) -> None:
+    """Raise `RunError` for a run that needs other files than these, `ConfigError` for one folder twice."""
+    if member.data.converted:
+        raise RunError(
+            f"{member.folder}: was trained on cases that '{member.data.dataset}' rewrote, on a grid that is "
+            "not the file's; use a run on data as they are, or evaluate a split"
+        )
+    if images.resolve() == output.resolve():
+        raise ConfigError(f"output: expected another folder than input, got {output} for both")
 
 
 def new_cases(folder: Path, data: InferenceSpec) -> list[Case]:

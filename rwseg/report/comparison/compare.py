@@ -1,6 +1,7 @@
 """`compare`: all numbers of a report from a list of runs."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -61,27 +62,37 @@ def compare(
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: expected a Dice between 0 and 1, got {threshold:g}")
-    finished = [run for run in runs if run.status == FINISHED]
-    unfinished = [run for run in runs if run.status != FINISHED]
-    if not finished:
-        notes = left_out_notes(unfinished, {str(run.folder): str(run.folder) for run in unfinished})
-        raise RunError("\n".join(["expected at least one finished run, got none:", *notes]))
     keys = [*COMPARED, *compared]
-    methods = group(finished, keys)
+    methods = group(_finished(runs), keys)
     accepted = check_fair(methods, keys, allowed)
     chosen = _reference(methods, reference)
     methods = (chosen, *(method for method in methods if method is not chosen))
+    numbers = _numbers(methods, threshold)
+    unfinished = [run for run in runs if run.status != FINISHED]
+    notes = (
+        *left_out_notes(unfinished, folders_below(runs)),
+        *without_run_notes(runs, methods, keys),
+        *accepted,
+        *numbers.notes,
+        *reference_note(methods, reference),
+        *threshold_note(numbers.threshold, threshold),
+    )
+    return replace(numbers, title=title or _title(methods), notes=notes)
+
+
+def _numbers(methods: tuple[Method, ...], threshold: float | None) -> Comparison:
+    """All tables, the first method being the reference; the notes are those on the data."""
     missed, unit = missed_policy(methods), unit_of(methods)
     table = long_table(methods, missed)
     cases, per_run = case_means(table), run_means(table)
     final = final_dice(per_run)
     _check_dice(final)
     limit = default_threshold(final) if threshold is None else threshold
-    tests = significance_table(cases, per_run, chosen.name)
+    tests = significance_table(cases, per_run, methods[0].name)
     return Comparison(
-        title=title or _title(methods),
+        title="",
         methods=methods,
-        reference=chosen.name,
+        reference=methods[0].name,
         classes=tuple(table["class_name"].unique()),
         missed=missed,
         unit=unit,
@@ -95,15 +106,16 @@ def compare(
         distribution=_ordered(distribution_table(final), methods),
         cost=_cost(methods),
         settings=_settings(methods),
-        notes=(
-            *left_out_notes(unfinished, folders_below(runs)),
-            *without_run_notes(runs, methods, keys),
-            *accepted,
-            *data_notes(methods, table, tests, missed, unit),
-            *reference_note(methods, reference),
-            *threshold_note(limit, threshold),
-        ),
+        notes=tuple(data_notes(methods, table, tests, missed, unit)),
     )
+
+
+def _finished(runs: Sequence[Run]) -> list[Run]:
+    finished = [run for run in runs if run.status == FINISHED]
+    if not finished:
+        notes = left_out_notes(runs, {str(run.folder): str(run.folder) for run in runs})
+        raise RunError("\n".join(["expected at least one finished run, got none:", *notes]))
+    return finished
 
 
 def _reference(methods: Sequence[Method], asked: str | None) -> Method:
