@@ -35,7 +35,7 @@ weights move apart by some 1e-7, and losses of 1 to 3 by at most some 1e-6."""
 
 VOXELS = 10
 """Of a structure in a case. Logits that differ by 1e-5 turn voxels whose two best classes are nearer than
-that: of 5 x 10^4 voxels, whose margins spread over some tenths, some 3, and hardly ever 10 (a Poisson number).
+that: of 5 x 10^4 voxels, whose margins spread over some tenths, some 3, hardly ever 10 (a Poisson number).
 A voxel moves Dice by 2 / (voxels of reference and prediction), here up to 6e-4."""
 
 
