@@ -1,4 +1,4 @@
-"""evaluate.py: a predictor run, or an ensemble, on a split of a dataset or on new images (contract C4)."""
+"""evaluate.py: a trained run, or an ensemble, on a split of a dataset or on new images (contract C4)."""
 
 import hashlib
 import logging

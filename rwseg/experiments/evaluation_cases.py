@@ -1,4 +1,4 @@
-"""Which cases an evaluation predicts: a split that none of the runs predictor on, in data that fits them."""
+"""Which cases an evaluation predicts: a split that none of the runs trained on, in data that fits them."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -17,7 +17,7 @@ def cases_to_evaluate(members: Sequence[Predictor], root: Path, split: str) -> t
     """The cases of `split` in the data at `root`, by the dataset and the fold of the first run.
 
     Raises `DataError` for faulty data, other classes or channels than the run's, and an empty split;
-    `RunError` where runs have different datasets, or one of them predictor on a case of `val` or `test`.
+    `RunError` where runs have different datasets, or one of them trained on a case of `val` or `test`.
     """
     first = members[0]
     source = _source(first, root)
@@ -27,7 +27,7 @@ def cases_to_evaluate(members: Sequence[Predictor], root: Path, split: str) -> t
     ):
         if asked != found:
             raise DataError(
-                f"{root}: expected the {what} that {first.folder} was predictor with, {', '.join(asked)}; "
+                f"{root}: expected the {what} that {first.folder} was trained with, {', '.join(asked)}; "
                 f"got {', '.join(found)}"
             )
     cases = of_split(source.cases, split, first.data.dataset, root)

@@ -85,9 +85,9 @@ def _neutral() -> Flat:
     return {"callbacks": "{}", "dataset.center_crop": "null", **dict(_flatten({"trainer": defaults}, ""))}
 
 
-def comparable(cfg: TrainConfig | Mapping[str, Any]) -> Flat:
+def comparable(cfg: TrainConfig | DictConfig | dict[str, Any]) -> Flat:
     """The settings that decide a run's result, flat, as JSON: {"schedule.epochs": "300", ...}."""
-    flat = _flatten(cfg if isinstance(cfg, Mapping) else plain(cfg), "")
+    flat = _flatten(cfg if isinstance(cfg, dict) else plain(cfg), "")
     ignored = tuple(f"{name}." for name in NO_EFFECT)
     kept = {key: text for key, text in flat if not f"{key}.".startswith(ignored)}
     return {key: text for key, text in kept.items() if _neutral().get(key) != text}
@@ -151,7 +151,7 @@ def check_same_config(folder: Path, cfg: TrainConfig) -> None:
     path = folder / "config.yaml"
     if not path.is_file():
         return
-    saved, asked = comparable(plain(_read(path))), comparable(cfg)
+    saved, asked = comparable(_read(path)), comparable(cfg)
     lines = [
         f"  - {key}: saved {saved.get(key, 'nothing')}, asked {asked.get(key, 'nothing')}"
         for key in sorted(saved.keys() | asked.keys())

@@ -72,7 +72,7 @@ def test_the_facts_of_a_training_are_those_of_its_data() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"format": 99}, r"data\.json: expected format 1, found 99: .* another version of rwseg"),
+        ({"format": 99}, r"data\.json: expected format 2, found 99: .* another version of rwseg"),
         ({"channels": []}, r"data\.json: expected what train\.py wrote, .*senseless channels"),
         ({"slice_axis": 3, "patch_size": [0, 8]}, r"data\.json: .*senseless slice_axis, patch_size"),
         ({"preprocessing": None}, r"data\.json: expected what train\.py wrote, found TypeError"),
