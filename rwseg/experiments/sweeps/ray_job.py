@@ -58,12 +58,11 @@ class News:
         self.attempts = Counter[int]()
         self.starts: list[Start] = []
 
-    def started(self, number: int, host: str, gpus: str) -> int:
-        """Take note that a job began; how often it did before."""
+    def started(self, number: int, host: str, gpus: str) -> None:
+        """Take note that a job began, and how often it did before."""
         attempt = self.attempts[number]
         self.attempts[number] += 1
         self.starts.append(Start(number, attempt, host, gpus))
-        return attempt
 
     def taken(self) -> list[Start]:
         """What began since the last call."""
@@ -73,21 +72,19 @@ class News:
 
 def run_job(job: Job, environment: Mapping[str, str], news: Any) -> End:
     """Run a job in the environment of the sweep's command, but with the GPUs and threads that Ray gives."""
-    import ray
-
     gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "") if job.gpus else ""
     threads = os.environ.get("OMP_NUM_THREADS", "1")
     own = {"OMP_NUM_THREADS": threads, **environment, "CUDA_VISIBLE_DEVICES": gpus}
-    attempt = ray.get(news.started.remote(job.number, socket.gethostname(), gpus))
-    command = job.again if attempt else job.command
+    # No answer is waited for: Ray would lend this job's CPU to another one meanwhile, and run one too many.
+    news.started.remote(job.number, socket.gethostname(), gpus)
+    began_before = job.log.exists()  # the sweep removed that of an earlier one
+    command = job.again if began_before else job.command
     start = time.monotonic()
-    if not attempt:
-        job.log.unlink(missing_ok=True)
     while True:
         before = job.log.stat().st_size if job.log.exists() else 0
         status = run_attended(command, job.log, own, job.folder)
         reason = reason_of(status, tail_of(job.log, before))
         seconds = time.monotonic() - start
-        if not attempt or reason is None or BUSY not in reason or seconds > SECONDS_BUSY:
+        if not began_before or reason is None or BUSY not in reason or seconds > SECONDS_BUSY:
             return End(seconds, reason)
         time.sleep(SECONDS_BETWEEN_TRIES)

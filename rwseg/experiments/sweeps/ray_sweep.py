@@ -227,6 +227,7 @@ def _run(ray: Any, jobs: Sequence[Job], max_retries: int, messages: _Messages) -
     waiting: dict[Any, int] = {}
     try:
         for job in jobs:
+            job.log.unlink(missing_ok=True)
             limits = {"num_cpus": job.cpus, "num_gpus": job.gpus, "max_retries": max_retries}
             waiting[remote.options(**limits).remote(job, environment, news)] = job.number
         while waiting:
