@@ -3,6 +3,7 @@
 `Popen` and `run` are those of `subprocess` for `[sys.executable, SCRIPT, ...]` or `-c CODE`. A server,
 one of each process of pytest, has imported the heavy modules and done nothing else. A process is forked from
 it and handed to this one: its number, signals, exit status and group are those of a child of this process.
+Where there is no Linux they are those of `subprocess`, and take the seconds.
 
 What Python, OpenMP and the modules read while they start, and the seed of hashes, are the server's: whoever
 tests the start itself, an installed command or torchrun takes `subprocess`.
@@ -31,7 +32,7 @@ LONGEST_MESSAGE = 2**17
 SET_CHILD_SUBREAPER = 36  # of Linux's prctl
 
 
-class Popen(subprocess.Popen[str]):
+class _Forked(subprocess.Popen[str]):
     """`subprocess.Popen`, but for `_execute_child`, which asks the server for the process."""
 
     def _execute_child(
@@ -60,6 +61,9 @@ class Popen(subprocess.Popen[str]):
             prctl(SET_CHILD_SUBREAPER, 0, 0, 0, 0)
         self._child_created = True
         self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)  # type: ignore[attr-defined]
+
+
+Popen: type[subprocess.Popen[str]] = _Forked if sys.platform == "linux" else subprocess.Popen
 
 
 def run(arguments: Sequence[str], timeout: float, **options: Any) -> "subprocess.CompletedProcess[str]":

@@ -22,7 +22,7 @@ from rwseg.training.figures import run_colours, save
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the figure and print one line per run; returns the exit status."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="rwseg stability", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("runs", nargs="+", type=user_path, metavar="RUN_DIR")
     parser.add_argument("-o", "--output", type=user_path, required=True, metavar="FIGURE")
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         tables = {name_of(run): epochs_of(run) for run in asked.runs}
     except RwsegError as error:
-        print(f"stability_figure: {error}", file=sys.stderr)
+        print(f"rwseg stability: {error}", file=sys.stderr)
         return 2
     draw(tables, asked.output)
     for name, table in tables.items():

@@ -6,18 +6,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from trainings import run
 
 from rwseg.commands.stability import epochs_of, main
 from rwseg.core.errors import RunError
-from rwseg.experiments.composition import compose
-from rwseg.experiments.config.validation import check
-from rwseg.experiments.run import train_run
 from rwseg.training.callbacks.epoch_table import EpochTable
-
-
-def run(overrides: list[str]) -> Path:
-    cfg, choices = compose("train", overrides)
-    return train_run(check(cfg), choices)
 
 
 def test_the_figure_compares_runs_by_what_they_measured(

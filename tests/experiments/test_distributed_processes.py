@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from trainings import run
 
-from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import CONF
-from rwseg.experiments.config.validation import check
-from rwseg.experiments.run import train_run
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 SHARED = ["dataset.batch_size=4", "augment=nnunet", "stability.every=2"]
@@ -37,11 +35,6 @@ VOXELS = 10
 """Of a structure in a case. Logits that differ by 1e-5 turn voxels whose two best classes are nearer than
 that: of 5 x 10^4 voxels, whose margins spread over some tenths, some 3, hardly ever 10 (a Poisson number).
 A voxel moves Dice by 2 / (voxels of reference and prediction), here up to 6e-4."""
-
-
-def run(overrides: list[str]) -> Path:
-    cfg, choices = compose("train", overrides)
-    return train_run(check(cfg), choices)
 
 
 def epochs(folder: Path) -> pd.DataFrame:

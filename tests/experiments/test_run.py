@@ -9,18 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import preloaded
 import pytest
 import torch
+from trainings import TRAIN, run, start
 
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import CONF
 from rwseg.experiments.config.validation import check
-from rwseg.experiments.run import train_run
 from rwseg.experiments.run_directory import config_digest
 from rwseg.training.callbacks.checkpoints import load_checkpoint
 
-TRAIN = CONF.parent / "train.py"
 COLUMNS = (
     "case,subject,phase,label,class_name,dice,hausdorff,hausdorff95,unit,"
     "reference_voxels,predicted_voxels,missed,spurious"
@@ -29,21 +27,6 @@ LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
 OFTEN = ("rrw", "rw_boundary", "hausdorff", "ce", "wasserstein_dice")
 """Trained in every run of the tests; the others are like them, and each takes seconds."""
 STRATEGIES = sorted(path.stem for path in (CONF / "strategy").glob("*.yaml"))
-
-
-def run(overrides: list[str]) -> Path:
-    cfg, choices = compose("train", overrides)
-    return train_run(check(cfg), choices)
-
-
-def start(overrides: list[str], folder: Path) -> "subprocess.Popen[str]":
-    return preloaded.Popen(
-        [sys.executable, str(TRAIN), *overrides],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

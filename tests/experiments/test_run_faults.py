@@ -4,41 +4,17 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import preloaded
 import pytest
 import torch
+from trainings import run, start
 
 from rwseg.core.errors import ConfigError, DataError, RunError
-from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF
-from rwseg.experiments.config.validation import check
-from rwseg.experiments.run import train_run
 from rwseg.models.unet import UNet
-
-TRAIN = CONF.parent / "train.py"
-
-
-def run(overrides: list[str]) -> Path:
-    cfg, choices = compose("train", overrides)
-    return train_run(check(cfg), choices)
-
-
-def start(overrides: list[str], folder: Path) -> "subprocess.Popen[str]":
-    return preloaded.Popen(
-        [sys.executable, str(TRAIN), *overrides],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
 
 
 @pytest.fixture
@@ -75,7 +51,7 @@ def test_force_keeps_the_earlier_run_where_the_data_are_faulty(tiny: list[str], 
 
 def test_ctrl_c_ends_a_training_in_a_line_and_it_can_go_on(tiny: list[str], tmp_path: Path) -> None:
     overrides = [*tiny, "schedule.batches_per_epoch=40"]
-    process = start(overrides, tmp_path)
+    process = start(overrides, tmp_path, session=True)
     try:
         while not list((tmp_path / "outputs").rglob("last.ckpt")):
             assert process.poll() is None, process.communicate()[0]
@@ -94,7 +70,7 @@ def test_ctrl_c_ends_a_training_in_a_line_and_it_can_go_on(tiny: list[str], tmp_
 
 
 def test_a_directory_that_another_process_writes_is_refused(tiny: list[str], tmp_path: Path) -> None:
-    process = start([*tiny, "schedule.batches_per_epoch=5000"], tmp_path)
+    process = start([*tiny, "schedule.batches_per_epoch=5000"], tmp_path, session=True)
     try:
         while not list((tmp_path / "outputs").rglob("run.json")):
             assert process.poll() is None, process.communicate()[0]

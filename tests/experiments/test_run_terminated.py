@@ -14,12 +14,10 @@ import preloaded
 import pytest
 import torch
 from lock_files import write_lock
+from trainings import run
 
 from rwseg.core.errors import ClaimLostError
-from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import CONF
-from rwseg.experiments.config.validation import check
-from rwseg.experiments.run import train_run
 from rwseg.models.unet import UNet
 
 SLURM = {
@@ -30,11 +28,6 @@ SLURM = {
     "SLURM_LOCALID": "0",
     "SLURM_NODEID": "0",
 }
-
-
-def run(overrides: list[str]) -> Path:
-    cfg, choices = compose("train", overrides)
-    return train_run(check(cfg), choices)
 
 
 def content(folder: Path) -> dict[Path, bytes]:

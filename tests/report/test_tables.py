@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
+from small_report import ABSENT, MISSED, SPURIOUS, report, spoil, value
 from synthetic import HEART, write_run
-from test_compare import ABSENT, MISSED, SPURIOUS, report, spoil, value
 from test_markup import compile_latex
 
 from rwseg.report.markup import TextTable, latex

@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
 from torch import Tensor
+from trainings import run
 
 from rwseg.core.errors import ConfigError
 from rwseg.data.case import IGNORE
@@ -21,7 +22,6 @@ from rwseg.experiments.composition import compose
 from rwseg.experiments.config.overrides import SET_ELSEWHERE
 from rwseg.experiments.config.schema import TrainerConfig
 from rwseg.experiments.config.validation import check, plain
-from rwseg.experiments.run import train_run
 from rwseg.experiments.run_directory import config_digest, load_config, run_path
 from rwseg.losses import loss_at_perfect
 from rwseg.models.inference.sliding_window import predict_volume
@@ -30,11 +30,6 @@ from rwseg.training.callbacks.checkpoints import BEST, LAST, load_checkpoint
 OURS = {"threads"}
 MADE_BY_US = {"enable_checkpointing", "enable_progress_bar", "use_distributed_sampler"}
 """Arguments of the Trainer that follow from the callbacks, and how batches are shared."""
-
-
-def run(overrides: list[str]) -> Path:
-    cfg, choices = compose("train", overrides)
-    return train_run(check(cfg), choices)
 
 
 def epochs(folder: Path) -> pd.DataFrame:

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import binomtest
+from small_report import report, value
 from synthetic import write_run
-from test_compare import report, value
 
 from rwseg.core.errors import ConfigError
 from rwseg.report.comparison.convergence import convergence_epoch, oscillation

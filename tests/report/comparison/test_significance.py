@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import permutation_test
+from small_report import ABSENT, MISSED, array, report, spoil, value
 from synthetic import write_run
-from test_compare import ABSENT, MISSED, array, report, spoil, value
 
 from rwseg.report.tables import differences
 from rwseg.statistics import holm, mean_interval, paired_permutation_test

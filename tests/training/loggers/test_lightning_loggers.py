@@ -13,20 +13,15 @@ import torch
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from trainings import run
 
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.loggers import tracked
-from rwseg.experiments.run import train_run
 from rwseg.experiments.run_identity import Identity
 
 pytestmark = pytest.mark.usefixtures("no_server")
-
-
-def run(overrides: list[str]) -> Path:
-    cfg, choices = compose("train", overrides)
-    return train_run(check(cfg), choices)
 
 
 def epochs(folder: Path) -> pd.DataFrame:

@@ -1,50 +1,16 @@
 """The numbers of a comparison against NumPy on the same files, with missed structures and absent classes."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from small_report import ABSENT, MISSED, SPURIOUS, array, report, spoil, value
 from synthetic import HEART, write_run, write_unfinished
 
 from rwseg.core.errors import ConfigError, RunError
 from rwseg.report.comparison.compare import compare
-from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.runs import find_runs
-
-
-def report(root: Path, **asked: object) -> Comparison:
-    return compare(find_runs([root]), **asked)  # type: ignore[arg-type]
-
-
-def spoil(folder: Path, case: str, class_name: str, **values: float) -> None:
-    path = folder / "metrics" / "cases.csv"
-    table = pd.read_csv(path, dtype={"case": "str", "subject": "str"})
-    row = (table["case"] == case) & (table["class_name"] == class_name)
-    assert row.sum() == 1
-    for column, value in values.items():
-        table.loc[row, column] = value
-    table.to_csv(path, index=False)
-
-
-MISSED = {"dice": 0.0, "hausdorff": np.nan, "hausdorff95": np.nan, "missed": 1}
-SPURIOUS = {**MISSED, "missed": 0, "spurious": 1}
-ABSENT = {"dice": np.nan, "hausdorff": np.nan, "hausdorff95": np.nan}
-
-
-def array(folders: Sequence[Path], metric: str) -> np.ndarray:
-    """Runs x cases x classes, straight from the files."""
-    tables = [pd.read_csv(folder / "metrics" / "cases.csv") for folder in folders]
-    return np.array([table.pivot(index="case", columns="class_name", values=metric)[list(HEART)].to_numpy()
-                     for table in tables])  # fmt: skip
-
-
-def value(table: pd.DataFrame, column: str, **keys: object) -> float:
-    for key, wanted in keys.items():
-        table = table[table[key] == wanted]
-    assert len(table) == 1, keys
-    return float(table[column].iloc[0])
 
 
 @pytest.fixture
@@ -224,20 +190,6 @@ def test_settings_show_what_the_methods_differ_in(tmp_path: Path) -> None:
     assert "schedule.epochs" not in table.index
 
 
-def test_runs_that_have_not_finished_are_left_out_with_a_note(tmp_path: Path) -> None:
-    write_run(tmp_path, "rrw")
-    write_unfinished(tmp_path, "failed", loss="rrw", seed=1, facts={"reason": "OutOfMemoryError: 3 GB\nmore"})
-    write_unfinished(tmp_path, "interrupted", loss="ce")
-    result = report(tmp_path)
-    assert [(method.name, len(method.runs)) for method in result.methods] == [("rrw", 1)]
-    assert result.notes[1] == "In no table, because no run of it has finished: ce."
-    note = result.notes[0]
-    assert "2 runs (1 failed, 1 interrupted)" in note
-    assert "rrw/alone/seed1: failed, OutOfMemoryError: 3 GB." in note
-    assert not [one for one in result.notes if str(tmp_path) in one]
-    assert "more" not in note
-
-
 def test_no_finished_run_is_a_clear_sentence(tmp_path: Path) -> None:
     write_unfinished(tmp_path, "failed", facts={"reason": "ValueError: bad"})
     with pytest.raises(RunError, match=r"at least one finished run, got none:\n.*1 failed.*ValueError: bad"):
@@ -266,39 +218,6 @@ def test_a_case_without_a_subject_is_one_of_its_own(tmp_path: Path) -> None:
         path = write_run(tmp_path, loss) / "metrics" / "cases.csv"
         pd.read_csv(path).assign(subject=None).to_csv(path, index=False)
     assert set(report(tmp_path).tests["subjects"]) == {8}
-
-
-NOTES = [
-    ("Only one method, rrw", lambda root: write_run(root, seed=0)),
-    ("One run only of rrw", lambda root: write_run(root, seed=0)),
-    ("8 cases come from 4 subjects", lambda root: write_run(root, seed=0)),
-    ("different numbers of runs: rrw: 1; ce: 2", lambda root: [
-        write_run(root), *(write_run(root, "ce", seed=seed) for seed in range(2))]),
-    ("With 2 subjects and 4 tests no Holm p can fall below 1, ", lambda root: [
-        write_run(root, loss, cases=4) for loss in ("rrw", "ce")]),
-    ("different machines", lambda root: [
-        write_run(root, seed=seed, facts={"host": f"node {seed}"}) for seed in range(2)]),
-    ("a-dirty: uncommitted", lambda root: write_run(root, facts={"git_commit": "a-dirty"})),
-    ("Tests are against ce (", lambda root: [write_run(root, loss) for loss in ("focal", "ce")]),
-    ("Missed structures (in the reference alone): 0; spurious structures (in the prediction alone): 0, "
-     "over all runs; missed and spurious structures have Dice 0 and no", lambda root: write_run(root)),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("said", "write"), NOTES, ids=[said[:20] for said, _ in NOTES])
-def test_notes_say_what_to_know_before_believing(tmp_path: Path, said: str, write: object) -> None:
-    assert callable(write)
-    write(tmp_path)
-    assert sum(said in note for note in report(tmp_path).notes) == 1
-
-
-def test_notes_are_silent_where_all_is_well(tmp_path: Path) -> None:
-    for loss in ("rrw", "ce"):
-        for seed in range(2):
-            write_run(tmp_path, loss, seed=seed, phases=(), cases=10)
-    notes = " ".join(report(tmp_path, reference="rrw").notes)
-    for said, _ in NOTES[:8]:
-        assert said.split(":")[0] not in notes
 
 
 def test_an_unknown_reference_is_refused_with_the_nearest(tmp_path: Path) -> None:
