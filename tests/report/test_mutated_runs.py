@@ -16,7 +16,7 @@ from rwseg.commands.report import main as report
 from rwseg.core.errors import RunError
 from rwseg.experiments.command import run_command
 from rwseg.experiments.evaluation import evaluate_run
-from rwseg.experiments.load_run import load_predictor
+from rwseg.experiments.load_run import load_run
 from rwseg.experiments.sweeps.manifest import FOLDER
 from rwseg.models.inference.folder import predict_folder
 from rwseg.report.comparison.compare import compare
@@ -91,14 +91,12 @@ def test_a_damaged_trained_run_is_loaded_or_named(
     tiny: list[str], tmp_path: Path, name: str, mutation: damage.Mutation
 ) -> None:
     run = make_run(tmp_path / "run", tiny)
-    found = damage.outcomes(
-        lambda: load_predictor(run, "last", CPU), run / name, mutation, COUNT, named=str(run)
-    )
+    found = damage.outcomes(lambda: load_run(run, "last", CPU), run / name, mutation, COUNT, named=str(run))
     assert found["refused"] > COUNT // 10
 
 
 def test_a_damaged_record_of_predictions_is_read_or_named(tiny: list[str], tmp_path: Path) -> None:
-    members = [load_predictor(make_run(tmp_path / "run", tiny), "last", CPU)]
+    members = [load_run(make_run(tmp_path / "run", tiny), "last", CPU)]
     images, output = tmp_path / "images", tmp_path / "output"
     images.mkdir()
     Image.fromarray(np.arange(40 * 50, dtype=np.uint8).reshape(40, 50)).save(images / "a.png")

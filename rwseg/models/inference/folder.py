@@ -16,6 +16,7 @@ from rwseg.data.case import Case, Source
 from rwseg.data.io.cases import ENDINGS, label_ending, read_case, write_labels
 from rwseg.data.oddities import remark_lines
 from rwseg.models.inference.inference_spec import InferenceSpec
+from rwseg.models.inference.new_image import check_not_converted, source_of_new
 from rwseg.models.inference.predictor import Predictor, predict_case
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,9 @@ def predict_folder(
     or the runs cannot predict files as they are, `ConfigError` where `output` is `images`.
     """
     data = members[0].data
-    _check_usable(members[0], images, output)
+    check_not_converted(data, members[0].folder)
+    if images.resolve() == output.resolve():
+        raise ConfigError(f"output: expected another folder than input, got {output} for both")
     cases = new_cases(images, data)
     record = _record(members, checkpoint)
     if not force:
@@ -47,7 +50,7 @@ def predict_folder(
     if len(pending) < len(cases):
         kept = len(cases) - len(pending)
         log.info("%s: %d predictions are there and kept (force=true makes them again)", output, kept)
-    source = Source((), data.classes, data.channels, data.label_values, slice_axis=data.slice_axis)
+    source = source_of_new(data)
     _check(pending, source, data.slice_axis, images)
     write_json(output / RECORD, record)
     faults = []
@@ -61,17 +64,6 @@ def predict_folder(
     raise_faults(f"{images}: predicted {len(pending) - len(faults)} of {len(pending)} cases", faults)
     log.info("wrote %d predictions to %s", len(pending), output)
     return output
-
-
-def _check_usable(member: Predictor, images: Path, output: Path) -> None:
-    """Raise `RunError` for a run that needs other files than these, `ConfigError` for one folder twice."""
-    if member.data.converted:
-        raise RunError(
-            f"{member.folder}: was trained on cases that '{member.data.dataset}' rewrote, on a grid that is "
-            "not the file's; use a run on data as they are, or evaluate a split"
-        )
-    if images.resolve() == output.resolve():
-        raise ConfigError(f"output: expected another folder than input, got {output} for both")
 
 
 def new_cases(folder: Path, data: InferenceSpec) -> list[Case]:
@@ -194,7 +186,7 @@ def _check_same_runs(output: Path, record: dict[str, Any]) -> None:
 
 def _digest(member: Predictor) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    for name, tensor in member.network.state_dict().items():
+    for name, tensor in member.network.network.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -100,6 +100,20 @@ def window_starts(size: int, patch: int) -> list[int]:
     return [round(last / intervals * i) for i in range(intervals + 1)] if intervals else [0]
 
 
+def zero_padded(images: Tensor, size: Sequence[int]) -> tuple[Tensor, tuple[slice, ...]]:
+    """`images` `(B, C, H, W)` with zeros around up to `size`, and where they lie in that, `(K, H, W)`.
+
+    An odd zero is at the end; an axis that is longer than `size` stays as it is.
+    """
+    missing = [max(p - s, 0) for s, p in zip(images.shape[2:], size, strict=True)]
+    top, left = (m // 2 for m in missing)
+    height, width = images.shape[2:]
+    inside = (slice(None), slice(top, top + height), slice(left, left + width))
+    if not any(missing):
+        return images, inside
+    return F.pad(images, (left, missing[1] - left, top, missing[0] - top)), inside
+
+
 @cache
 @torch.inference_mode(False)  # whoever calls first, the cached tensor is an ordinary one
 def window_weights(patch: tuple[int, int]) -> Tensor:
@@ -116,7 +130,7 @@ def window_weights(patch: tuple[int, int]) -> Tensor:
 def _slices(
     network: nn.Module, image: Tensor, patch: tuple[int, int], flips: bool, window_batch: int
 ) -> Iterator[Tensor]:
-    slices, inside = _padded(image.float().transpose(0, 1), patch)  # (Z, C, H, W)
+    slices, inside = zero_padded(image.float().transpose(0, 1), patch)  # (Z, C, H, W)
     size = slices.shape[2:]
     tiles = list(product(*(window_starts(s, p) for s, p in zip(size, patch, strict=True))))
     windows = [np.s_[..., y : y + patch[0], x : x + patch[1]] for y, x in tiles]
@@ -145,17 +159,6 @@ def _probabilities(network: nn.Module, windows: Tensor, flips: bool) -> Tensor:
     each = (network(windows.flip(axes))[0].float().softmax(1).flip(axes) for axes in mirrors)
     total: Tensor = reduce(torch.add, each)  # a running sum: four softmaxes at once are large
     return total / len(mirrors)
-
-
-def _padded(slices: Tensor, patch: tuple[int, int]) -> tuple[Tensor, tuple[slice, ...]]:
-    """`slices` with zeros around up to the patch, an odd one at the end, and where they lie in that."""
-    missing = [max(p - s, 0) for s, p in zip(slices.shape[2:], patch, strict=True)]
-    top, left = (m // 2 for m in missing)
-    height, width = slices.shape[2:]
-    inside = (slice(None), slice(top, top + height), slice(left, left + width))
-    if not any(missing):
-        return slices, inside
-    return F.pad(slices, (left, missing[1] - left, top, missing[0] - top)), inside
 
 
 def _check(network: nn.Module, image: Tensor, patch_size: Sequence[int], window_batch: int) -> None:

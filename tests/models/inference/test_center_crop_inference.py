@@ -17,7 +17,7 @@ from rwseg.data.io.cases import read_case
 from rwseg.data.preprocessing.config import FittedPreprocessing, PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.volume import PreparedVolume, prepare_volume
-from rwseg.experiments.load_run import load_predictor
+from rwseg.experiments.load_run import load_run
 from rwseg.models.inference.predictor import predict_case
 from rwseg.models.inference.sliding_window import most_probable, to_native
 from rwseg.models.inference.whole_volumes import CaseIdentity, case_rows, native_probabilities
@@ -151,7 +151,7 @@ def test_training_and_inference_see_the_same_pixels(phantom_root: Path, tmp_path
 
 def test_a_run_predicts_with_the_crop_that_it_was_trained_with(tiny: list[str], tmp_path: Path) -> None:
     preprocessing = replace(NATIVE, center_crop=(32, 48))
-    member = load_predictor(
+    member = load_run(
         make_run(tmp_path / "run", tiny, preprocessing=preprocessing), "last", torch.device("cpu")
     )
     assert member.data.preprocessing == preprocessing
@@ -161,7 +161,7 @@ def test_a_run_predicts_with_the_crop_that_it_was_trained_with(tiny: list[str], 
     cut = image[:, :, 9:41]
     window[..., 4:44] = (cut - cut.mean()) / cut.std()
     with torch.no_grad():
-        scores = member.network(torch.from_numpy(window).transpose(0, 1))[0]
+        scores = member.network(torch.from_numpy(window).transpose(0, 1))
     expected = np.zeros(image.shape[1:], np.uint8)
     expected[:, 9:41] = scores.argmax(1)[:, :, 4:44]
     assert expected.any()

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from rwseg.core.errors import ConfigError, DataError, RunError
 from rwseg.data.case import Source
+from rwseg.models.inference.any_size import AnySizeNetwork
 from rwseg.models.inference.folder import _check, new_cases, predict_folder
 from rwseg.models.inference.inference_spec import InferenceSpec
 from rwseg.models.inference.predictor import Predictor
@@ -39,7 +40,8 @@ class Oracle(nn.Module):
 
 
 def oracle(data: InferenceSpec = ORACLE, flips: bool = True) -> Predictor:
-    return Predictor(Path("somewhere"), OmegaConf.create(), data, Oracle().eval(), flips)  # type: ignore[arg-type]
+    network = AnySizeNetwork(Oracle(), len(data.channels), data.patch_size).eval()
+    return Predictor(Path("somewhere"), OmegaConf.create(), data, network, flips)
 
 
 def blob(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
@@ -267,7 +269,7 @@ def test_predictions_of_other_weights_never_mix(tmp_path: Path) -> None:
     assert (record["classes"], record["checkpoint"]) == (list(DATA.classes), "last")
     other = oracle()
     with torch.no_grad():
-        other.network.scale += 0.01  # type: ignore[operator]
+        other.network.network.scale += 0.01  # type: ignore[operator]
     with pytest.raises(RunError, match=r"holds predictions of somewhere with other weights; give another"):
         predict_folder([other], images, out, "last", force=False)
     predict_folder([other], images, out, "last", force=True)

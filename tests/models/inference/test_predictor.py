@@ -15,7 +15,7 @@ from rwseg.data.case import LoadedCase, Source, plain_labels
 from rwseg.data.preprocessing.config import FittedPreprocessing, Intensities
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.preprocessing.volume import prepare_volume
-from rwseg.experiments.load_run import load_ensemble, load_predictor
+from rwseg.experiments.load_run import load_ensemble, load_run
 from rwseg.models.inference.inference_spec import inference_spec, load_inference_spec, save_inference_spec
 from rwseg.models.inference.predictor import predict_case
 
@@ -96,19 +96,19 @@ def test_damaged_data_is_refused(tmp_path: Path, text: str) -> None:
 
 def test_a_trained_run_predicts_what_its_network_says(tiny: list[str], tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tiny)
-    member = load_predictor(run, "last", CPU)
+    member = load_run(run, "last", CPU)
     case = loaded(shape=(3, 32, 48))  # one window per slice
     image = torch.from_numpy((case.image - case.image.mean()) / case.image.std())
     with torch.no_grad():
-        expected = member.network(image.transpose(0, 1))[0].softmax(1)  # (Z, K, H, W)
+        expected = member.network(image.transpose(0, 1)).softmax(1)  # (Z, K, H, W)
     assert not member.flips
-    torch.testing.assert_close(torch.stack(list(member.probabilities(case))), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(torch.stack(list(member.slices(case))), expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(predict_case([member], case), expected.argmax(1).numpy())
 
 
 def test_checkpoints_differ_and_the_network_has_their_weights(tiny: list[str], tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", tiny)
-    networks = {name: load_predictor(run, name, CPU).network.state_dict() for name in ("best", "last")}
+    networks = {name: load_run(run, name, CPU).network.network.state_dict() for name in ("best", "last")}
     for name, state in networks.items():
         saved = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
         assert all(torch.equal(value, saved[f"network.{key}"]) for key, value in state.items())
@@ -119,8 +119,8 @@ def test_a_planned_run_has_patch_and_pools_from_its_data(tiny: list[str], tmp_pa
     planned = [override for override in tiny if not override.startswith(("dataset.patch", "dataset.batch"))]
     overrides = [*planned, "dataset=acdc", "model=acdc", "dataset.plan=auto", "schedule=small"]
     run = make_run(tmp_path / "run", overrides, pools=((2, 2), (2, 1)), patch_size=(16, 24))
-    member = load_predictor(run, "last", CPU)
-    assert member.network.strides == (4, 2)
+    member = load_run(run, "last", CPU)
+    assert member.network.steps == (4, 2)
     assert predict_case([member], loaded()).shape == (3, 40, 50)
 
 
@@ -132,7 +132,7 @@ def test_an_ensemble_is_the_mean_softmax_on_the_native_grid(tiny: list[str], tmp
     ]
     members = load_ensemble(runs, "last", CPU)
     case = loaded()
-    mean = sum(torch.stack(list(member.probabilities(case))) for member in members) / 2  # (Z, K, H, W)
+    mean = sum(torch.stack(list(member.slices(case))) for member in members) / 2  # (Z, K, H, W)
     labels = predict_case(members, case)
     np.testing.assert_array_equal(labels, mean.argmax(1).numpy())
     alone = [predict_case([member], case) for member in members]
@@ -144,14 +144,14 @@ def test_a_recipe_of_half_the_size_is_brought_back_to_the_native_grid(
     tiny: list[str], tmp_path: Path
 ) -> None:
     preprocessing = replace(NATIVE, zoom=0.5, interpolation="area")
-    member = load_predictor(make_run(tmp_path / "run", tiny, preprocessing=preprocessing), "last", CPU)
+    member = load_run(make_run(tmp_path / "run", tiny, preprocessing=preprocessing), "last", CPU)
     case = loaded(shape=(2, 64, 96))
     half = torch.from_numpy(prepare_volume(case, preprocessing, 4).image)
     assert half.shape == (1, 2, 32, 48)
     with torch.no_grad():
-        scores = member.network(half.transpose(0, 1))[0].softmax(1)
+        scores = member.network(half.transpose(0, 1)).softmax(1)
     expected = F.interpolate(scores, size=(64, 96), mode="bilinear")
-    torch.testing.assert_close(torch.stack(list(member.probabilities(case))), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(torch.stack(list(member.slices(case))), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_runs_that_do_not_go_together_are_refused(tiny: list[str], tmp_path: Path) -> None:
@@ -169,21 +169,21 @@ def test_runs_that_do_not_go_together_are_refused(tiny: list[str], tmp_path: Pat
 
 def test_what_is_missing_or_foreign_is_named(tiny: list[str], tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"expected a run directory .* found no config\.yaml"):
-        load_predictor(tmp_path, "last", CPU)
+        load_run(tmp_path, "last", CPU)
     run = make_run(tmp_path / "run", tiny)
     other = make_run(tmp_path / "other", [*tiny, "model.features=6"])
     (run / "data.json").rename(tmp_path / "data.json")
     with pytest.raises(RunError, match=r"run: expected data\.json, .* found none; train this run"):
-        load_predictor(run, "last", CPU)
+        load_run(run, "last", CPU)
     (tmp_path / "data.json").rename(run / "data.json")
     (other / "checkpoints" / "last.ckpt").rename(run / "checkpoints" / "last.ckpt")
     with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint of this run's configuration"):
-        load_predictor(run, "last", CPU)
+        load_run(run, "last", CPU)
     (run / "checkpoints" / "last.ckpt").unlink()
     with pytest.raises(RunError, match=r"last\.ckpt: expected a checkpoint, found no file"):
-        load_predictor(run, "last", CPU)
+        load_run(run, "last", CPU)
     save_inference_spec(run, replace(DATA, classes=("background", "heart"), label_values=((0,), (1,))))
     with pytest.raises(
         RunError, match=r"expected a checkpoint of the network in config\.yaml and data\.json"
     ):
-        load_predictor(run, "best", CPU)
+        load_run(run, "best", CPU)
