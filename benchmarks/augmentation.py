@@ -40,9 +40,10 @@ from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.sampling.patches import Size
 from rwseg.data.sampling.slice_cache import SliceCache
-from rwseg.experiments.build import build_data, planned, prepared_data
+from rwseg.experiments.build import build_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import prepare_run
 
 CPU = torch.device("cpu")
 KEYS = ("image", "label", "map")
@@ -58,11 +59,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     overrides = given.overrides or (["dataset=acdc"] if os.environ.get("RWSEG_DATA") else [])
     cfg = check(compose("train", ["augment=nnunet", "loss=rrw", *overrides])[0])
-    prepared = prepared_data(cfg)
-    cfg = planned(cfg, prepared)
-    data = build_data(cfg, prepared)
+    run = prepare_run(cfg)
+    data = build_data(run)
     data.prepare_data()
-    works: dict[str, Work] = {"rwseg": own_batches(build_data(cfg, prepared), torch.device(given.device))}
+    works: dict[str, Work] = {"rwseg": own_batches(build_data(run), torch.device(given.device))}
     data.training_batch(0, CPU)  # reads the arrays
     works |= {SPLINES: monai_batches(data, 3), CONVOLUTION: monai_batches(data, "bicubic")}
     rows = paired(works, SPLINES, given.rounds)

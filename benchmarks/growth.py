@@ -27,9 +27,9 @@ from benchmarks.timing import machine, parser
 from rwseg.commands.report import main as compare_runs
 from rwseg.core.files import write_json
 from rwseg.data.datasets.phantom import write_phantom
-from rwseg.experiments.build import prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import prepared_data
 from rwseg.experiments.run import train_run
 
 FACTORS = (1, 2, 4, 8)

@@ -11,6 +11,7 @@ import torch
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.cost.step_time import time_run
+from rwseg.experiments.prepared_run import prepare_run
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -25,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     cfg, choices = compose("train", asked.overrides)
     cfg = check(cfg)
     torch.set_num_threads(cfg.trainer.threads)
-    times = time_run(cfg, asked.steps, asked.seconds)
+    times = time_run(prepare_run(cfg), asked.steps, asked.seconds)
     every = cfg.stability.every
     print(
         f"{choices['dataset']}, {choices['loss']}, augment={choices['augment']}, batch {times.batch_shape}, "

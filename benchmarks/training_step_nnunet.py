@@ -30,10 +30,12 @@ from benchmarks.augmentation import slices_of
 from benchmarks.timing import Work, paired, parser, report
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.sampling.slice_cache import Batch
-from rwseg.experiments.build import build_data, build_learner, has_bf16, planned, prepared_data
+from rwseg.experiments.build import build_data, build_learner
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.device import has_bf16
+from rwseg.experiments.prepared_run import PreparedRun, prepare_run
 from rwseg.losses import head_weights, supervised_loss
 
 PEER = "nnU-Net v2"
@@ -50,13 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(given.threads)
     overrides = given.overrides or (["dataset=acdc"] if os.environ.get("RWSEG_DATA") else [])
     cfg = check(compose("train", ["augment=nnunet", "loss=rrw", *overrides])[0])
-    prepared = prepared_data(cfg)
-    cfg = planned(cfg, prepared)
-    data = build_data(cfg, prepared)
+    run = prepare_run(cfg)
+    data = build_data(run)
     data.prepare_data()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data.training_batch(0, device)  # reads the arrays
-    works = own_works(cfg, data, device) | peer_works(cfg, data, device)
+    works = own_works(run, data, device) | peer_works(run.cfg, data, device)
     rows = paired(works, PEER, given.rounds)
     shape = "x".join(str(size) for size in (data.batch_size, *data.patch_size))
     report({f"{cfg.dataset.name}, training step on {device.type}, {shape}": rows}, given.threads, given.json)
@@ -64,13 +65,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("  rwseg, bf16: left out, this processor has no instructions for it")
 
 
-def own_works(cfg: TrainConfig, data: SliceDataModule, device: torch.device) -> dict[str, Work]:
+def own_works(run: PreparedRun, data: SliceDataModule, device: torch.device) -> dict[str, Work]:
     works: dict[str, Work] = {}
     for name, low in {"fp32": False, "bf16": True}.items():
         if low and not has_bf16(device):
             continue
         precision = torch.autocast(device.type, torch.bfloat16, enabled=low)
-        train = own_training(cfg, data, device, precision)
+        train = own_training(run, device, precision)
         steps, fixed = count(), data.training_batch(0, device)
         works[f"rwseg, {name}"] = lambda train=train, steps=steps: train(
             data.training_batch(next(steps), device)
@@ -79,11 +80,9 @@ def own_works(cfg: TrainConfig, data: SliceDataModule, device: torch.device) -> 
     return works
 
 
-def own_training(
-    cfg: TrainConfig, data: SliceDataModule, device: torch.device, precision: AbstractContextManager[Any]
-) -> Any:
+def own_training(run: PreparedRun, device: torch.device, precision: AbstractContextManager[Any]) -> Any:
     """What a training does with a batch."""
-    learner = build_learner(cfg, data.prepared).to(device).train()
+    learner = build_learner(run).to(device).train()
     optimizer = learner.configure_optimizers()["optimizer"]
 
     def train(batch: Batch) -> None:

@@ -24,9 +24,9 @@ from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes, Floats, Size, uniforms
 from rwseg.data.sampling.slice_cache import SliceCache
-from rwseg.experiments.build import planned, prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import prepare_run
 from rwseg.maps import RectifiedMap, boundary_map, rectified_rrw_map
 
 CPU = torch.device("cpu")
@@ -47,9 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("overrides", nargs="*")
     given = options.parse_args(arguments)
     cfg = check(compose("train", given.overrides)[0])
-    prepared = prepared_data(cfg)
-    cfg = planned(cfg, prepared)
-    patch = (int(cfg.dataset.patch_size[0]), int(cfg.dataset.patch_size[1]))
+    run = prepare_run(cfg)
+    prepared, patch = run.data, run.patch_size
     for name, unit in (("rrw", "RRW weights"), ("boundary", "boundary distances, mm")):
         ensure_distances(prepared, name)
         print(f"\n{cfg.dataset.name}, {given.samples} patches per row, {unit}: cached / slice\n")

@@ -32,9 +32,9 @@ from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes
 from rwseg.data.sampling.slice_cache import Batch, SliceCache
-from rwseg.experiments.build import prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import prepared_data
 from rwseg.maps import RectifiedMap
 from rwseg.training.figures import run_colours, save
 

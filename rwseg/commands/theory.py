@@ -25,8 +25,9 @@ from rwseg.data.datasets.acdc import CLASSES
 from rwseg.data.datasets.phantom import draw_hearts
 from rwseg.data.datasets.phantom_geometry import label_volume
 from rwseg.data.preprocessing.prepared import Entry, Prepared
-from rwseg.experiments.build import build_network, planned, prepared_data
+from rwseg.experiments.build import build_network
 from rwseg.experiments.config.schema import TrainConfig
+from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config
 from rwseg.models.inference.sliding_window import predict_volume
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH
@@ -88,15 +89,15 @@ def run_figure(run_dir: Path, case: str | None) -> Figure:
     checkpoints = [
         load_checkpoint(run_dir / "checkpoints" / name, config_digest(cfg)) for name in (BEST, LAST)
     ]
-    data = prepared_data(cfg)
+    run = prepare_run(cfg)
+    cfg, data = run.cfg, run.data
     entry = _entry(data, case)
     volume = np.array(data.label(entry))
     index = int((volume > 0).sum((1, 2)).argmax())
     image = torch.from_numpy(np.array(data.image(entry)[:, index : index + 1]))  # (C, 1, H, W)
 
     torch.manual_seed(cfg.seed)
-    cfg = planned(cfg, data)
-    network = build_network(cfg, len(data.channels), len(data.classes))
+    network = build_network(cfg.model, len(data.channels), len(data.classes))
     stages = [Stage("untrained", _softmax(network, image, cfg))]
     for checkpoint in {content["epoch"]: content for content in checkpoints}.values():
         prefix = "network."

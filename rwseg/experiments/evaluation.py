@@ -17,8 +17,8 @@ from rwseg.core.progress import track
 from rwseg.data.case import IGNORE, Case, LoadedCase, Source
 from rwseg.data.io.cases import label_ending, native_image, read_case, write_labels
 from rwseg.data.oddities import remark_lines
-from rwseg.experiments.build import device_name, precision
 from rwseg.experiments.config.schema import EvaluateConfig
+from rwseg.experiments.device import device_name, precision
 from rwseg.experiments.evaluation_cases import cases_to_evaluate
 from rwseg.experiments.load_run import load_ensemble
 from rwseg.metrics import MissedPolicy

@@ -7,7 +7,7 @@ from pathlib import Path
 from rwseg.core.errors import DataError, RunError
 from rwseg.data.case import Case, Source
 from rwseg.data.split import of_split
-from rwseg.experiments.build import source_of
+from rwseg.experiments.prepared_run import source_of
 from rwseg.models.inference.predictor import Predictor
 
 MOST_NAMED = 10

@@ -41,7 +41,7 @@ def load_run(
     config.model.pools = [list(pool) for pool in data.pools]
     prefix = "network."
     try:
-        network = build_network(config, len(data.channels), len(data.classes))
+        network = build_network(config.model, len(data.channels), len(data.classes))
         state = content["state_dict"].items()
         network.load_state_dict({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
     except MALFORMED as error:

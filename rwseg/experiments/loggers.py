@@ -12,7 +12,6 @@ from pytorch_lightning.loggers import Logger, WandbLogger
 
 from rwseg.core.errors import ConfigError, RunError
 from rwseg.core.files import write_text
-from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.run_identity import Identity, kept_id, require
 from rwseg.training.loggers.callbacks import Tracked
 
@@ -24,19 +23,22 @@ SUPERSEDED = "superseded"
 
 
 @contextmanager
-def tracked(cfg: TrainConfig, identity: Identity, resumed: tuple[int, int]) -> Iterator[list[Tracked]]:
-    """Yield the loggers of `cfg.logger`; end them with the run, as failed where the block raises.
+def tracked(
+    nodes: Mapping[str, Any], identity: Identity, settings: Mapping[str, object], resumed: tuple[int, int]
+) -> Iterator[list[Tracked]]:
+    """Yield the loggers of the group `logger`; end them with the run, as failed where the block raises.
 
     Arguments in the configuration go to the logger as they are; those that follow from the run are added.
-    `resumed` is the epoch and step that training goes on with. Raises `RunError` for a missing package, an
-    account, a connection or an id that is wanting, `ConfigError` for a class that is no logger.
+    `settings` is what they are told of the run, `resumed` the epoch and step that training goes on with.
+    Raises `RunError` for a missing package, an account, a connection or an id that is wanting, `ConfigError`
+    for a class that is no logger.
     """
     found: list[Tracked] = []
     success = False
     try:
-        for name, node in (cfg.logger or {}).items():
+        for name, node in nodes.items():
             if node is not None:
-                found.append(_begin(str(name), node, cfg, identity, resumed))
+                found.append(_begin(str(name), node, identity, settings, resumed))
         yield found
         success = True
     finally:
@@ -45,13 +47,17 @@ def tracked(cfg: TrainConfig, identity: Identity, resumed: tuple[int, int]) -> I
 
 
 def _begin(
-    name: str, node: Mapping[str, Any], cfg: TrainConfig, identity: Identity, resumed: tuple[int, int]
+    name: str,
+    node: Mapping[str, Any],
+    identity: Identity,
+    settings: Mapping[str, object],
+    resumed: tuple[int, int],
 ) -> Tracked:
     target = str(node.get("_target_"))
     if target.endswith(".WandbLogger"):
-        return _wandb(node, cfg, identity)
+        return _wandb(node, identity, settings)
     if target.endswith(".MLFlowLogger"):
-        return _mlflow(node, cfg, identity)
+        return _mlflow(node, identity, settings)
     if target.endswith(".TensorBoardLogger"):
         require("tensorboard", "logger=tensorboard", "rwseg[tensorboard]")
         # What it holds of the epoch under way is hidden: that epoch runs again.
@@ -75,7 +81,7 @@ def _logger(node: Mapping[str, Any], own: dict[str, Any]) -> Any:
     )
 
 
-def _wandb(node: Mapping[str, Any], cfg: TrainConfig, identity: Identity) -> Tracked:
+def _wandb(node: Mapping[str, Any], identity: Identity, settings: Mapping[str, object]) -> Tracked:
     """W&B, in the run whose id stands in `wandb_id.txt` of the run directory."""
     require("wandb", "logger=wandb", "wandb")
     import wandb
@@ -89,9 +95,9 @@ def _wandb(node: Mapping[str, Any], cfg: TrainConfig, identity: Identity) -> Tra
         "resume": "allow",
         "group": identity.group,
         "job_type": "train",
-        "name": identity.name(cfg.seed),
+        "name": identity.name,
         "tags": identity.tags,
-        "config": identity.settings(cfg),
+        "config": settings,
     }
     try:
         logger = _logger(node, own)
@@ -123,7 +129,7 @@ def _first_epoch(run: "wandb.Run") -> int | None:
     return 0
 
 
-def _mlflow(node: Mapping[str, Any], cfg: TrainConfig, identity: Identity) -> Tracked:
+def _mlflow(node: Mapping[str, Any], identity: Identity, settings: Mapping[str, object]) -> Tracked:
     """MLflow, in the run whose id stands in `mlflow_id.txt`; without a store's name in the run directory."""
     require("mlflow", "logger=mlflow", "rwseg[mlflow]")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves a machine unasked
@@ -133,7 +139,7 @@ def _mlflow(node: Mapping[str, Any], cfg: TrainConfig, identity: Identity) -> Tr
     path, asked = identity.folder / "mlflow_id.txt", os.environ.get(STORE)
     run_id = kept_id(path, "MLflow")
     own = {
-        "run_name": identity.name(cfg.seed),
+        "run_name": identity.name,
         "tracking_uri": asked or (identity.folder / "mlruns").absolute().as_uri(),
         "tags": {"group": identity.group, "method": identity.method, **identity.choices},
         "run_id": run_id,
@@ -143,7 +149,7 @@ def _mlflow(node: Mapping[str, Any], cfg: TrainConfig, identity: Identity) -> Tr
         client, found = logger.experiment, str(logger.run_id)
         if run_id is None:
             write_text(path, found)
-            logger.log_hyperparams(identity.settings(cfg))
+            logger.log_hyperparams(settings)
         client.update_run(found, status="RUNNING")
         return Tracked(
             logger, len({metric.step for metric in client.get_metric_history(found, "train/loss")})

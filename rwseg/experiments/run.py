@@ -16,10 +16,12 @@ from rwseg.core.errors import ConfigError, RunError
 from rwseg.core.lease import Lease
 from rwseg.data.oddities import leaks, oddities
 from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.experiments.build import dataset_of, device_name, facts_of, planned, prepared_data, training_device
+from rwseg.experiments.build import spec_of
 from rwseg.experiments.config.schema import Choices, TrainConfig
+from rwseg.experiments.device import device_name, training_device
 from rwseg.experiments.loggers import tracked
-from rwseg.experiments.run_directory import claimed, clear, config_digest, run_path, save_config
+from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run
+from rwseg.experiments.run_directory import claimed, clear, run_path, save_config
 from rwseg.experiments.run_identity import Identity
 from rwseg.experiments.run_status import left_alone, read_run, recorded, update_run
 from rwseg.experiments.trainer import assemble, configured_callbacks
@@ -43,7 +45,8 @@ def train_run(cfg: TrainConfig, choices: Choices) -> Path:
     dataset = replace(cfg.dataset, root=str(root))
     cfg = replace(cfg, dataset=dataset, prepared_root=str(prepared_root))
     torch.set_num_threads(cfg.trainer.threads)
-    device, world, identity = training_device(cfg), find_world(), Identity(run_path(cfg, choices), choices)
+    device, world = training_device(cfg.trainer.accelerator), find_world()
+    identity = Identity(run_path(cfg, choices), choices, cfg.seed)
     check_world(world, cfg.trainer.devices, cfg.trainer.num_nodes)
     with joined(world, device) as peers:
         if world.rank == 0:
@@ -59,28 +62,24 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
     folder, device = identity.folder, device_name(cfg.trainer.accelerator)
     if left_alone(folder, cfg):
         return
-    callbacks = configured_callbacks(cfg)
-    data = prepared_data(cfg)  # before the run directory is touched: faulty data leave none, and clear none
-    full = planned(cfg, data)
-    _check_share(full, peers.world, device)
+    callbacks = configured_callbacks(cfg.callbacks or {})
+    run = prepare_run(cfg)  # before the run directory is touched: faulty data leave none, and clear none
+    _check_share(run.cfg, peers.world, device)
     with claimed(folder) as lease:
-        if not _begin(folder, cfg, data):  # finished meanwhile, by another process
+        if not _begin(folder, run):  # finished meanwhile, by another process
             return
-        with recorded(folder, device, identity.choices, data, lease, peers.world.size):
-            save_inference_spec(folder, facts_of(full, data))
-            digest = config_digest(cfg)
-            order = _Order(full, digest, *_resumed(folder, digest, cfg.schedule.epochs))
-            with tracked(full, identity, (order.epoch, order.step)) as loggers:
+        with recorded(folder, device, identity.choices, run.data, lease, peers.world.size):
+            save_inference_spec(folder, spec_of(run))
+            settings, order = identity.settings(run.cfg), _resumed(folder, run)
+            with tracked(cfg.logger or {}, identity, settings, (order.epoch, order.step)) as loggers:
                 peers.broadcast(order)
-                parts = assemble(full, folder, data, digest, peers.world, callbacks, loggers, lease)
+                parts = assemble(run, folder, peers.world, callbacks, loggers, lease)
                 with naming_the_lost(peers, partial(_end, folder, lease)):
                     fit(parts, order.resume)
                 lease.check()
                 write_results(folder, parts.learner, parts.data)
                 facts, steps = read_run(folder), parts.trainer.global_step
-                send_results(
-                    folder, facts, identity.settings(full), steps, parts.learner, parts.data, loggers
-                )
+                send_results(folder, facts, settings, steps, parts.learner, parts.data, loggers)
 
 
 def _follow(cfg: TrainConfig, folder: Path, peers: Peers) -> None:
@@ -89,19 +88,14 @@ def _follow(cfg: TrainConfig, folder: Path, peers: Peers) -> None:
     order = peers.broadcast()
     if order is None:
         return
-    callbacks, data = configured_callbacks(cfg), prepared_data(cfg)
-    fit(assemble(order.cfg, folder, data, order.digest, peers.world, callbacks), order.resume)
+    callbacks, run = configured_callbacks(cfg.callbacks or {}), prepare_run(cfg)
+    fit(assemble(run, folder, peers.world, callbacks), order.resume)
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What rank 0 has the others train: the planned configuration, and the epoch and step to begin with.
+    """What rank 0 tells the others: the epoch and the step that training begins with."""
 
-    `digest` is that of the configuration as it was asked for, where the plan's values are null.
-    """
-
-    cfg: TrainConfig
-    digest: str
     epoch: int
     step: int
 
@@ -121,27 +115,27 @@ def _leading(peers: Peers) -> Iterator[None]:
             peers.broadcast(None)
 
 
-def _begin(folder: Path, cfg: TrainConfig, data: Prepared) -> bool:
-    """Make the claimed directory that of `cfg` on `data`; False where there is nothing left to do."""
-    if cfg.force:
+def _begin(folder: Path, run: PreparedRun) -> bool:
+    """Make the claimed directory that of `run`; False where there is nothing left to do."""
+    if run.asked.force:
         clear(folder)
-    elif left_alone(folder, cfg):
+    elif left_alone(folder, run.asked):
         return False
-    _check_same_data(folder, data)
-    _tell_oddities(data, dataset_of(cfg).subjects)
-    save_config(folder, cfg)
+    _check_same_data(folder, run.data)
+    _tell_oddities(run.data, dataset_of(run.asked).subjects)
+    save_config(folder, run.asked)
     return True
 
 
-def _resumed(folder: Path, digest: str, epochs: int) -> tuple[int, int]:
-    """The epoch and the step that training goes on with."""
+def _resumed(folder: Path, run: PreparedRun) -> _Order:
+    """Where training goes on."""
     last = folder / "checkpoints" / LAST
     if not last.is_file():
         log.info("training %s", folder)
-        return 0, 0
-    content = load_checkpoint(last, digest)
-    log.info("resuming %s at epoch %d of %d", folder, content["epoch"] + 2, epochs)
-    return content["epoch"] + 1, content["global_step"]
+        return _Order(0, 0)
+    content = load_checkpoint(last, run.digest)
+    log.info("resuming %s at epoch %d of %d", folder, content["epoch"] + 2, run.cfg.schedule.epochs)
+    return _Order(content["epoch"] + 1, content["global_step"])
 
 
 def _end(folder: Path, lease: Lease, reason: str) -> None:

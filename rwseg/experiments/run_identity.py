@@ -15,10 +15,11 @@ LONGEST_TAG = 64  # W&B refuses longer ones
 
 @dataclass(frozen=True)
 class Identity:
-    """Where a run lies and which options it is made of."""
+    """Where a run lies, which options it is made of, and its seed."""
 
     folder: Path
     choices: Choices
+    seed: int
 
     @property
     def group(self) -> str:
@@ -38,11 +39,12 @@ class Identity:
         """The group, in brackets the variant if it is no default: its runs differ in the seed only."""
         return self.group if self.variant == "default" else f"{self.group} ({self.variant})"
 
-    def name(self, seed: int) -> str:
+    @property
+    def name(self) -> str:
         """`<loss>[-<strategy>]-s<seed>`."""
         strategy = self.choices["strategy"]
         method = self.choices["loss"] if strategy == "alone" else f"{self.choices['loss']}-{strategy}"
-        return f"{method}-s{seed}"
+        return f"{method}-s{self.seed}"
 
     @property
     def tags(self) -> list[str]:

@@ -11,9 +11,9 @@ from rwseg.commands.augmentation import EXAMPLES, example_batch, main, most_fore
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.sampling.patches import Boxes
 from rwseg.data.sampling.slice_cache import SliceCache
-from rwseg.experiments.build import prepared_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import prepared_data
 from rwseg.maps import RectifiedMap
 
 

@@ -12,18 +12,19 @@ from rwseg.experiments.run_identity import Identity, require
 
 
 def identity(*overrides: str) -> Identity:
-    cfg, choices = compose("train", list(overrides))
-    return Identity(run_path(check(cfg), choices), choices)
+    composed, choices = compose("train", list(overrides))
+    cfg = check(composed)
+    return Identity(run_path(cfg, choices), choices, cfg.seed)
 
 
 def test_group_name_and_tags_are_the_options() -> None:
     found = identity(
-        "dataset=acdc", "loss=rw_boundary", "strategy=gradual_ce", "model=small", "schedule=small"
+        "dataset=acdc", "loss=rw_boundary", "strategy=gradual_ce", "model=small", "schedule=small", "seed=7"
     )
     assert found.group == "acdc/small/rw_boundary/gradual_ce"
-    assert found.name(7) == "rw_boundary-gradual_ce-s7"
+    assert found.name == "rw_boundary-gradual_ce-s7"
     assert found.tags == ["acdc", "small", "rw_boundary", "gradual_ce", "default"]
-    assert identity().name(0) == "rrw-s0"
+    assert identity().name == "rrw-s0"
 
 
 def test_only_the_seed_leaves_the_method_as_it_is() -> None:

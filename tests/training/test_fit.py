@@ -17,11 +17,12 @@ from trainings import run
 from rwseg.core.errors import ConfigError
 from rwseg.data.case import IGNORE
 from rwseg.data.datamodule import VALIDATION_SLICES
-from rwseg.experiments.build import build_data, build_learner, planned, prepared_data
+from rwseg.experiments.build import build_data, build_learner
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.overrides import SET_ELSEWHERE
 from rwseg.experiments.config.schema import TrainerConfig
 from rwseg.experiments.config.validation import check, plain
+from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config, run_path
 from rwseg.losses import loss_at_perfect
 from rwseg.models.inference.sliding_window import predict_volume
@@ -150,10 +151,8 @@ def test_runs_of_before_have_the_digest_that_they_had(tiny: list[str]) -> None:
 def test_the_validation_loss_is_that_of_the_whole_slices(tiny: list[str], loss: str) -> None:
     """By hand, from the network's probabilities, in the map of training (mm), and without one (rw_ac)."""
     folder = run([*tiny, f"loss={loss}", "schedule.epochs=1"])
-    cfg = load_config(folder)
-    prepared = prepared_data(cfg)
-    cfg = planned(cfg, prepared)
-    data, learner = build_data(cfg, prepared), build_learner(cfg, prepared)
+    prepared = prepare_run(load_config(folder))
+    data, learner = build_data(prepared), build_learner(prepared)
     state = torch.load(folder / "checkpoints" / LAST, weights_only=True)["state_dict"]
     learner.load_state_dict(state)
     learner.eval()

@@ -13,9 +13,10 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rwseg.data.datamodule import SliceDataModule
-from rwseg.experiments.build import build_data, build_learner, planned, prepared_data
+from rwseg.experiments.build import build_data, build_learner
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import prepare_run
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.training.lightning_module import Learner
 
@@ -26,11 +27,10 @@ WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "is_nonzero", "_un
 
 def parts(tiny: list[str], *overrides: str) -> tuple[Learner, SliceDataModule]:
     cfg = check(compose("train", [*tiny, *overrides])[0])
-    prepared = prepared_data(cfg)
-    cfg = planned(cfg, prepared)
-    data = build_data(cfg, prepared)
+    run = prepare_run(cfg)
+    data = build_data(run)
     data.prepare_data()
-    return build_learner(cfg, prepared), data
+    return build_learner(run), data
 
 
 def waits(func: Any, args: Any) -> bool:

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
-from rwseg.experiments.build import build_network, planned, prepared_data
+from rwseg.experiments.build import build_network
 from rwseg.experiments.cost.estimate import Method, RunTimes
 from rwseg.experiments.cost.step_time import time_run
+from rwseg.experiments.prepared_run import prepare_run
 
 STATES = 3
 """What a checkpoint holds for each weight: itself, and Adam's two moments."""
@@ -19,11 +20,10 @@ def measure(method: Method, steps: int, seconds: float) -> RunTimes:
 
     Raises `RwsegError` where there is no data, or no device as asked.
     """
-    cfg = method.settings
-    torch.set_num_threads(cfg.trainer.threads)
-    times = time_run(cfg, steps, seconds)
-    prepared = prepared_data(cfg)  # there by now, with the distances of the method's maps
-    network = build_network(planned(cfg, prepared), len(prepared.channels), len(prepared.classes))
+    torch.set_num_threads(method.settings.trainer.threads)
+    run = prepare_run(method.settings)
+    times, prepared = time_run(run, steps, seconds), run.data
+    network = build_network(run.cfg.model, len(prepared.channels), len(prepared.classes))
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
     return RunTimes(
         name=method.name,

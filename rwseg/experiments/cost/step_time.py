@@ -8,9 +8,9 @@ import torch
 
 from rwseg.core.errors import ConfigError
 from rwseg.data.datamodule import SliceDataModule
-from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.experiments.build import build_data, build_learner, device_name, planned, precision, prepared_data
-from rwseg.experiments.config.schema import TrainConfig
+from rwseg.experiments.build import build_data, build_learner
+from rwseg.experiments.device import device_name, precision
+from rwseg.experiments.prepared_run import PreparedRun
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.models.inference.whole_volumes import predict_labels
 from rwseg.training.diagnostics.loss_monitor import measure
@@ -37,20 +37,19 @@ class StepTimes:
         return self.data / self.step
 
 
-def time_run(cfg: TrainConfig, steps: int, seconds: float, prepared: Prepared | None = None) -> StepTimes:
-    """Time up to `steps` steps of `cfg` (checked) in up to `seconds`, after a first one.
+def time_run(run: PreparedRun, steps: int, seconds: float) -> StepTimes:
+    """Time up to `steps` steps of `run` in up to `seconds`, after a first one.
 
-    Its data are `prepared`, or prepared now. At least `FEWEST_STEPS` are timed, and the prediction of the
+    At least `FEWEST_STEPS` are timed, and the prediction of the
     first validation volume.
     """
+    cfg = run.cfg
     if cfg.trainer.devices not in ("auto", 1):
         raise ConfigError(
             f"trainer.devices={cfg.trainer.devices}: expected 1, for steps are timed on one device; several "
             "share the hours of one"
         )
-    prepared = prepared or prepared_data(cfg)
-    cfg = planned(cfg, prepared)
-    data, learner = build_data(cfg, prepared), build_learner(cfg, prepared)
+    data, learner = build_data(run), build_learner(run)
     data.prepare_data()
     name = device_name(cfg.trainer.accelerator)
     device = torch.device("cpu" if name == "cpu" else "cuda")
@@ -61,18 +60,18 @@ def time_run(cfg: TrainConfig, steps: int, seconds: float, prepared: Prepared | 
         enabled=precision(cfg.trainer.precision, name) != "32-true",
     )
     with autocast:
-        times = _steps(cfg, data, learner, device, steps, seconds)
+        times = _steps(data, learner, device, cfg.schedule.clip_norm, steps, seconds)
         volume = _volume(data, learner, device)
-    shape = (cfg.dataset.batch_size, *(cfg.dataset.patch_size or ()))
+    shape = (run.batch_size, *run.patch_size)
     step, built, meter = np.median(times, axis=0).tolist()
     return StepTimes("x".join(map(str, shape)), name, step, built, meter, volume, len(data.val_entries))
 
 
 def _steps(
-    cfg: TrainConfig,
     data: SliceDataModule,
     learner: Learner,
     device: torch.device,
+    clip_norm: float,
     steps: int,
     seconds: float,
 ) -> list[tuple[float, float, float]]:
@@ -94,7 +93,7 @@ def _steps(
         )
         optimizer.zero_grad()
         value.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(learner.network.parameters(), cfg.schedule.clip_norm)
+        torch.nn.utils.clip_grad_norm_(learner.network.parameters(), clip_norm)
         optimizer.step()
         ended = _now(device)
         if learner.ignore is None:

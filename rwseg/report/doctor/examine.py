@@ -14,9 +14,9 @@ from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.parallel import Workers
 from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.experiments.build import dataset_of, prepared_data, source_of, workers
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.cost.step_time import time_run
+from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of, workers
 from rwseg.report.doctor.findings import Finding, print_findings, print_table
 from rwseg.report.doctor.sheet import contact_sheet
 from rwseg.report.doctor.survey import Seen, findings, look, shares, spread
@@ -46,9 +46,9 @@ def examine(cfg: TrainConfig, picture: Path, console: Console) -> list[Finding]:
         title = f"{dataset.name}: {len(shown)} of {len(seen)} cases, the slice with most foreground"
         console.print(f"wrote {contact_sheet(shown, source.classes, title, picture)}", highlight=False)
     if not any(finding.level == "fault" for finding in found):
-        prepared = prepared_data(cfg)
-        found += _cut(prepared, console)
-        found += _timing(cfg, prepared, console)
+        run = prepare_run(cfg)
+        found += _cut(run.data, console)
+        found += _timing(run, console)
     return found
 
 
@@ -85,10 +85,10 @@ def _cut(prepared: Prepared, console: Console) -> list[Finding]:
     return found
 
 
-def _timing(cfg: TrainConfig, prepared: Prepared, console: Console) -> list[Finding]:
+def _timing(run: PreparedRun, console: Console) -> list[Finding]:
+    cfg, schedule = run.cfg, run.cfg.schedule
     torch.set_num_threads(cfg.trainer.threads)
-    times = time_run(cfg, steps=20, seconds=30, prepared=prepared)
-    schedule = cfg.schedule
+    times = time_run(run, steps=20, seconds=30)
     steps = schedule.epochs * schedule.batches_per_epoch
     validations = max(1, schedule.epochs // cfg.evaluation.every)
     training, validation = steps * times.step, validations * times.volumes * times.volume

@@ -135,9 +135,11 @@ def test_a_run_that_was_interrupted_twice_has_each_epoch_once(
 
 
 def log_one_epoch(folder: Path, *overrides: str) -> None:
-    cfg, choices = compose("train", ["logger=mlflow", *overrides])
+    composed, choices = compose("train", ["logger=mlflow", *overrides])
+    cfg = check(composed)
     folder.mkdir(exist_ok=True)
-    with tracked(check(cfg), Identity(folder, choices), (0, 0)) as [tracker]:
+    identity = Identity(folder, choices, cfg.seed)
+    with tracked(cfg.logger, identity, identity.settings(cfg), (0, 0)) as [tracker]:
         tracker.logger.log_metrics({"epoch": 0, "train/loss": 0.5}, step=0)
 
 

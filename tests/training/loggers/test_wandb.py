@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.run import train_run
 from rwseg.experiments.run_identity import Identity
+from rwseg.training.loggers.callbacks import Tracked
 
 pytestmark = pytest.mark.usefixtures("offline")
 
@@ -26,13 +28,12 @@ def asked(*overrides: str) -> tuple[TrainConfig, Choices]:
     return check(cfg), choices
 
 
-def identity(folder: Path, choices: Choices) -> Identity:
+def begin(cfg: TrainConfig, folder: Path, choices: Choices) -> AbstractContextManager[list[Tracked]]:
+    """The loggers of a training that begins."""
     folder.mkdir(exist_ok=True)
-    return Identity(folder, choices)
+    identity = Identity(folder, choices, cfg.seed)
+    return tracked(cfg.logger, identity, identity.settings(cfg), (0, 0))
 
-
-START = (0, 0)
-"""Epoch and step of a training that begins."""
 
 RUNS = {"rrw": 0, "rw_boundary": 3}
 
@@ -40,7 +41,7 @@ RUNS = {"rrw": 0, "rw_boundary": 3}
 def test_runs_of_one_process_are_described_tracked_and_ended_each_for_itself(tmp_path: Path) -> None:
     for loss, seed in RUNS.items():
         cfg, choices = asked(f"loss={loss}", f"seed={seed}", "strategy=equal_dice")
-        with tracked(cfg, identity(tmp_path / loss, choices), START) as [tracker]:
+        with begin(cfg, tmp_path / loss, choices) as [tracker]:
             assert tracker.first_epoch == 0
             tracker.logger.log_metrics({"epoch": 0, "val/dice": 0.5}, step=9)
             tracker.logger.log_metrics({"epoch": 1, "val/dice": 0.75 + seed}, step=19)
@@ -69,7 +70,7 @@ def test_runs_of_one_process_are_described_tracked_and_ended_each_for_itself(tmp
 @pytest.mark.parametrize("error", [ValueError("no good"), KeyboardInterrupt()])
 def test_a_failing_run_ends_with_status_1(tmp_path: Path, error: BaseException) -> None:
     cfg, choices = asked()
-    with pytest.raises(type(error)), tracked(cfg, identity(tmp_path / "run", choices), START):
+    with pytest.raises(type(error)), begin(cfg, tmp_path / "run", choices):
         raise error
     assert wandb.run is None
     (path,) = offline_files(tmp_path / "run")
@@ -109,13 +110,13 @@ def make_older(start: Path) -> Path:
 def test_after_a_start_that_was_sent_it_is_left_open_what_w_and_b_lacks(tmp_path: Path, name: str) -> None:
     cfg, choices = asked()
     folder = tmp_path / "run"
-    with tracked(cfg, identity(folder, choices), START) as [tracker]:
+    with begin(cfg, folder, choices) as [tracker]:
         assert tracker.first_epoch == 0
     (path,) = offline_files(folder)
     sent = path.parent.rename(path.parent.with_name(f"{name}-{path.parent.name.rpartition('-')[2]}"))
     if name.startswith("offline"):
         (sent / f"{path.name}.synced").touch()  # what `wandb sync` leaves
-    with tracked(cfg, identity(folder, choices), START) as [tracker]:
+    with begin(cfg, folder, choices) as [tracker]:
         assert tracker.first_epoch is None
     assert sent.is_dir()
 
@@ -126,7 +127,7 @@ def test_without_an_account_it_is_said_what_to_do(tmp_path: Path, monkeypatch: p
     cfg, choices = asked()
     with (
         pytest.raises(RunError, match=r"logger=wandb: expected an account .*set WANDB_MODE=offline, or"),
-        tracked(cfg, identity(tmp_path / "run", choices), START),
+        begin(cfg, tmp_path / "run", choices),
     ):
         pytest.fail("a run without an account")
     assert wandb.run is None
@@ -137,13 +138,13 @@ def test_a_damaged_id_is_refused(tmp_path: Path) -> None:
     (tmp_path / "wandb_id.txt").write_text("../other")
     with (
         pytest.raises(RunError, match=r"wandb_id.txt: expected the id of a W&B run, found '../other'"),
-        tracked(cfg, identity(tmp_path, choices), START),
+        begin(cfg, tmp_path, choices),
     ):
         pytest.fail("a run under a damaged id")
 
 
 def test_csv_alone_needs_no_tracker_and_no_files(tmp_path: Path) -> None:
     cfg, choices = compose("train", [])
-    with tracked(check(cfg), Identity(tmp_path, choices), START) as trackers:
+    with begin(check(cfg), tmp_path, choices) as trackers:
         assert trackers == []
     assert {path.name for path in tmp_path.iterdir()} <= {"home"}

@@ -1,0 +1,32 @@
+"""The device that a configuration asks for, and the precision it computes in."""
+
+import torch
+
+from rwseg.core.errors import ConfigError
+
+
+def device_name(accelerator: str) -> str:
+    """`cpu`, or the GPU's name; `ConfigError` if a GPU is asked for and there is none."""
+    if accelerator == "gpu" and not torch.cuda.is_available():
+        raise ConfigError(
+            "trainer.accelerator=gpu: expected a CUDA device, found none; use trainer=auto or trainer=cpu"
+        )
+    use_gpu = accelerator != "cpu" and torch.cuda.is_available()
+    return torch.cuda.get_device_name() if use_gpu else "cpu"
+
+
+def training_device(accelerator: str) -> torch.device:
+    """The kind of device of a run; `ConfigError` where a GPU is asked for and there is none."""
+    return torch.device("cpu" if device_name(accelerator) == "cpu" else "cuda")
+
+
+def precision(asked: str, device: str) -> str:
+    """The precision to run in: `auto` is 16-bit mixed on a GPU (as in the paper) and 32-bit on a CPU."""
+    return asked if asked != "auto" else ("32-true" if device == "cpu" else "16-mixed")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed and not emulated."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
