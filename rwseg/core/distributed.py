@@ -27,6 +27,7 @@ from torch.distributed import distributed_c10d as c10d
 from torch.distributed.rendezvous import rendezvous
 
 from rwseg.core.errors import ConfigError, RunError
+from rwseg.core.signals import Terminated
 
 TIMEOUT = timedelta(days=1)
 """How long ranks wait for one another: preparing data and validation may keep one of them busy for hours."""
@@ -261,7 +262,10 @@ def naming_the_lost(peers: Peers, end: Callable[[str], None]) -> Iterator[None]:
         yield
     except BaseException as error:
         ended.set()
-        message = peers.lost()
+        try:
+            message = peers.lost()
+        except Terminated:  # torchrun and srun end the others once they see that one is gone
+            message = peers.lost()
         if message is not None:
             raise RunError(message) from error
         raise

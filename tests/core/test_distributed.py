@@ -1,10 +1,14 @@
 """What world a process is in, which worlds are refused, and who is missed in one."""
 
+import os
+import signal
+
 import pytest
 import torch
 
-from rwseg.core.distributed import ALONE, Peers, World, check_world, find_world, joined
-from rwseg.core.errors import ConfigError
+from rwseg.core.distributed import ALONE, Peers, World, check_world, find_world, joined, naming_the_lost
+from rwseg.core.errors import ConfigError, RunError
+from rwseg.core.signals import terminable
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import EvaluateConfig
 from rwseg.experiments.config.validation import check
@@ -90,6 +94,22 @@ def test_one_process_exchanges_nothing() -> None:
 def test_shares_make_up_the_batch() -> None:
     samples = list(range(12))
     assert [number for rank in range(3) for number in samples[World(rank, 3).share(12)]] == samples
+
+
+def test_a_lost_rank_is_named_also_where_sigterm_comes_while_it_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """torchrun sends it to the others as soon as it sees that one is gone."""
+    store = torch.distributed.HashStore()
+    store.set("heartbeat/1", "7")
+    store.set("name/1", "host node, process 1")
+    monkeypatch.setattr("time.sleep", lambda seconds: os.kill(os.getpid(), signal.SIGTERM))
+    with (
+        terminable(),
+        pytest.raises(RunError, match=r"rank 1 .host node, process 1. of the 2"),
+        naming_the_lost(Peers(World(0, 2), store), pytest.fail),
+    ):
+        raise RuntimeError("Connection closed by peer")
 
 
 def test_ranks_whose_heartbeat_stands_still_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,14 +145,18 @@ def test_pictures_of_patients_can_be_left_out(reported: Reported, tmp_path: Path
 
 
 MEASURE = (
-    "import resource, sys, time\n"
+    "import re, sys, time\n"
+    "from pathlib import Path\n"
     "from rwseg.commands.report import main\n"
     "assert main(sys.argv[1:]) == 0\n"
-    "print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)"
+    "peak = re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]\n"
+    "print(time.process_time(), int(peak) / 2**20)"
 )
+"""Seconds and gigabytes; `ru_maxrss` would not do: it begins with the peak of the process that started this one."""
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="its /proc tells the peak of memory")
 def test_a_hundred_runs_take_less_than_20_seconds_and_a_gigabyte(tmp_path: Path) -> None:
     write_study(tmp_path / "runs", seeds=50, cases=60, epochs=50)
     command = [sys.executable, "-c", MEASURE, str(tmp_path / "runs"), "-o", str(tmp_path / "out")]
