@@ -152,7 +152,7 @@ MEASURE = (
     "peak = re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]\n"
     "print(time.process_time(), int(peak) / 2**20)"
 )
-"""Seconds and gigabytes; `ru_maxrss` would not do: it begins with the peak of the process that started this one."""
+"""Seconds, gigabytes; not by `ru_maxrss`, which begins with the peak of the process that started this one."""
 
 
 @pytest.mark.slow
