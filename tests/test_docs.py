@@ -14,6 +14,8 @@ EXAMPLES = [page for page in PAGES if ">>> " in page.read_text()]
 TEST_NAME = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers")  # Lightning, where there are many cores
+@pytest.mark.filterwarnings("ignore:.*LeafSpec")  # Lightning calls what PyTorch has deprecated
 @pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: page.stem)
 def test_examples_run(page: Path) -> None:
     result = doctest.testfile(str(page), module_relative=False, optionflags=doctest.FAIL_FAST)
