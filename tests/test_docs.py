@@ -76,3 +76,32 @@ def test_the_architecture_is_that_of_the_code() -> None:
     assert sorted(path.name for path in (ROOT / "rwseg").glob("*.*")) == ["__init__.py", "py.typed"]
     picture = (ROOT / "docs" / "figures" / "architecture.svg").read_text()
     assert all(f">{name}<" in picture for name in packages)
+
+
+PACKAGES = sorted((ROOT / "rwseg").rglob("__init__.py"))
+DOTTED = re.compile(r"`(\w+(?:\.\w+)+)`")
+
+
+def resolves(name: str, package: Path) -> bool:
+    """Whether `name` is a package, a module, or defined in one; seen from `package`, or from rwseg."""
+    parts = name.removeprefix("rwseg.").split(".")
+    for start in (package, ROOT / "rwseg"):
+        below = start.joinpath(*parts)
+        if below.is_dir() or below.with_suffix(".py").is_file():
+            return True
+        module = start.joinpath(*parts[:-1])
+        module = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+        if module.is_file() and re.search(
+            rf"^(def|class) {parts[-1]}\b|^{parts[-1]}\b", module.read_text(), re.M
+        ):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=lambda path: path.parent.name)
+def test_every_package_says_what_belongs_there_and_the_names_it_gives_exist(path: Path) -> None:
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    first, blank, *rest = text.splitlines()
+    assert (first[-1], blank, bool(rest)) == (".", "", True)
+    for name in DOTTED.findall(text):
+        assert resolves(name, path.parent), name

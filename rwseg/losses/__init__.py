@@ -1,4 +1,8 @@
-"""The losses, plain PyTorch modules: `loss(logits, labels, region_map=None) -> scalar`."""
+"""The losses, plain PyTorch modules: `loss(logits, labels, region_map=None) -> scalar`.
+
+One class per loss, and what combines them. Neither configuration nor training loop: `build_loss` alone
+knows the first. The weights of region-wise losses are `rwseg.maps`.
+"""
 
 from rwseg.losses.base import RegionMap, SegmentationLoss
 from rwseg.losses.boundary import ActiveContourLoss, HausdorffDTLoss, LogHausdorffDTLoss

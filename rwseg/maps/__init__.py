@@ -1,4 +1,8 @@
-"""Region-wise maps: the weight `z_ik` of pixel i and class k, and the exact distances in it."""
+"""Region-wise maps: the weight `z_ik` of pixel i and class k, and the exact distances in it.
+
+Functions of labels, for any number of classes, in 2D and 3D; what a loss makes of a map is
+`rwseg.losses`.
+"""
 
 from rwseg.maps.region_wise import (
     MAP_NAMES,

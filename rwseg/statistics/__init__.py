@@ -1,4 +1,7 @@
-"""Statistics of comparisons: permutation tests, intervals and distributions of paired samples."""
+"""Statistics of comparisons: permutation tests, intervals and distributions of paired samples.
+
+Functions of arrays, as in `__all__`. Runs, methods and their names are the report's.
+"""
 
 from rwseg.statistics.paired_samples import (
     binomial_interval,

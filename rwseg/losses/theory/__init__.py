@@ -1,6 +1,7 @@
 """Why a region-wise loss is stable or not: its gradient in closed form, the signs of it, and figures.
 
-`rwseg theory OUT` draws the paper's figures 2, 3 and 4; `docs/theory.md` explains them.
+Functions of maps, logits and labels; the pictures that `rwseg theory OUT` draws of them are
+`rwseg.report.figures`, and `docs/theory.md` explains them. The meter of a training is `training.diagnostics`.
 """
 
 from rwseg.losses.theory.gradients import (

@@ -1,1 +1,5 @@
-"""Lightning callbacks that every run has: its table of epochs and its checkpoints."""
+"""Lightning callbacks that every run has: its table of epochs and its checkpoints.
+
+`checkpoints.checkpoint_callbacks` and `epoch_table.EpochTable`. What users add comes from the group
+`callbacks`, what loggers are told from `rwseg.training.loggers`.
+"""
