@@ -1,11 +1,12 @@
 """The command `rwseg NAME ...`, which runs `rwseg.commands.NAME` with the arguments after the name."""
 
+import os
 import sys
 from difflib import get_close_matches
 from importlib import import_module
-from pathlib import Path
 
-HERE = Path(__file__).parent
+from rwseg import __version__
+from rwseg.core.program import COMMANDS as HERE
 
 COMMANDS = {
     "train": "train a run, or a sweep of them with -m",
@@ -31,6 +32,11 @@ def main() -> int:
         listed = [f"  {command:{width}}  {says}" for command, says in COMMANDS.items()]
         print("\n".join(["usage: rwseg NAME ...; rwseg NAME --help says more", "", *listed]))
         return 0
+    if name == "--version":
+        print(f"rwseg {__version__}")
+        return 0
+    if {"-sc", "--shell-completion"} & set(sys.argv):
+        return _complete([word for word in sys.argv[1:] if word not in COMMANDS])
     if name not in COMMANDS:
         near = get_close_matches(name, COMMANDS, n=1)
         meant = f"; did you mean {near[0]}?" if near else ""
@@ -39,6 +45,23 @@ def main() -> int:
     # A sweep starts its jobs by this file, and messages begin with its name.
     sys.argv[:2] = [str(HERE / f"{name}.py")]
     return int(import_module(f"rwseg.commands.{name}").main() or 0)
+
+
+def _complete(arguments: list[str]) -> int:
+    """Answer a shell that completes a line, or print what it needs for that: Hydra's `-sc`, for any command.
+
+    The shell knows the program `rwseg` alone; its line, in COMP_LINE, has the command.
+    """
+    name, space, words = os.environ.get("COMP_LINE", "rwseg train ").lstrip().partition(" ")[2].partition(" ")
+    if not space:
+        print("\n".join(command for command in COMMANDS if command.startswith(name)))
+        return 0
+    name = "train" if name in ("doctor", "plan") else name  # they take its words
+    if name in ("train", "evaluate", "predict"):
+        sys.argv = ["rwseg", *arguments]
+        os.environ["COMP_LINE"] = f"rwseg {words}"
+        import_module(f"rwseg.commands.{name}").main()
+    return 0
 
 
 if __name__ == "__main__":

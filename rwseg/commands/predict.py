@@ -1,22 +1,23 @@
-"""Predict new images with one run or several: rwseg predict run_dir=DIR input=FOLDER output=FOLDER."""
+"""Segment new images with one run or several: rwseg predict run_dir=DIR input=FOLDER output=FOLDER."""
 
-from rwseg.core.errors import ConfigError
+from pathlib import Path
+
 from rwseg.experiments.command import run_command
-from rwseg.experiments.config.schema import Choices, EvaluateConfig
+from rwseg.experiments.config.schema import Choices, PredictConfig
 
 
-def predict(cfg: EvaluateConfig, choices: Choices) -> None:
+def predict(cfg: PredictConfig, choices: Choices) -> None:
     """Predict; the heavy parts are imported once the configuration is known to be right."""
-    if cfg.input is None:
-        raise ConfigError("input: expected a folder of images to predict, got none; give input=...")
-    from rwseg.experiments.evaluation import evaluate_run
+    from rwseg.experiments.evaluation import loaded
+    from rwseg.models.inference.folder import predict_folder
 
-    evaluate_run(cfg)
+    with loaded(cfg) as members:
+        predict_folder(members, Path(cfg.input), Path(cfg.output), cfg.checkpoint, cfg.force)
 
 
 def main() -> None:
     """Run the command with the arguments of the process."""
-    run_command(predict, "evaluate")
+    run_command(predict, "predict")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from torch.distributed import distributed_c10d as c10d
 from torch.distributed.rendezvous import rendezvous
 
 from rwseg.core.errors import ConfigError, RunError
+from rwseg.core.program import module, program
 from rwseg.core.signals import Terminated
 
 TIMEOUT = timedelta(days=1)
@@ -110,9 +111,10 @@ def check_world(world: World, devices: int | str, num_nodes: int | str) -> None:
             nodes = "" if num_nodes in ("auto", 1) else f"--nnodes={num_nodes} "
             each = 1 if devices == "auto" else devices
             what = "processes on a node" if key == "devices" else "nodes"
+            start = " ".join(["torchrun", f"{nodes}--nproc_per_node={each}", *module()])
             raise ConfigError(
                 f"trainer.{key}={asked}: expected as many as there are {what}, which is {found}: "
-                f"train.py starts none. Start it by torchrun {nodes}--nproc_per_node={each} train.py ..., "
+                f"{program()} starts none. Start it by {start} ..., "
                 "or a sweep by hydra/launcher=ray or hydra/launcher=slurm"
             )
 

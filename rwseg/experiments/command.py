@@ -5,7 +5,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from signal import SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.program import program
 from rwseg.core.signals import Terminated, terminable
 from rwseg.experiments.composition import VERSION_BASE, Checked, named, preflight
 from rwseg.experiments.config.command_line import search_path, search_path_in, with_search_path
@@ -84,11 +84,14 @@ def run_command(task: Task, config_name: str, plan: Planner | None = None) -> No
     sweep = None
     try:
         with terminable():
-            sys.argv[1:] = with_search_path(sys.argv[1:])  # where Hydra looks for them
-            jobs = preflight(config_name, sys.argv[1:])
-            sweep = plan(jobs, sys.argv) if plan is not None and jobs else None
+            given = sys.argv[1:]
+            sys.argv[1:] = with_search_path(given)  # where Hydra looks for them
+            jobs = preflight(config_name, given)
+            sweep = plan(jobs, given) if plan is not None and jobs else None
             runner = Jobs(task, SCHEMAS[config_name], sweep, failed)
             hydra.main(config_path=str(CONF), config_name=config_name, **VERSION_BASE)(runner)()
+        if sweep is not None and (comparison := sweep.comparison()):
+            print(f"to compare them: {comparison}", flush=True)
     except RwsegError as error:
         fail(str(error))
     except KeyboardInterrupt:
@@ -123,5 +126,5 @@ def _attempt(job: Callable[[], object], many: bool) -> str | None:
 
 def fail(message: str, status: int = 2) -> NoReturn:
     """End the command with a message under its name."""
-    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    print(f"{program()}: {message}", file=sys.stderr)
     raise SystemExit(status)

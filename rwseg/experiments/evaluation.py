@@ -4,7 +4,8 @@ import hashlib
 import logging
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from rwseg.core.progress import track
 from rwseg.data.case import IGNORE, Case, LoadedCase, Source
 from rwseg.data.io.cases import label_ending, native_image, read_case, write_labels
 from rwseg.data.oddities import remark_lines
-from rwseg.experiments.config.schema import EvaluateConfig
+from rwseg.experiments.config.schema import EvaluateConfig, PredictConfig
 from rwseg.experiments.device import device_name, precision
 from rwseg.experiments.evaluation_cases import cases_to_evaluate
 from rwseg.experiments.load_run import load_ensemble
@@ -38,6 +39,18 @@ def evaluate_run(cfg: EvaluateConfig) -> Path:
     Raises `RwsegError` for a folder that is no run, a checkpoint of another configuration, runs that do not
     go together, faulty data and an empty split.
     """
+    with loaded(cfg) as members:
+        if cfg.input is not None and cfg.output is not None:
+            return predict_folder(members, Path(cfg.input), Path(cfg.output), cfg.checkpoint, cfg.force)
+        return evaluate_split(cfg, members)
+
+
+@contextmanager
+def loaded(cfg: EvaluateConfig | PredictConfig) -> Iterator[list[Predictor]]:
+    """The run or runs in `cfg.run_dir` on the device of `cfg.trainer`, in whose precision the block computes.
+
+    Raises as `evaluate_run`.
+    """
     torch.set_num_threads(cfg.trainer.threads)
     name = device_name(cfg.trainer.accelerator)
     device = torch.device("cpu" if name == "cpu" else "cuda")
@@ -47,9 +60,7 @@ def evaluate_run(cfg: EvaluateConfig) -> Path:
     kind = precision(cfg.trainer.precision, name)
     half = torch.bfloat16 if kind == "bf16-mixed" else torch.float16
     with torch.autocast(device.type, dtype=half, enabled=kind != "32-true"):
-        if cfg.input is not None and cfg.output is not None:
-            return predict_folder(members, Path(cfg.input), Path(cfg.output), cfg.checkpoint, cfg.force)
-        return evaluate_split(cfg, members)
+        yield members
 
 
 def evaluate_split(cfg: EvaluateConfig, members: Sequence[Predictor]) -> Path:

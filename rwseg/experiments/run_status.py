@@ -5,7 +5,6 @@ import logging
 import os
 import platform
 import socket
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.files import from_json, write_json
 from rwseg.core.lease import Lease
 from rwseg.core.signals import Terminated
+from rwseg.experiments.code_version import code_version
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import check_same_config
 
@@ -113,7 +113,7 @@ def environment(device: str) -> dict[str, Any]:
         "pid": os.getpid(),
         "device": device,
         "processor": _processor(),
-        "git_commit": _git_commit(),
+        "git_commit": code_version(),
         "versions": {
             "rwseg": __version__,
             "python": platform.python_version(),
@@ -132,19 +132,3 @@ def _processor() -> str:
         lines = []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{(models or [platform.machine()])[0]}, {torch.backends.cpu.get_cpu_capability()}"
-
-
-def _git_commit() -> str | None:
-    """Commit of this checkout, `-dirty` with uncommitted changes; None without git or a checkout."""
-    here = Path(__file__).resolve().parents[2]
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=20,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None

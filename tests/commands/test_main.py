@@ -1,11 +1,11 @@
 """`rwseg NAME ...` finds each command, says which there are, and hands its words on."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import rwseg
 from rwseg.commands import __main__ as program
 from rwseg.commands.__main__ import COMMANDS, main
 
@@ -45,11 +45,61 @@ def test_words_and_exit_status_are_the_commands_own(
         call(monkeypatch, "report", str(tmp_path))
 
 
-def test_predict_wants_images(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "rwseg.commands", "predict", "run_dir=x"]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    assert (found.returncode, found.stdout) == (2, "")
-    assert (
-        found.stderr
-        == "predict.py: input: expected a folder of images to predict, got none; give input=...\n"
-    )
+def test_predict_wants_runs_images_and_a_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "predict", "run_dir=x")
+    assert capsys.readouterr().err.splitlines() == [
+        "rwseg predict: input: expected a folder of images to predict, got none; give input=...",
+        "output: expected a folder for the predictions, got none; give output=...",
+    ]
+    with pytest.raises(SystemExit, match="2"):
+        call(monkeypatch, "predict", "run_dir=x", "input=a", "output=b", "split=val")
+    assert capsys.readouterr().err.startswith("rwseg predict: unknown key 'split'")
+
+
+def test_predict_explains_itself(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        call(monkeypatch, "predict", "--help")
+    first, *others = capfd.readouterr().out.splitlines()
+    assert first.endswith("predict run_dir=DIR input=FOLDER output=FOLDER [setting=value] ...")
+    assert not any(line.startswith("overlays") for line in others)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("rwseg ", {"train", "predict", "report"}),
+        ("rwseg pre", {"predict"}),
+        ("rwseg train loss=rrw experiment=table2", {"experiment=table2_acdc"}),
+        ("rwseg predict run_dir=x ch", {"checkpoint="}),
+        ("rwseg plan loss=ia", set()),
+        ("rwseg plan loss=io", {"loss=iou"}),
+        ("rwseg report outputs/", set()),
+    ],
+)
+def test_a_shell_completes_commands_and_their_words(
+    line: str, words: set[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    assert call(monkeypatch, "-sc", "query=bash") == 0
+    found = set(capfd.readouterr().out.split())
+    assert words <= found
+    assert words or not found
+
+
+@pytest.mark.parametrize("words", [("-sc",), ("train", "-sc"), ("predict", "--shell-completion")])
+def test_completion_is_installed_for_the_program(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("COMP_LINE", raising=False)
+    assert call(monkeypatch, *words, "install=bash") == 0
+    assert capfd.readouterr().out.rstrip().endswith("-F hydra_bash_completion rwseg")
+
+
+def test_the_version_is_the_package_s(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call(monkeypatch, "--version") == 0
+    assert capsys.readouterr().out == f"rwseg {rwseg.__version__}\n"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 import torch
@@ -50,7 +51,10 @@ def test_what_cannot_be_shared_is_refused(overrides: list[str], words: str) -> N
         ("auto", 2, r"trainer\.num_nodes=2: .* which is 1: .* torchrun --nnodes=2 --nproc_per_node=1"),
     ],
 )
-def test_a_world_that_nobody_started_is_refused(devices: int | str, nodes: int | str, words: str) -> None:
+def test_a_world_that_nobody_started_is_refused(
+    devices: int | str, nodes: int | str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["train.py"])
     with pytest.raises(ConfigError, match=words):
         check_world(ALONE, devices, nodes)
     check_world(World(0, 8, 0, 4), 4, 2)

@@ -154,7 +154,7 @@ def test_show_the_configuration_in_an_empty_folder(tmp_path: Path) -> None:
 def test_help_in_an_empty_folder(tmp_path: Path) -> None:
     shown = start("evaluate", "--help", folder=tmp_path)
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout.startswith("python evaluate.py run_dir=DIR")
+    assert shown.stdout.startswith(f"{sys.executable} {ROOT / 'evaluate.py'} run_dir=DIR")
     assert "trainer: auto, cpu, gpu" in shown.stdout
     assert not list(tmp_path.iterdir())
 

@@ -6,7 +6,7 @@ from math import inf, prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rwseg.experiments.config.schema import EvaluateConfig, TrainConfig, TrainerConfig
+    from rwseg.experiments.config.schema import EvaluateConfig, PredictConfig, TrainConfig, TrainerConfig
 
 PARTNERS = {"dice": "rwseg.losses.DiceLoss", "ce": "rwseg.losses.CrossEntropyLoss"}
 """Those of conf/strategy, by the end of its files' names."""
@@ -56,15 +56,20 @@ def train_rules(cfg: "TrainConfig") -> Iterator[str]:
 
 def evaluate_rules(cfg: "EvaluateConfig") -> Iterator[str]:
     """What does not fit together in the configuration of an evaluation."""
-    yield from _precision_rules(cfg.trainer)
-    if cfg.trainer.devices not in ("auto", 1):
-        yield f"trainer.devices={cfg.trainer.devices}: expected 1, images are predicted on one device"
+    yield from predict_rules(cfg)
     if cfg.input is not None and cfg.output is None:
         yield f"input={cfg.input}: expected a folder for the predictions, got none; give output=..."
     if cfg.input is not None and cfg.dataset.root is not None:
         yield "input: expected new images or dataset.root, got both; give one of them"
     if cfg.input is None and cfg.force:
         yield "force=true: expected together with input=..., a split is always predicted anew"
+
+
+def predict_rules(cfg: "EvaluateConfig | PredictConfig") -> Iterator[str]:
+    """What does not fit together where images are predicted."""
+    yield from _precision_rules(cfg.trainer)
+    if cfg.trainer.devices not in ("auto", 1):
+        yield f"trainer.devices={cfg.trainer.devices}: expected 1, images are predicted on one device"
 
 
 def _plan_rules(cfg: "TrainConfig") -> Iterator[str]:

@@ -4,6 +4,7 @@ Hydra finds it in its ConfigStore (`hydra_plugins/rwseg_schemas.py`), types what
 from users' own files, and refuses unknown keys. `validation.check` adds ranges, choices and `rules.py`.
 """
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import MISSING, field, fields
 from os.path import expanduser
@@ -15,6 +16,7 @@ from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from rwseg.core.constraints import Count, NotNegative, Positive, Probability, one_of, such_as
+from rwseg.core.program import typed
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.experiments.config.rules import (
     is_count,
@@ -25,7 +27,10 @@ from rwseg.experiments.config.rules import (
     is_window,
 )
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+_PACKAGE = Path(__file__).resolve().parents[2]
+_WHEEL, _CHECKOUT = _PACKAGE / "conf", _PACKAGE.parent / "conf"
+CONF = _WHEEL if _WHEEL.is_dir() else _CHECKOUT
+"""The options of every group: `conf/` of a checkout, which a wheel holds as `rwseg/conf` (setup.py)."""
 
 
 def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
@@ -36,6 +41,7 @@ def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
 
 OmegaConf.register_new_resolver("fixed", _fixed, replace=True)
 OmegaConf.register_new_resolver("from_home", expanduser, replace=True)  # for what Hydra itself writes
+OmegaConf.register_new_resolver("command", lambda: shlex.join(typed()), replace=True)  # for --help
 
 if TYPE_CHECKING:
     Choice = Any  # the layers below have a Literal, which OmegaConf 2.3 does not take
@@ -237,4 +243,17 @@ class EvaluateConfig:
     dataset: OtherDataConfig
 
 
-SCHEMAS: Mapping[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig}
+@dataclass
+class PredictConfig:
+    """Everything that `rwseg predict` takes; `run_dir` is a directory or a list of them."""
+
+    run_dir: Annotated[Any, such_as(is_run_dirs, "a run directory or a list of them")]
+    input: str
+    output: str
+    checkpoint: Annotated[Choice, one_of("last", "best")]
+    force: bool
+    trainer: TrainerConfig
+
+
+SCHEMAS: Mapping[str, type] = {"train": TrainConfig, "evaluate": EvaluateConfig, "predict": PredictConfig}
+"""The configuration of each command that Hydra composes, `conf/<command>.yaml`."""

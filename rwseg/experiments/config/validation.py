@@ -12,15 +12,20 @@ from pydantic import ValidationError
 from rwseg.core.errors import ConfigError
 from rwseg.core.paths import from_home, is_at_home
 from rwseg.experiments.config.names import keys_of_schema, suggestion
-from rwseg.experiments.config.rules import evaluate_rules, train_rules
-from rwseg.experiments.config.schema import FOR_TRAINING, EvaluateConfig, TrainConfig
+from rwseg.experiments.config.rules import evaluate_rules, predict_rules, train_rules
+from rwseg.experiments.config.schema import FOR_TRAINING, EvaluateConfig, PredictConfig, TrainConfig
 
 RULES: Mapping[type, Callable[[Any], Iterator[str]]] = {
     TrainConfig: train_rules,
     EvaluateConfig: evaluate_rules,
+    PredictConfig: predict_rules,
 }
 
-TO_GIVE = {"run_dir": "a directory that train.py wrote, such as outputs/default/phantom/rrw/alone/seed0"}
+TO_GIVE = {
+    "run_dir": "a directory that train.py wrote, such as outputs/default/phantom/rrw/alone/seed0",
+    "input": "a folder of images to predict",
+    "output": "a folder for the predictions",
+}
 
 HYDRA_SETTINGS = "https://hydra.cc/docs/configure_hydra/intro"
 
@@ -52,7 +57,7 @@ def inspect(
     except ValidationError as error:
         made = _unchecked(content, schema)
         faults += [_sentence(fault) for fault in error.errors(include_url=False)]
-    if schema is EvaluateConfig:
+    if schema is not TrainConfig:
         faults += unread(content)
     return made, [*faults, *(RULES[schema](made) if with_rules else [])]
 

@@ -59,7 +59,8 @@ def run_attended(command: Sequence[str], log: Path, environment: Mapping[str, st
 def reason_of(status: int, text: str) -> str | None:
     """Why a command failed, by its exit status and what it printed; None for status 0.
 
-    The words of a command that ends with `name.py: message` (status 2), else the last line.
+    The words of a command that ends with `train.py: message` or `rwseg train: message` (status 2), else the
+    last line.
 
     >>> reason_of(2, "some lines\\ntrain.py: no data")
     'no data'
@@ -72,7 +73,8 @@ def reason_of(status: int, text: str) -> str | None:
         return None
     if status < 0:
         return f"killed by {signal.Signals(-status).name}"
-    said = re.findall(r"^[\w.-]+\.py: (.+?)\s*\Z", text, re.DOTALL | re.MULTILINE) if status == 2 else []
+    message = re.compile(r"^(?:[\w.-]+\.py|rwseg \w+): (.+?)\s*\Z", re.DOTALL | re.MULTILINE)
+    said = message.findall(text) if status == 2 else []
     last = next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
     return (said[-1] if said else last)[-LONGEST_REASON:] or f"exit status {status}"
 

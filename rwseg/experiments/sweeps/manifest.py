@@ -13,6 +13,7 @@ from statistics import mean
 
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.files import write_json
+from rwseg.core.program import rwseg, typed
 from rwseg.core.progress import duration
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import run_path
@@ -28,10 +29,11 @@ FOLDER = ".sweeps"
 class Manifest:
     """A sweep's command, its run directories in their order, and why jobs failed the last time it ran.
 
-    `host` and `pid` are those of the process that ran it last.
+    `folder` is where it was given; `host` and `pid` are those of the process that ran it last.
     """
 
     command: str
+    folder: str
     host: str
     pid: int
     runs: tuple[Path, ...]
@@ -106,6 +108,12 @@ class Sweep:
         again = [forced and number > self.begun for number, forced in enumerate(self.forced)]
         return sum(not known or repeated for known, repeated in zip(done, again, strict=True))
 
+    def comparison(self) -> str | None:
+        """The command that compares its runs, when several have finished."""
+        finished = sum(_seconds_if_finished(run) is not None for run in dict.fromkeys(self.runs))
+        folders = map(str, dict.fromkeys(self.roots))
+        return shlex.join([*rwseg("report"), *folders]) if finished > 1 else None
+
     def _save(self, root: Path) -> None:
         """Write the part of the manifest that lies in the experiment `root`."""
         own = [run for run, place in zip(self.runs, self.roots, strict=True) if place == root]
@@ -113,17 +121,18 @@ class Sweep:
         digest = hashlib.blake2b("\n".join(sorted(names)).encode(), digest_size=6).hexdigest()
         failed = {run.relative_to(root).as_posix(): self.failed[run] for run in own if run in self.failed}
         process = {"host": socket.gethostname(), "pid": os.getpid()}
-        content = {"command": self.command, **process, "runs": names, "failed": failed}
+        started = {"command": self.command, "folder": os.getcwd(), **process}
+        content = {**started, "runs": names, "failed": failed}
         write_json(root / FOLDER / f"{digest}.json", content)
 
 
 def sweep_manifest(jobs: Sequence[tuple[TrainConfig, Choices]], arguments: Sequence[str]) -> Sweep:
-    """The manifest of the sweep over `jobs` (checked); `arguments` are those of the command, program first.
+    """The manifest of the sweep over `jobs` (checked); `arguments` are those of the command.
 
     Raises `RunError` where the manifest cannot be written.
     """
     kept = [argument for argument in arguments if not argument.lstrip("+").startswith("force=")]
-    return Sweep(jobs, shlex.join(["python", *kept]))
+    return Sweep(jobs, shlex.join([*typed(), *kept]))
 
 
 def find_manifests(folder: Path) -> list[Manifest]:
@@ -165,7 +174,8 @@ def _read(path: Path, folder: Path) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         names, failed = list(content["runs"]), dict(content["failed"])
-        begun = str(content["command"]), str(content["host"]), int(content["pid"])
+        folder_of_command = str(content.get("folder", ""))  # older ones do not say
+        begun = str(content["command"]), folder_of_command, str(content["host"]), int(content["pid"])
         root, top = path.resolve().parents[1], folder.resolve()
         if "\0" in "".join(names):
             raise ValueError("a run's name with a zero byte in it")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.program import module
 from rwseg.core.progress import duration
 from rwseg.experiments.command import Jobs
 from rwseg.experiments.sweeps.attended import GRACE_SECONDS
@@ -65,9 +66,9 @@ def launch(
 
 
 def command_of(overrides: Sequence[str], devices: int) -> tuple[str, ...]:
-    """The command of a job: train.py, by torchrun where it asks for several devices."""
+    """The command of a job: that of the sweep, by torchrun where it asks for several devices."""
     starter = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={devices}"]
-    return (sys.executable, *(starter if devices > 1 else []), sys.argv[0], *overrides)
+    return (sys.executable, *(starter if devices > 1 else []), *module(), *overrides)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -105,7 +106,7 @@ def _cluster(settings: Mapping[str, Any]) -> Iterator[Any]:
     except ImportError as error:
         raise RwsegError(
             "hydra/launcher=ray: expected the package of the extra 'ray', found none; "
-            "pip install -c constraints.txt -e '.[ray]'"
+            "pip install 'rwseg[ray]'"
         ) from error
     address = settings["address"]
     local: dict[str, Any] = {

@@ -130,7 +130,7 @@ def _submitted(
     except ImportError as error:
         raise RwsegError(
             "hydra/launcher=slurm: expected the packages of the extra 'slurm', found none; "
-            "pip install -c constraints.txt -e '.[slurm]'"
+            "pip install 'rwseg[slurm]'"
         ) from error
     called = SlurmLauncher()
     called.setup(hydra_context=hydra_context, task_function=OnNode(task), config=config)

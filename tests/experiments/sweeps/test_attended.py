@@ -89,6 +89,7 @@ def test_a_deaf_command_is_killed(tmp_path: Path) -> None:
     ("status", "text", "reason"),
     [
         (2, "go\ntrain.py: no data\n  - patient 7\n", "no data\n  - patient 7"),
+        (2, "go\nrwseg train: no data\n", "no data"),
         (3, "", "exit status 3"),
         (-9, "epoch 3", "killed by SIGKILL"),
         (1, "Trace\nMemoryError: no more of it\n", "MemoryError: no more of it"),

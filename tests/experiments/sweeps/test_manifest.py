@@ -21,7 +21,7 @@ from rwseg.report.comparison.runs import find_runs
 
 def planned(root: Path, *overrides: str) -> Sweep:
     arguments = ["-m", f"output_root={root}", *overrides]
-    return sweep_manifest(cli.preflight("train", arguments), ["train.py", *arguments])
+    return sweep_manifest(cli.preflight("train", arguments), arguments)
 
 
 def finish(run: Path, seconds: float) -> None:
@@ -46,15 +46,18 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]
     return start
 
 
-def test_a_plan_lies_beside_the_runs_that_it_names(tmp_path: Path) -> None:
+def test_a_plan_lies_beside_the_runs_that_it_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "outputs"
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    monkeypatch.setattr(sys, "orig_argv", ["python3", "train.py"])
     planned(root, "loss=rrw,ce", "seed=range(2)", "force=true")
     (path,) = (root / "default" / FOLDER).iterdir()
     content = json.loads(path.read_text())
     methods = [f"phantom/{loss}/alone" for loss in ("rrw", "ce")]
     assert content["runs"] == [f"{method}/seed{seed}" for method in methods for seed in (0, 1)]
-    assert (content["host"], content["pid"]) == (socket.gethostname(), os.getpid())
-    assert content["command"] == f"python train.py -m output_root={root} loss=rrw,ce 'seed=range(2)'"
+    place = (os.getcwd(), socket.gethostname(), os.getpid())
+    assert (content["folder"], content["host"], content["pid"]) == place
+    assert content["command"] == f"python3 train.py -m output_root={root} loss=rrw,ce 'seed=range(2)'"
     for folder, count in [(tmp_path, 4), (root, 4), (root / "default", 4), (root / "default/phantom/ce", 2)]:
         (plan,) = find_manifests(folder)
         names = [path.relative_to(root / "default").as_posix() for path in plan.runs]

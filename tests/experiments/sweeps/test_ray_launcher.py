@@ -15,6 +15,7 @@ from hydra.plugins.launcher import Launcher
 from ray_sweeps import cluster, ended, exists, most_at_once, notes, quick, start, wait
 
 from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.program import COMMANDS
 from rwseg.experiments import command
 from rwseg.experiments import composition as cli
 from rwseg.experiments.sweeps.manifest import sweep_manifest
@@ -100,7 +101,10 @@ def test_a_failure_is_told_at_the_end_and_alone_tried_again(address: str, tmp_pa
             "train.py: 1 of the sweep's jobs failed:",
             "seed=1 workers=1: no data of patient 7",
         ]
-        return sorted(re.sub(r", about \S+ left|\d:\d\d", "", line) for line in told)
+        *lines, comparison = told
+        assert comparison.startswith("to compare them: ")
+        assert comparison.endswith("report outputs/default")
+        return sorted(re.sub(r", about \S+ left|\d:\d\d", "", line) for line in lines)
 
     assert lines() == [
         "done in : seed=0 workers=1",
@@ -223,7 +227,7 @@ def test_settings_that_do_not_fit_are_refused(changed: dict[str, Any], message: 
 
 def jobs_of(folder: Path) -> command.Jobs:
     jobs = cli.preflight("train", ["-m", f"output_root={folder}", "seed=0,1"])
-    sweep = sweep_manifest(jobs, ["train.py"])
+    sweep = sweep_manifest(jobs, [])
     return command.Jobs(lambda cfg, choices: None, command.SCHEMAS["train"], sweep, [])
 
 
@@ -235,7 +239,7 @@ def test_only_a_sweep_goes_to_ray(tmp_path: Path) -> None:
 
 def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(RwsegError, match=r"pip install -c constraints\.txt -e '\.\[ray\]'"):
+    with pytest.raises(RwsegError, match=r"pip install 'rwseg\[ray\]'"):
         launch(jobs_of(tmp_path), [["seed=0"], ["seed=1"]], 0, [], SETTINGS)
 
 
@@ -255,3 +259,6 @@ def test_the_command_is_the_users_own_but_for_torchrun(monkeypatch: pytest.Monke
         "--standalone",
         "--nproc_per_node=3",
     )
+    monkeypatch.setattr(sys, "argv", [str(COMMANDS / "train.py"), "-m", "seed=0,1"])
+    assert command_of(["seed=0"], 1) == (sys.executable, "-m", "rwseg.commands.train", "seed=0")
+    assert command_of(["seed=0"], 3)[5:] == ("-m", "rwseg.commands.train", "seed=0")

@@ -40,7 +40,7 @@ def submit(jobs: command.Jobs, **settings: object) -> None:
 
 
 def jobs_of(task: object, folder: Path) -> command.Jobs:
-    sweep = sweep_manifest(cli.preflight("train", ["-m", f"output_root={folder}", "seed=0,1"]), ["train.py"])
+    sweep = sweep_manifest(cli.preflight("train", ["-m", f"output_root={folder}", "seed=0,1"]), [])
     return command.Jobs(task, command.SCHEMAS["train"], sweep, [])  # type: ignore[arg-type]
 
 
@@ -96,7 +96,7 @@ def test_settings_that_do_not_fit_are_refused(
         program(tmp_path, name, "echo Submitted batch job 7")
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     words = ["-m", f"output_root={tmp_path}", "seed=0,1", "trainer.devices=2"]
-    sweep = sweep_manifest(cli.preflight("train", words), ["train.py"])
+    sweep = sweep_manifest(cli.preflight("train", words), words)
     task = command.Jobs(nothing, command.SCHEMAS["train"], sweep, [])
     settings = {"tasks_per_node": 2, **setting, "submitit_folder": str(tmp_path / "%j")}
     with pytest.raises(RwsegError, match=re.escape(message)):
