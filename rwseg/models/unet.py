@@ -89,6 +89,13 @@ class UNet(nn.Module):
                 logits.insert(0, self.heads[level](x))
         return logits
 
+    def accepted_size(self, size: Sequence[int]) -> tuple[int, int]:
+        """The smallest (H, W) that `forward` takes and that holds an image of `size`."""
+        height, width = (step * math.ceil(side / step) for side, step in zip(size, self.strides, strict=True))
+        if self.norm == "instance" and (height, width) == self.strides:
+            width *= 2
+        return height, width
+
     def _check_input(self, image: Tensor) -> None:
         if image.ndim != 4 or image.shape[1] != self.in_channels:
             raise ValueError(f"image: expected shape (B, {self.in_channels}, H, W), got {tuple(image.shape)}")

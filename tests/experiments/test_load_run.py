@@ -152,7 +152,7 @@ def test_the_network_takes_images_of_any_size(size: tuple[int, int], tiny: list[
     assert torch.autograd.grad(network(images).square().sum(), images)[0].abs().sum() > 0
 
 
-def test_a_network_that_names_no_strides_gets_multiples_of_its_patch() -> None:
+def test_any_other_network_gets_multiples_of_its_patch() -> None:
     seen = []
 
     class Echo(torch.nn.Module):
@@ -161,9 +161,10 @@ def test_a_network_that_names_no_strides_gets_multiples_of_its_patch() -> None:
             return [images]
 
     network = AnySizeNetwork(Echo(), channels=2, patch_size=(20, 30))
-    images = torch.randn(1, 2, 21, 7)
-    torch.testing.assert_close(network(images), images)
-    assert seen == [(1, 2, 40, 30)]
+    for size in ((21, 7), (5, 30)):
+        images = torch.randn(1, 2, *size)
+        torch.testing.assert_close(network(images), images)
+    assert seen == [(1, 2, 40, 30), (1, 2, 20, 30)]
 
 
 def test_what_the_run_was_is_at_hand(
@@ -227,6 +228,8 @@ def test_what_is_no_image_is_refused(
         predictor_in_mm.predict(np.zeros((1, 9, 9)), (1, 1))
     with pytest.raises(ValueError, match=r"images: expected a floating tensor \(B, 1, H, W\), got .*int64"):
         predictor_in_mm.network(torch.zeros(1, 1, 8, 8, dtype=torch.int64))
+    with pytest.raises(ValueError, match=r"images: expected .* got torch.float32 \(1, 2, 8, 8\)"):
+        predictor_in_mm.network(torch.zeros(1, 2, 8, 8))
     with pytest.raises(ValueError, match="checkpoint: expected one of last, best, got 'first'"):
         rwseg.load_run(tmp_path, checkpoint="first")
     converted = rwseg.load_run(make_run(tmp_path / "converted", tiny, converted=True))

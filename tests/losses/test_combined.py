@@ -1,5 +1,6 @@
 """Strategies: formulas, schedule of alpha, the files of conf/strategy, the gap to a perfect prediction."""
 
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -139,9 +140,26 @@ def test_a_target_that_is_no_segmentation_loss_is_refused() -> None:
         build_loss(cfg)
 
 
-def test_losses_can_be_imported_without_what_they_do_not_need() -> None:
-    heavy = {"hydra", "omegaconf", "pytorch_lightning", "monai", "pandas", "matplotlib"}
-    code = f"import sys; from rwseg.losses import RRWLoss; print({heavy} & set(sys.modules))"
+HEAVY = {"hydra", "omegaconf", "pytorch_lightning", "monai", "pandas", "matplotlib"}
+
+
+def python(code: str) -> str:
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    return subprocess.run(command, cwd=CONF.parent, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("line", "absent"),
+    [("from rwseg.losses import RRWLoss", HEAVY), ("import rwseg", {*HEAVY, "torch", "numpy", "scipy"})],
+)
+def test_nothing_is_imported_that_is_not_needed(line: str, absent: set[str]) -> None:
+    assert python(f"{line}; import sys; print({absent} & set(sys.modules))") == "set()"
+
+
+@pytest.mark.slow
+def test_losses_take_hardly_longer_to_import_than_pytorch() -> None:
+    lines = ("import torch", "from rwseg.losses import RRWLoss")
+    timed = "import time; {}; print(time.process_time())"
+    seconds = {line: [float(python(timed.format(line))) for _ in range(5)] for line in lines}
+    torch_alone, losses = (statistics.median(seconds[line]) for line in lines)
+    assert losses < 1.3 * torch_alone

@@ -6,27 +6,29 @@ from math import ceil
 from torch import Tensor, nn
 
 from rwseg.models.inference.sliding_window import zero_padded
+from rwseg.models.unet import UNet
 
 
 class AnySizeNetwork(nn.Module):
     """A network that takes images of any size: they get zeros around them, and the logits are cut back.
 
-    Height and width become multiples of the network's `strides`, or of `patch_size`, the size it was trained
-    on, where it does not name any. `channels` are those of an image.
+    A `UNet` says which sizes it takes; any other network gets multiples of `patch_size`, which it was trained
+    on. `channels` are those of an image.
     """
 
     def __init__(self, network: nn.Module, channels: int, patch_size: tuple[int, int]) -> None:
         super().__init__()
         self.network = network
         self.channels = channels
-        self.steps: tuple[int, int] = getattr(network, "strides", patch_size)
+        self.patch_size = patch_size
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits `(B, K, H, W)`, of full resolution alone, of prepared images `(B, C, H, W)`.
 
-        Raises `ValueError` for images of other axes, channels or type.
+        Raises `ValueError` for images of other axes, channels or type, or of no pixels.
         """
-        if images.ndim != 4 or images.shape[1] != self.channels or not images.is_floating_point():
+        fits = images.ndim == 4 and images.shape[1] == self.channels and 0 not in images.shape
+        if not (fits and images.is_floating_point()):
             raise ValueError(
                 f"images: expected a floating tensor (B, {self.channels}, H, W), "
                 f"got {images.dtype} {tuple(images.shape)}"
@@ -35,9 +37,7 @@ class AnySizeNetwork(nn.Module):
         logits: Tensor = self.network(padded)[0]
         return logits[:, *inside]
 
-    def _accepted(self, size: Sequence[int]) -> tuple[int, int]:
-        """The smallest size that the network takes and that holds `size`."""
-        height, width = (step * max(1, ceil(s / step)) for s, step in zip(size, self.steps, strict=True))
-        if (height, width) == self.steps:  # instance norm needs more than one pixel in the bottleneck
-            width *= 2
-        return height, width
+    def _accepted(self, size: Sequence[int]) -> tuple[int, ...]:
+        if isinstance(self.network, UNet):
+            return self.network.accepted_size(size)
+        return tuple(patch * ceil(side / patch) for side, patch in zip(size, self.patch_size, strict=True))

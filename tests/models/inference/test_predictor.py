@@ -120,7 +120,7 @@ def test_a_planned_run_has_patch_and_pools_from_its_data(tiny: list[str], tmp_pa
     overrides = [*planned, "dataset=acdc", "model=acdc", "dataset.plan=auto", "schedule=small"]
     run = make_run(tmp_path / "run", overrides, pools=((2, 2), (2, 1)), patch_size=(16, 24))
     member = load_run(run, "last", CPU)
-    assert member.network.steps == (4, 2)
+    assert member.network.network.strides == (4, 2)
     assert predict_case([member], loaded()).shape == (3, 40, 50)
 
 

@@ -1,0 +1,80 @@
+"""docs/your-own.md, as it stands: its files are written, its commands given, its sessions compared."""
+
+import doctest
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rwseg.experiments.composition import preflight
+from rwseg.experiments.run import train_run
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+FILE = re.compile(r"# ([\w/.]+\.(?:py|yaml))\n")
+SMALL = [
+    "trainer=cpu",
+    "workers=1",
+    "model.features=4",
+    "schedule.epochs=1",
+    "schedule.batches_per_epoch=2",
+    "evaluation.flips=false",
+]
+"""What the test adds to each training."""
+
+
+def write(text: str) -> None:
+    """A file that begins with its name, `# mine.py`; one of more than one block is written on."""
+    found = FILE.match(text)
+    assert found, f"expected a comment with the file's name, got {text[:80]!r}"
+    path = Path(found[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        file.write(text)
+
+
+def give(command: str) -> None:
+    """Train as `rwseg train` would with these arguments, in this process."""
+    program, name, *arguments = shlex.split(command, comments=True)
+    assert (program, name) == ("rwseg", "train"), command
+    [(cfg, choices)] = preflight("train", ["-m", *arguments, *SMALL])
+    train_run(cfg, choices)
+
+
+def converse(text: str, known: dict[str, Any]) -> None:
+    session = doctest.DocTestParser().get_doctest(text, known, "your-own.md", None, 0)
+    result = doctest.DocTestRunner(optionflags=doctest.FAIL_FAST).run(session, clear_globs=False)
+    known.update(session.globs)
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+@pytest.mark.usefixtures("no_run_figures", "four_names")
+def test_the_page_of_what_is_your_own(
+    tmp_path: Path, phantom_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RWSEG_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    Path("data").mkdir()
+    Path("data/phantom").symlink_to(phantom_root)
+    blocks = BLOCK.findall((ROOT / "docs" / "your-own.md").read_text())
+    known: dict[str, Any] = {}
+    try:
+        give("rwseg train")
+        for language, text in blocks:
+            if language == "sh":
+                for command in text.replace("\\\n", "").splitlines():
+                    give(command)
+            elif ">>> " in text:
+                converse(text, known)
+            else:
+                write(text)
+        [shown] = [text for _, text in BLOCK.findall((ROOT / "README.md").read_text()) if "load_run" in text]
+        exec(shown, known)
+        assert known["labels"].shape == known["image"].shape[1:]
+    finally:
+        sys.modules.pop("mine", None)
