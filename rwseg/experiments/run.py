@@ -21,7 +21,8 @@ from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.device import device_name, training_device
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run
-from rwseg.experiments.run_directory import claimed, clear, run_path, save_config
+from rwseg.experiments.run_claim import claimed, clear, gone_unless_begun
+from rwseg.experiments.run_directory import run_path, save_config
 from rwseg.experiments.run_identity import Identity
 from rwseg.experiments.run_status import left_alone, read_run, recorded, update_run
 from rwseg.experiments.trainer import assemble, configured_callbacks
@@ -65,15 +66,17 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
     callbacks = configured_callbacks(cfg.callbacks or {})
     run = prepare_run(cfg)  # before the run directory is touched: faulty data leave none, and clear none
     _check_share(run.cfg, peers.world, device)
-    with claimed(folder) as lease:
-        if not _begin(folder, run):  # finished meanwhile, by another process
+    with claimed(folder) as lease, gone_unless_begun(folder) as begun:
+        if left_alone(folder, cfg):  # finished meanwhile, by another process
             return
+        _begin(folder, run)
         with recorded(folder, device, identity.choices, run.data, lease, peers.world.size):
             save_inference_spec(folder, spec_of(run))
             settings, order = identity.settings(run.cfg), _resumed(folder, run)
             with tracked(cfg.logger or {}, identity, settings, (order.epoch, order.step)) as loggers:
                 peers.broadcast(order)
                 parts = assemble(run, folder, peers.world, callbacks, loggers, lease)
+                begun.set()
                 with naming_the_lost(peers, partial(_end, folder, lease)):
                     fit(parts, order.resume)
                 lease.check()
@@ -115,16 +118,13 @@ def _leading(peers: Peers) -> Iterator[None]:
             peers.broadcast(None)
 
 
-def _begin(folder: Path, run: PreparedRun) -> bool:
-    """Make the claimed directory that of `run`; False where there is nothing left to do."""
+def _begin(folder: Path, run: PreparedRun) -> None:
+    """Make the claimed directory that of `run`."""
     if run.asked.force:
         clear(folder)
-    elif left_alone(folder, run.asked):
-        return False
     _check_same_data(folder, run.data)
     _tell_oddities(run.data, dataset_of(run.asked).subjects)
     save_config(folder, run.asked)
-    return True
 
 
 def _resumed(folder: Path, run: PreparedRun) -> _Order:

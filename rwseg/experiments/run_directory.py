@@ -1,12 +1,9 @@
-"""The run directory: its name, who may write it, and whose configuration it holds (contract C5)."""
+"""The run directory: its name, and whose configuration it holds (contract C5)."""
 
 import hashlib
 import json
-import logging
 import re
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import MISSING, fields
 from functools import cache
 from itertools import islice, zip_longest
@@ -20,16 +17,10 @@ from yaml import YAMLError
 
 from rwseg.core.errors import MALFORMED, ConfigError, RunError
 from rwseg.core.files import write_text
-from rwseg.core.lease import LEASE_DURATION, Lease
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.command_line import search_path
 from rwseg.experiments.config.schema import CONF, Choices, TrainConfig, TrainerConfig
 from rwseg.experiments.config.validation import check, plain, resolved
-
-log = logging.getLogger(__name__)
-
-LOCK = ".lock"
-"""File of a run directory that says who writes it: `rwseg.core.lease`."""
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
 NO_EFFECT = (
@@ -97,53 +88,6 @@ def config_digest(cfg: TrainConfig) -> str:
     """Hash of `comparable(cfg)`; checkpoints carry it."""
     text = json.dumps(comparable(cfg), sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-@contextmanager
-def claimed(folder: Path, lease_duration: float = LEASE_DURATION) -> Iterator[Lease]:
-    """Be the only process that writes `folder`; the lease says whether that still holds.
-
-    `RunError` names host and process of another one that does. One of another machine is watched for up to
-    `lease_duration` seconds, and its lease taken over where it shows no heartbeat. A lease that was lost in
-    the block raises `ClaimLostError` at its end.
-    """
-    lease = Lease(folder / LOCK, lease_duration)
-    try:
-        _take(folder, lease)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: expected a folder that can be written, got: {error}; give another output_root"
-        ) from error
-    with lease:
-        yield lease
-        lease.check()
-
-
-def _take(folder: Path, lease: Lease) -> None:
-    told = False
-    while not lease.take():
-        if lease.shows_heartbeat:
-            raise RunError(f"{folder}: another process is writing this run: {lease}; wait for it or stop it")
-        if not told:
-            log.info(
-                "%s is claimed by %s; watching for up to %.0f s whether it shows a heartbeat",
-                folder,
-                lease,
-                lease.duration,
-            )
-            told = True
-        lease.wait()
-
-
-def clear(folder: Path) -> None:
-    """Remove everything in a claimed run directory but its lock file, and those of contenders beside it."""
-    for path in folder.iterdir():
-        if path.name.startswith(LOCK):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def check_same_config(folder: Path, cfg: TrainConfig) -> None:

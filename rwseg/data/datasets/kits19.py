@@ -82,7 +82,7 @@ def as_the_paper(loaded: LoadedCase) -> LoadedCase:
     if not kept.any():
         raise DataError(
             "expected a reference with kidney or tumour, got background only: the paper's version of KiTS19 "
-            "keeps the slices that show them; remove the case or use dataset=kits19"
+            "keeps the slices that show them; move the case elsewhere, or use dataset=kits19"
         )
     return replace(
         loaded, image=np.stack([_resized(channel[kept]) for channel in image]), label=_resized(label[kept])

@@ -29,7 +29,7 @@ class Layout:
         if faults:
             more = [f"and {len(faults) - MOST_LISTED} more"] if len(faults) > MOST_LISTED else []
             head = f"{root}: expected {self.tree}; got {len(faults)} faulty {self.unit}(s):"
-            advice = f"Restore their files or remove their folders. {self.origin}"
+            advice = f"Restore their files, or move their folders elsewhere. {self.origin}"
             raise DataError("\n  ".join([head, *faults[:MOST_LISTED], *more, advice]))
 
 

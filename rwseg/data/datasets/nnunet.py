@@ -82,7 +82,7 @@ def _in_folders(root: Path, part: str, ending: str, faults: list[str]) -> dict[s
         listed = ", ".join(others[:5])
         faults.append(
             f"{root / f'images{part}'}: expected images ending in {ending} as dataset.json says, got "
-            f"{len(others)} others: {listed}; correct file_ending, or remove them"
+            f"{len(others)} others: {listed}; correct file_ending, or move them elsewhere"
         )
     labels = root / f"labels{part}"
     for path in _files(labels, ending):

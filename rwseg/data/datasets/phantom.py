@@ -28,7 +28,7 @@ FORMAT = 1
 """Raise it whenever the files would change, so that old phantoms are refused."""
 
 _MARKER = "phantom.json"
-_MEND = "delete this folder to have the phantom written anew, or name another with dataset.root=..."
+_MEND = "give it another folder with dataset.root=..., or delete this one, which rwseg wrote"
 
 
 def load(root: Path) -> Source:
@@ -38,6 +38,12 @@ def load(root: Path) -> Source:
     """
     if not root.exists():
         write_phantom(root)
+    if not (root / _MARKER).is_file():
+        raise DataError(
+            f"{root}: expected the built-in phantom, which rwseg writes where there is no such folder, got a "
+            f"folder without {_MARKER}; if the data in it are yours, say which kind: dataset=nnunet, "
+            "dataset=acdc, ... (see docs/data.md); else give the phantom another folder with dataset.root=..."
+        )
     subjects = _read_marker(root)
     source = load_layout(root, f"This is the built-in phantom: {_MEND}")
     lost = subjects - {case.subject for case in source.cases}
@@ -156,8 +162,8 @@ def _read_marker(root: Path) -> set[str]:
         found, subjects = (marker["format"], marker["seed"]), set(marker["subjects"])
     except MALFORMED as error:
         raise DataError(
-            f"{root}: expected a folder that does not exist yet or a complete phantom with {_MARKER}, "
-            f"got a folder without a sound {_MARKER} ({error}); {_MEND}"
+            f"{path}: expected what rwseg writes beside the phantom, got a file that cannot be read "
+            f"({error}); {_MEND}"
         ) from error
     if found != (FORMAT, SEED):
         raise DataError(f"{path}: expected (format, seed) {(FORMAT, SEED)}, got {found}; {_MEND}")

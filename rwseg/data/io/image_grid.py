@@ -95,5 +95,5 @@ def check_finite(path: Path, array: NDArray[Any]) -> None:
         index = tuple(int(i) for i in np.argwhere(faulty)[0][1:])
         raise DataError(
             f"{path}: expected finite values, got {int(faulty.sum())} NaN or infinite, "
-            f"the first at (x, y, z) = {index}; repair or remove this volume"
+            f"the first at (x, y, z) = {index}; repair this volume, or move it elsewhere"
         )

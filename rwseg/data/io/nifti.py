@@ -179,7 +179,7 @@ def _naming(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise DataError(f"{path}: this file is missing; restore it or remove its case") from error
+        raise DataError(f"{path}: this file is missing; restore it, or move its case elsewhere") from error
     except _NOT_GZIP as error:
         raise DataError(
             f"{path}: expected a complete gzip file, got one that is truncated or corrupt ({error}); "

@@ -51,7 +51,7 @@ def read_picture(path: Path, labels: bool = False) -> Volume:
                 array = np.asarray(image)
                 remarks = _resolution(path, image)
     except FileNotFoundError as error:
-        raise DataError(f"{path}: this file is missing; restore it or remove its case") from error
+        raise DataError(f"{path}: this file is missing; restore it, or move its case elsewhere") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path}: expected a smaller picture, got: {error}; cut it into tiles") from error
     except MALFORMED as error:

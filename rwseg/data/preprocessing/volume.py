@@ -67,7 +67,7 @@ def prepare_volume(
         mask = (
             resample_labels(window(present.astype(np.uint8)), size, 2, preprocessing.interpolation)[shown] > 0
         )
-        _check_some(mask, " in what is left of it", "widen dataset.center_crop, or remove this case")
+        _check_some(mask, " in what is left of it", "widen dataset.center_crop, or move this case elsewhere")
     label = loaded.label
     if label is not None:
         label = resample_labels(window(label), size, num_classes, preprocessing.interpolation)[shown]
@@ -125,7 +125,9 @@ def _placed(values: NDArray[Number], shown: tuple[Any, ...], size: tuple[int, in
     return placed
 
 
-def _check_some(present: NDArray[np.bool_], where: str = "", advice: str = "remove this case") -> None:
+def _check_some(
+    present: NDArray[np.bool_], where: str = "", advice: str = "move this case elsewhere"
+) -> None:
     if not present.any():
         raise DataError(f"expected voxels other than 0, got an image of 0 everywhere{where}; {advice}")
 

@@ -176,7 +176,9 @@ def _check_same_runs(output: Path, record: dict[str, Any]) -> None:
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
         known = {run["weights"]: run["run_dir"] for run in runs}
     except MALFORMED as error:
-        raise RunError(f"{path}: expected what evaluate.py wrote, found {error!r}; remove it") from error
+        raise RunError(
+            f"{path}: expected what evaluate.py wrote, found {error!r}; give another output"
+        ) from error
     if set(known) != {run["weights"] for run in record["runs"]}:
         raise RunError(
             f"{output}: holds predictions of {', '.join(map(str, known.values()))} with other weights; "

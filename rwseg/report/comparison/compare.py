@@ -17,7 +17,7 @@ from rwseg.report.comparison.convergence import (
     final_dice,
 )
 from rwseg.report.comparison.guard import check_fair, count_of, differences
-from rwseg.report.comparison.methods import COMPARED, group
+from rwseg.report.comparison.methods import COMPARED, group, swept
 from rwseg.report.comparison.notes import (
     data_notes,
     left_out_notes,
@@ -55,15 +55,17 @@ def compare(
     `reference`: the method that the others are tested against (None: `rrw` where there is one, else the
     first by name). `threshold`: the final mean Dice below which a run failed to converge (None: see
     `default_threshold`). `compared` adds settings, or groups of them, to loss and strategy as what sets
-    methods apart; `allowed` accepts differences that would make the comparison unfair. Raises `RunError` if
-    no run has finished, if runs differ in more than that, if a seed is there twice, if the runs have no case
-    in common or one has no Dice, or if their distances are in different units; `ConfigError` for an unknown
-    reference or setting and a threshold outside [0, 1].
+    methods apart, and so does a sweep over one (`swept`); `allowed` accepts differences that would make the
+    comparison unfair. Raises `RunError` if no run has finished, if runs differ in more than that, if a seed
+    is there twice, if the runs have no case in common or one has no Dice, or if their distances are in
+    different units; `ConfigError` for an unknown reference or setting and a threshold outside [0, 1].
     """
     if threshold is not None and not 0 <= threshold <= 1:
         raise ConfigError(f"--threshold: expected a Dice between 0 and 1, got {threshold:g}")
+    finished = _finished(runs)
     keys = [*COMPARED, *compared]
-    methods = group(_finished(runs), keys)
+    keys += swept(finished, [*keys, *allowed])
+    methods = group(finished, keys)
     accepted = check_fair(methods, keys, allowed)
     chosen = _reference(methods, reference)
     methods = (chosen, *(method for method in methods if method is not chosen))

@@ -63,8 +63,8 @@ def check_fair(methods: Sequence[Method], compared: Sequence[str], allowed: Sequ
                 [
                     f"the runs differ in more than what is compared ({', '.join(compared)}):",
                     *lines,
-                    "give runs that agree; or name what to compare with --compare KEY; or accept a "
-                    f"difference with --allow KEY (--allow {first}), and the report will say so",
+                    f"give runs that agree; or compare them also in it with --compare {first}; or accept the "
+                    f"difference with --allow {first}, and the report will say so",
                 ]
             )
         )

@@ -52,6 +52,36 @@ def group(runs: Sequence[Run], compared: Sequence[str] = COMPARED) -> tuple[Meth
     return tuple(sorted(methods, key=lambda method: method.name))
 
 
+def swept(runs: Sequence[Run], apart: Sequence[str]) -> list[str]:
+    """The settings that a sweep went over: every method was trained with the same values of them.
+
+    And with one seed or more in common. What such runs differ in is meant to be compared; `apart` are
+    settings that set methods apart anyway, or are allowed to differ.
+    """
+    alike: dict[Key, list[Run]] = defaultdict(list)
+    for run in runs:
+        alike[_key(run, apart)].append(run)
+    names = sorted(unequal(runs, apart))
+    trained = [_seeds_of(same, names) for same in alike.values()]
+    is_sweep = len({frozenset(seeds) for seeds in trained}) == 1
+    is_paired = all(frozenset.intersection(*map(frozenset, seeds.values())) for seeds in trained)
+    return names if is_sweep and is_paired else []
+
+
+def unequal(runs: Sequence[Run], apart: Sequence[str]) -> set[str]:
+    """The settings in which `runs` differ, without those that belong to `apart`."""
+    keys = {key for run in runs for key in run.settings if not belongs(key, apart)}
+    return {key for key in keys if len({run.settings.get(key, ABSENT) for run in runs}) > 1}
+
+
+def _seeds_of(runs: Sequence[Run], names: Sequence[str]) -> dict[tuple[str, ...], list[int]]:
+    """The seeds for each combination of values of the settings `names`."""
+    found: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for run in runs:
+        found[tuple(run.settings.get(name, ABSENT) for name in names)].append(run.seed)
+    return found
+
+
 def names_without(runs: Iterable[Run], methods: Iterable[Method], compared: Sequence[str]) -> list[str]:
     """Names of the methods among `runs` that are not in `methods`."""
     alike: dict[Key, list[Run]] = {}
@@ -122,20 +152,25 @@ def shown(key: str, value: str) -> str:
 
 
 def _refuse_twice(methods: Iterable[Method]) -> None:
-    lines = []
+    lines, keys = [], set[str]()
     for method in methods:
         first: dict[int, Run] = {}
         for run in method.runs:
             if run.seed in first:
-                lines.append(f"  - {method.name}, seed {run.seed}: {first[run.seed].folder} and {run.folder}")
+                other = first[run.seed]
+                differing = unequal([other, run], ())
+                keys |= differing
+                how = f" (they differ in {', '.join(sorted(differing))})" if differing else ""
+                lines.append(f"  - {method.name}, seed {run.seed}: {other.folder} and {run.folder}{how}")
             first.setdefault(run.seed, run)
     if lines:
+        advice = " ".join(f"--compare {key}" for key in sorted(keys))
         raise RunError(
             "\n".join(
                 [
                     "expected each seed once per method, got two runs that agree in all that is compared:",
                     *lines,
-                    "leave one out, or compare the setting in which they differ with --compare KEY",
+                    f"leave one out{', or compare what they differ in: ' if advice else ''}{advice}",
                 ]
             )
         )

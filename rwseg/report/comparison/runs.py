@@ -12,7 +12,8 @@ from yaml import YAMLError
 
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.lease import holder_lives
-from rwseg.experiments.run_directory import LOCK, comparable
+from rwseg.experiments.run_claim import LOCK
+from rwseg.experiments.run_directory import comparable
 from rwseg.experiments.run_status import read_run
 from rwseg.metrics import ClassMetrics
 from rwseg.report.comparison.comparison import Run

@@ -13,7 +13,7 @@ import pytest
 from ray_sweeps import cluster, ended, exists, notes, quick, start, wait
 
 from rwseg.experiments.config.schema import CONF
-from rwseg.experiments.run_directory import claimed
+from rwseg.experiments.run_claim import claimed
 from rwseg.experiments.sweeps.ray_job import BUSY
 
 TRAIN = str(CONF.parent / "train.py")

@@ -6,7 +6,7 @@ import pytest
 from synthetic import write_run
 
 from rwseg.core.errors import RunError
-from rwseg.report.comparison.methods import COMPARED, group
+from rwseg.report.comparison.methods import COMPARED, group, swept
 from rwseg.report.comparison.runs import find_runs
 
 
@@ -94,3 +94,44 @@ def test_a_seed_that_is_there_twice_is_refused_naming_both(tmp_path: Path) -> No
         names(tmp_path)
     assert f"rrw, seed 1: {folders[0]} and {folders[1]}" in str(refused.value)
     assert "seed 2" not in str(refused.value)
+
+
+RATE = "schedule.learning_rate"
+
+
+def sweep(root: Path, *runs: tuple[str, float, int]) -> list[str]:
+    for loss, rate, seed in runs:
+        write_run(root / str(rate), loss, seed=seed, settings={RATE: rate})
+    return swept(find_runs([root]), COMPARED)
+
+
+def test_a_sweep_over_a_setting_sets_methods_apart(tmp_path: Path) -> None:
+    whole = [(loss, rate, seed) for loss in ("rrw", "ce") for rate in (0.1, 0.2) for seed in (0, 1)]
+    assert sweep(tmp_path, *whole) == [RATE]
+    assert swept(find_runs([tmp_path]), [*COMPARED, "schedule"]) == []
+    assert names(tmp_path, RATE) == [
+        f"{loss}, {RATE}={rate}" for loss in ("ce", "rrw") for rate in ("0.1", "0.2")
+    ]
+
+
+def test_a_sweep_that_is_under_way_is_one(tmp_path: Path) -> None:
+    assert sweep(tmp_path, ("rrw", 0.1, 0), ("rrw", 0.1, 1), ("rrw", 0.2, 0)) == [RATE]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [("rrw", 0.1, 0), ("ce", 0.2, 0)],
+        [("rrw", 0.1, 0), ("rrw", 0.2, 0), ("ce", 0.2, 0)],
+        [("rrw", 0.1, 0), ("rrw", 0.2, 1)],
+    ],
+    ids=["each its own", "one lacks a value", "no seed in common"],
+)
+def test_an_unequal_setting_is_no_sweep(tmp_path: Path, runs: list[tuple[str, float, int]]) -> None:
+    assert sweep(tmp_path, *runs) == []
+
+
+def test_a_seed_twice_is_refused_with_what_the_two_differ_in(tmp_path: Path) -> None:
+    sweep(tmp_path, ("rrw", 0.1, 0), ("rrw", 0.2, 0))
+    with pytest.raises(RunError, match=rf"they differ in {RATE}\)\n.*: --compare {RATE}$"):
+        names(tmp_path)

@@ -12,7 +12,7 @@ from lock_files import write_lock
 from synthetic import DEAD_PROCESS, this_process, write_run, write_unfinished
 
 from rwseg.core.errors import RunError
-from rwseg.experiments.run_directory import claimed
+from rwseg.experiments.run_claim import claimed
 from rwseg.models.inference import whole_volumes as volumes
 from rwseg.report.comparison import runs
 from rwseg.report.comparison.runs import find_runs, read_directory
@@ -171,7 +171,7 @@ def test_a_run_whose_process_is_gone_is_interrupted(tmp_path: Path) -> None:
 def test_a_killed_run_is_interrupted_though_its_claim_stays(tmp_path: Path) -> None:
     folder = write_unfinished(tmp_path, "running")
     code = (
-        "import sys, time; from pathlib import Path; from rwseg.experiments.run_directory import claimed\n"
+        "import sys, time; from pathlib import Path; from rwseg.experiments.run_claim import claimed\n"
         "with claimed(Path(sys.argv[1])): print('claimed', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE) as process:

@@ -13,7 +13,7 @@ from rich.console import Console, RenderableType
 from synthetic import DEAD_PROCESS, this_process, write_run, write_unfinished
 
 from rwseg.commands.report import main
-from rwseg.experiments.run_directory import claimed
+from rwseg.experiments.run_claim import claimed
 from rwseg.report.comparison.runs import read_directory
 from rwseg.report.status import status
 from rwseg.report.status.status import overview

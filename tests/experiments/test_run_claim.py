@@ -13,13 +13,14 @@ from lock_files import NO_PROCESS, holding_process, write_lock
 from rwseg.core.errors import ClaimLostError, RunError
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
-from rwseg.experiments.run_directory import LOCK, claimed, clear, save_config
+from rwseg.experiments.run_claim import LOCK, claimed, clear, gone_unless_begun
+from rwseg.experiments.run_directory import save_config
 
 CLAIM = """
 import sys
 import threading
 from pathlib import Path
-from rwseg.experiments.run_directory import claimed
+from rwseg.experiments.run_claim import claimed
 with claimed(Path(sys.argv[1])):
     print("holds", flush=True)
     sys.stdin.read()
@@ -71,6 +72,30 @@ def test_clear_leaves_nothing_but_the_lock_file(tmp_path: Path) -> None:
         assert {entry.name for entry in tmp_path.iterdir()} == {LOCK}
         with pytest.raises(RunError, match="another process"), claimed(tmp_path):
             pytest.fail("the lock file was cleared")
+
+
+@pytest.mark.parametrize(("begins", "left"), [(False, False), (True, True)])
+def test_a_new_directory_is_gone_where_the_setup_fails(tmp_path: Path, begins: bool, left: bool) -> None:
+    folder = tmp_path / "run"
+
+    def set_up() -> None:
+        with claimed(folder), gone_unless_begun(folder) as begun:
+            (folder / "config.yaml").write_text("seed: 0\n")
+            if begins:
+                begun.set()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        set_up()
+    assert folder.exists() == left
+    assert (folder / "config.yaml").exists() == left
+
+
+def test_a_run_that_was_there_stays_where_the_setup_fails(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("seed: 0\n")
+    with pytest.raises(ZeroDivisionError), claimed(tmp_path), gone_unless_begun(tmp_path):
+        raise ZeroDivisionError
+    assert (tmp_path / "config.yaml").exists()
 
 
 def test_the_claim_of_an_earlier_version_is_ignored(tmp_path: Path) -> None:
