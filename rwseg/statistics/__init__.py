@@ -3,6 +3,7 @@
 Functions of arrays, as in `__all__`. Runs, methods and their names are the report's.
 """
 
+from rwseg.statistics.over_seeds import Components, SeedComparison, compare_over_seeds
 from rwseg.statistics.paired_samples import (
     binomial_interval,
     cdf_band,
@@ -16,8 +17,11 @@ from rwseg.statistics.paired_samples import (
 )
 
 __all__ = [
+    "Components",
+    "SeedComparison",
     "binomial_interval",
     "cdf_band",
+    "compare_over_seeds",
     "empirical_cdf",
     "failure_test",
     "group_sums",
