@@ -168,7 +168,7 @@ def _analysed(cells: Floats) -> tuple[Components, float, float]:
     excess = np.maximum(between - left, 0)
     components = Components(excess[0] / subjects, excess[1] / seeds, left)
     variance = float(excess.sum() + left)
-    return components, variance / cells.size, _freedom(*excess, seeds, subjects)
+    return components, variance / cells.size, _freedom(excess[0], excess[1], seeds, subjects)
 
 
 def _freedom(of_seeds: float, of_subjects: float, seeds: float, subjects: int) -> float:
