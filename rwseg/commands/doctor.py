@@ -1,4 +1,6 @@
-"""Say what is wrong with an installation or a dataset: rwseg doctor [dataset=acdc] [override ...].
+"""Say what is wrong with an installation or a dataset: rwseg doctor [dataset=acdc] [setting=value] ...
+
+It takes all that rwseg train does.
 
 Without a dataset: versions, devices, disk. With one: every case is read; class shares, geometry and faults
 are told, a contact sheet is drawn, the data is prepared, and a few training steps of the chosen configuration
@@ -9,8 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
+from rwseg.core import terminal
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.paths import user_path
 from rwseg.experiments.command import INTERRUPTED
@@ -19,11 +20,11 @@ from rwseg.experiments.composition import preflight
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns the exit status."""
-    asked = _parser().parse_args(arguments)
-    console = Console(soft_wrap=True)
+    asked, words = _parser().parse_known_args(arguments)
+    console = terminal.console(soft_wrap=True)
     try:
-        jobs = preflight("train", ["-m", *asked.overrides])
-        if len(jobs) > 1:
+        jobs = preflight("train", ["-m", *words])
+        if len(jobs) != 1:
             form = "in quotes where it holds a comma: 'dataset.root=\"/data/a,b\"'"
             raise ConfigError(f"expected one run to examine, got {len(jobs)}; give one value of each, {form}")
         cfg, _ = jobs[0]
@@ -34,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         found = list(installation({"runs": Path(cfg.output_root), PREPARED: Path(cfg.prepared_root)}))
         print_findings(found, console)
-        if any(override.startswith(("dataset", "experiment")) for override in asked.overrides):
+        if any(override.startswith(("dataset", "experiment")) for override in words):
             found += examine(
                 cfg, asked.out or Path(cfg.output_root, "doctor", f"{cfg.dataset.name}.png"), console
             )
@@ -52,14 +53,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rwseg doctor",
+        usage="%(prog)s [-o OUT] [group=option] [setting=value] ...",
+        allow_abbrev=False,
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "-o", "--out", type=user_path, help="contact sheet (default: <output_root>/doctor/<dataset>.png)"
-    )
-    parser.add_argument(
-        "overrides", nargs="*", help="as for train.py: dataset=acdc dataset.root=... trainer=gpu"
     )
     return parser
 

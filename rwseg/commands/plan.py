@@ -1,20 +1,21 @@
-"""Say what an experiment will cost before it is started: runs, hours and disk.
+"""Say what a run or a sweep will cost before it is started: runs, hours and disk.
 
-    rwseg plan convergence loss=rrw,rw_boundary 'seed=range(50)'
-    rwseg plan convergence --commands        all that conf/experiment/convergence.yaml proposes
-    rwseg plan ... --json FILE               keep the table and the times, for --from FILE elsewhere
+    rwseg plan experiment=convergence loss=rrw,rw_boundary 'seed=range(50)'    all that rwseg train takes
+    rwseg plan experiment=convergence --commands    all that conf/experiment/convergence.yaml proposes
+    rwseg plan ... --json FILE                      keep the table and the times, for --from FILE elsewhere
 
 Some steps of each method are timed here, with the experiment's own data, network and device; the data is
 prepared for that. Runs that have finished in output_root are subtracted.
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rwseg.core.errors import RwsegError
+from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.paths import user_path
 from rwseg.experiments.cost.estimate import (
     Method,
@@ -32,17 +33,18 @@ STEPS = 20
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status, 2 with a message for what the user can mend."""
     parser = _parser()
-    asked = parser.parse_intermixed_args(arguments)
+    asked, words = parser.parse_known_args(arguments)
     if asked.json and asked.source:
         parser.error("--json FILE: expected without --from, which measures nothing")
+    if words and re.fullmatch(r"\w[\w-]*", words[0]):  # rwseg plan convergence ...
+        words[0] = f"experiment={words[0]}"
     try:
-        sweeps = commands_of(asked.experiment) if asked.commands else [[f"experiment={asked.experiment}"]]
-        methods = methods_of([[*overrides, *asked.overrides] for overrides in sweeps])
+        methods = methods_of(_proposed(words) if asked.commands else [words])
         known = load_measured(asked.source) if asked.source else _measure(methods, asked.seconds)
         _refuse_unknown(methods, known, asked.source)
         measured = {method.name: known[method.name] for method in methods}
         rows = plan_rows(methods, measured)
-        _print(asked.experiment, rows, measured)
+        _print(rows, measured)
         if asked.json:
             from rwseg.experiments.cost.measure import machine
 
@@ -53,6 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _proposed(words: Sequence[str]) -> list[list[str]]:
+    """The commands in the file of the experiment that `words` name, each with the other words."""
+    named = [word for word in words if word.startswith("experiment=")]
+    if len(named) != 1:
+        raise ConfigError("--commands: expected experiment=NAME, the file with the commands, got none")
+    others = [word for word in words if word not in named]
+    return [[*overrides, *others] for overrides in commands_of(named[0].partition("=")[2])]
 
 
 def _measure(methods: Sequence[Method], seconds: float) -> dict[str, RunTimes]:
@@ -72,12 +83,13 @@ def _refuse_unknown(methods: Sequence[Method], known: Mapping[str, RunTimes], so
         )
 
 
-def _print(experiment: str, rows: Sequence[Mapping[str, Any]], measured: Mapping[str, RunTimes]) -> None:
-    from rich.console import Console
+def _print(rows: Sequence[Mapping[str, Any]], measured: Mapping[str, RunTimes]) -> None:
     from rich.table import Table
 
-    table = Table(title=f"{experiment}: one run after another")
-    table.add_column("method", overflow="fold")
+    from rwseg.core.terminal import Shortened, console
+
+    table = Table(title="one run after another")
+    table.add_column("method")
     for heading in ("runs", "finished", "ms a step", "hours a run", "hours left", "GB left"):
         table.add_column(heading, justify="right")
     for row in rows:
@@ -85,20 +97,22 @@ def _print(experiment: str, rows: Sequence[Mapping[str, Any]], measured: Mapping
             table.add_section()
         numbers = (row.get(key) for key in ("step_ms", "hours_per_run", "hours_left", "gb_left"))
         cells = ("" if number is None else f"{number:.3g}" for number in numbers)
-        table.add_row(row["name"], str(row["runs"]), str(row["finished"]), *cells)
-    console = Console()
-    console.print(table)
+        table.add_row(Shortened(row["name"]), str(row["runs"]), str(row["finished"]), *cells)
+    screen = console()
+    screen.print(table)
     devices = ", ".join(sorted({f"{facts.device}, batches of {facts.batch}" for facts in measured.values()}))
-    console.print(f"on {devices}; prepared data {prepared_bytes(measured) / 1e9:.3g} GB", highlight=False)
+    screen.print(f"on {devices}; prepared data {prepared_bytes(measured) / 1e9:.3g} GB", highlight=False)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rwseg plan", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="rwseg plan",
+        usage="%(prog)s [group=option] [setting=value] ... [options]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     add = parser.add_argument
-    add("experiment", metavar="EXPERIMENT", help="a file of conf/experiment, without .yaml")
-    add("overrides", nargs="*", help="as for train.py -m: loss=rrw,ce 'seed=range(3)' trainer=gpu")
     add(
         "--commands",
         action="store_true",

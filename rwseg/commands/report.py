@@ -1,6 +1,6 @@
 """Compare runs, or see what they are doing.
 
-    rwseg report DIR... -o OUT          tables, tests, figures and a page from all runs below DIR
+    rwseg report DIR... [-o OUT]          tables, tests, figures and a page from all runs below DIR
     rwseg report --status DIR [--watch]   how far they are
     rwseg report DIR... --pack FOLDER     all that they measured, in three tables
 
@@ -20,10 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     What takes seconds to import is imported after the options are known to be right.
     """
-    parser = _parser()
-    asked = parser.parse_args(arguments)
-    if not asked.status and asked.output is None and asked.pack is None:
-        parser.error("-o OUT: expected a folder for the report (or --pack FOLDER, or --status)")
+    asked = _parser().parse_args(arguments)
     try:
         if asked.status:
             from rwseg.report.status.status import show
@@ -49,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("runs", nargs="+", type=user_path, metavar="DIR", help="run directories, or folders that hold some")
-    add("-o", "--output", type=user_path, metavar="OUT", help="folder for the report")
+    add("-o", "--output", type=user_path, metavar="OUT", help="folder for the report (default: report)")
     add("--reference", metavar="METHOD", help="method that the others are tested against (default: rrw)")
     add(
         "--threshold",

@@ -1,9 +1,9 @@
 """Per-class results as a table for the terminal."""
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
+from rwseg.core.terminal import console
 from rwseg.metrics.averages import class_means
 
 POLICY = {
@@ -33,7 +33,7 @@ def print_cases(cases: pd.DataFrame, missed: str, title: str) -> None:
     means = (f"{overall[metric].iloc[0]:.{digits}f}" for metric, digits in DIGITS.items())
     table.add_section()
     table.add_row("mean", *means, *_counts(cases))
-    Console().print(table)
+    console().print(table)
 
 
 def unit_of(cases: pd.DataFrame) -> str:

@@ -1,18 +1,22 @@
 """The report that `rwseg report` was asked for: made, written, and its table printed."""
 
 from argparse import Namespace
+from pathlib import Path
 
-from rich.console import Console, JustifyMethod
+from rich.console import JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from rwseg.core.errors import RwsegError
+from rwseg.core.terminal import Shortened, console
 from rwseg.report.comparison.compare import compare
 from rwseg.report.comparison.runs import find_runs
 from rwseg.report.files import write_report
 from rwseg.report.markup import TextTable
 from rwseg.report.study import pack
 from rwseg.report.tables import results
+
+DEFAULT = Path("report")
 
 
 def report(asked: Namespace) -> None:
@@ -23,8 +27,9 @@ def report(asked: Namespace) -> None:
     runs = find_runs(asked.runs)
     if asked.pack is not None:
         print("wrote", *pack(runs, asked.pack, asked.compare))
-    if asked.output is None:
-        return
+        if asked.output is None:
+            return
+    output = asked.output or _default()
     comparison = compare(
         runs,
         reference=asked.reference,
@@ -34,13 +39,20 @@ def report(asked: Namespace) -> None:
         title=asked.title,
     )
     try:
-        written = write_report(comparison, asked.output, pictures=not asked.no_gallery)
+        written = write_report(comparison, output, pictures=not asked.no_gallery)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise RwsegError(f"{asked.output}: expected a folder that can be written, got: {error}") from error
+        raise RwsegError(f"{output}: expected a folder that can be written, got: {error}") from error
     _print(results(comparison, "hausdorff", "results"), comparison.title)
     for note in comparison.notes:
         print(f"- {note}")
     print(f"wrote {written[0]}, {written[1]} and {len(written) - 2} tables and figures beside them")
+
+
+def _default() -> Path:
+    """`report` here, if new or an earlier report: files of others may have the names of ours."""
+    if DEFAULT.exists() and not (DEFAULT / "report.md").is_file():
+        raise RwsegError(f"{DEFAULT}: expected a new folder or an earlier report, found another; give -o OUT")
+    return DEFAULT
 
 
 def _print(table: TextTable, title: str) -> None:
@@ -49,12 +61,13 @@ def _print(table: TextTable, title: str) -> None:
         justify: JustifyMethod = "left" if name == table.columns[0] else "right"
         printed.add_column(name, justify=justify, overflow="fold")
     for row in table.rows:
-        cells = []
-        for pieces in row:
+        name, *others = row
+        cells: list[RenderableType] = [Shortened(" ".join(piece.text for piece in name))]
+        for pieces in others:
             text = Text()
             for place, piece in enumerate(pieces):
                 text.append("\n" if place else "")
                 text.append(piece.text, style="bold" if piece.bold else "")
             cells.append(text)
         printed.add_row(*cells)
-    Console().print(printed)
+    console().print(printed)

@@ -42,7 +42,7 @@ def test_words_and_exit_status_are_the_commands_own(
     assert call(monkeypatch, "report", "--status", str(tmp_path / "nowhere")) == 2
     assert capsys.readouterr().err.startswith("rwseg report: ")
     with pytest.raises(SystemExit, match="2"):
-        call(monkeypatch, "report", str(tmp_path))
+        call(monkeypatch, "report", "--no-such-option")
 
 
 def test_predict_wants_runs_images_and_a_folder(

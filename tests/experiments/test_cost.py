@@ -65,7 +65,7 @@ def test_the_table_by_hand(
     done = tmp_path / "outputs/phantom_quick/phantom/ce/alone/seed3"
     save_config(done, jobs[13][0])
     (done / "run.json").write_text(json.dumps({"status": "finished", "seconds": 3.0}))
-    assert main(["phantom_quick", *overrides, "--from", str(times)]) == 0
+    assert main(["experiment=phantom_quick", *overrides, "--from", str(times)]) == 0
     told = re.sub(r"[│┃\s]+", " ", capsys.readouterr().out)
     steps, validations = 6 * 80, 6 * 24 * 0.5
     rrw, ce = ((steps * (step + 0.002) + validations) / 3600 for step in (0.1, 0.2))
@@ -78,6 +78,50 @@ def test_the_table_by_hand(
     for name, numbers in rows.items():
         assert f"{name} {numbers} " in told
     assert "on cpu, batches of 8x64x64; prepared data 0.008 GB" in told
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "phantom_quick loss=rrw,ce seed=0,1",
+        "-m experiment=phantom_quick loss=rrw,ce seed=range(2) hydra/launcher=ray hydra.launcher.num_cpus=2",
+        "--multirun --config-dir mine experiment=quick seed=0,1",
+        "hydra.searchpath=[mine] experiment=quick seed=0,1 force=true",
+    ],
+)
+def test_it_takes_the_words_of_a_training(
+    line: str,
+    times: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    own = "# @package _global_\ndefaults: [phantom_quick, override /loss: ce]\n"
+    (tmp_path / "mine" / "experiment" / "quick.yaml").write_text(own)
+    quick = replace(FACTS, name="quick/phantom/ce/alone")
+    (tmp_path / "times.json").unlink()
+    save(times, FACTS, replace(FACTS, name="phantom_quick/phantom/ce/alone"), quick)
+    monkeypatch.chdir(tmp_path)
+    assert main([*line.split(), "--from", str(times)]) == 0
+    told = re.sub(r"[│┃\s]+", " ", capsys.readouterr().out)
+    names = ["quick/phantom/ce/alone"] if "mine" in line else ["phantom_quick/phantom/rrw/alone"]
+    assert all(f" {name} 2 0 " in told for name in names)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cfg", "job"], "expected runs to plan, got a flag that starts none"),
+        (["--commands"], "--commands: expected experiment=NAME"),
+        (["--multirunn"], "expected a flag of Hydra; did you mean '--multirun'"),
+    ],
+)
+def test_words_that_start_no_run_are_refused(
+    words: list[str], message: str, times: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, "--from", str(times)]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_methods_of_the_same_data_share_its_folder() -> None:

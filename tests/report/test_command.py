@@ -125,10 +125,18 @@ def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, capsys: pytest.C
     assert "expected a folder that can be written" in capsys.readouterr().err
 
 
-def test_the_output_is_required(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main([str(tmp_path)])
-    assert "-o OUT: expected a folder for the report" in capsys.readouterr().err
+@pytest.mark.usefixtures("no_figures")
+def test_a_report_of_no_name_is_called_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "runs", phases=(), classes=("lesion",), cases=1)
+    for _ in range(2):  # it replaces its own
+        assert main(["runs"]) == 0
+        assert "wrote report/index.html" in capsys.readouterr().out
+    (tmp_path / "report" / "report.md").unlink()
+    assert main(["runs"]) == 2
+    assert capsys.readouterr().err.endswith("found another; give -o OUT\n")
 
 
 def test_one_run_alone_gives_a_report(tmp_path: Path) -> None:

@@ -31,13 +31,15 @@ def commands_of(experiment: str) -> list[list[str]]:
 def methods_of(sweeps: Sequence[Sequence[str]]) -> list[Method]:
     """The runs of `sweeps`, each a list of overrides, by method; a run that two of them have counts once.
 
-    Raises `ConfigError` for what train.py would refuse, and `RunError` where a run directory is of another
-    configuration.
+    Each takes all that the command line of a training does, with -m or without. Raises `ConfigError` for what
+    that would refuse, and `RunError` where a run directory is of another configuration.
     """
     runs: dict[Path, TrainConfig] = {}
     for overrides in sweeps:
         for cfg, choices in preflight("train", ["-m", *overrides]):
             runs.setdefault(run_path(cfg, choices), cfg)
+    if not runs:
+        raise ConfigError("expected runs to plan, got a flag that starts none (--cfg, --info, ...)")
     methods: dict[str, list[Path]] = {}
     for run, cfg in runs.items():
         methods.setdefault(run.parent.relative_to(cfg.output_root).as_posix(), []).append(run)

@@ -4,14 +4,17 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 from time import sleep
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from rwseg.core.progress import duration
+from rwseg.core.terminal import Shortened, console
+from rwseg.experiments.sweeps.manifest import Manifest
 from rwseg.report.comparison.comparison import Run
 from rwseg.report.comparison.runs import DAMAGED, FAILED, FINISHED, INTERRUPTED, RUNNING
 from rwseg.report.status.sweep_state import (
@@ -32,34 +35,46 @@ REFRESH_SECONDS = 30.0
 
 
 def overview(state: State) -> Group:
-    """Counts by status and time left, a row for every begun run that has not finished, and how to go on."""
+    """Counts by status and time left, the begun runs that have not finished, why, and how to go on.
+
+    The commands to go on are as long as they are: print it with `crop=False`.
+    """
     parts: list[RenderableType] = [Text(f"{datetime.now():%H:%M:%S}  {_counts(state)}{_time(state)}")]
     unfinished = sorted((run for run in state.runs if run.status != FINISHED), key=_rank)
     if unfinished or state.failed:
         parts.append(_table(unfinished, state))
+        parts += _reasons(unfinished, state)
     manifests = [] if state.running else state.unfinished_manifests()
     if any(is_preparing(manifest) for manifest in manifests):
         parts.append(Text("a sweep is preparing its next run"))
     elif manifests:
         parts.append(Text("nothing is running; to go on, give again:"))
         parts += [
-            Text(f"  {command}") for command in dict.fromkeys(manifest.command for manifest in manifests)
+            Text(f"  {command}", no_wrap=True, overflow="ignore")
+            for command in dict.fromkeys(map(_command, manifests))
         ]
     return Group(*parts)
 
 
+def _command(manifest: Manifest) -> str:
+    """What is pasted to go on, from here: paths of a command are seen from where it was given."""
+    away = manifest.folder and Path(manifest.folder).resolve() != Path.cwd().resolve()
+    return f"cd {quote(manifest.folder)} && {manifest.command}" if away else manifest.command
+
+
 def show(folders: Iterable[Path], watch: bool) -> None:
     """Print the overview once, or keep it on the terminal until all runs have finished or Ctrl-C."""
-    folders, console = list(folders), Console()
+    folders, screen = list(folders), console()
     state = look(folders)
-    if not watch:
-        console.print(overview(state))
-        return
-    with Live(overview(state), console=console, auto_refresh=False) as live:
-        while not state.is_done:
-            sleep(REFRESH_SECONDS)
-            state = look(folders)
-            live.update(overview(state), refresh=True)
+    try:
+        if watch and not state.is_done:
+            with Live(overview(state), console=screen, auto_refresh=False, transient=True) as live:
+                while not state.is_done:
+                    sleep(REFRESH_SECONDS)
+                    state = look(folders)
+                    live.update(overview(state), refresh=True)
+    finally:
+        screen.print(overview(state), crop=False)  # which `Live` would do at the edge of the terminal
 
 
 def _counts(state: State) -> str:
@@ -84,21 +99,31 @@ def _time(state: State) -> str:
 
 def _table(unfinished: Iterable[Run], state: State) -> Table:
     table = Table()
-    for heading in ("run", "status", "epoch", "left", "Dice", "reason"):
+    for heading in ("run", "status", "epoch", "left", "Dice"):
         table.add_column(heading, justify="right" if heading in ("epoch", "left", "Dice") else "left")
     for run in unfinished:
         left = seconds_left(run)
         table.add_row(
-            Text(str(run.folder), overflow="fold"),
+            Shortened(run.folder),
             run.status,
             f"{epochs_done(run)}/{epochs_asked(run) or '?'}",
             "" if left is None or run.status == DAMAGED else duration(left),
             _last_dice(run),
-            Text(run.reason, overflow="fold"),
         )
-    for folder, reason in state.failed.items():
-        table.add_row(Text(str(folder), overflow="fold"), FAILED, "", "", "", Text(reason, overflow="fold"))
+    for folder in state.failed:
+        table.add_row(Shortened(folder), FAILED, "", "", "")
     return table
+
+
+def _reasons(unfinished: Iterable[Run], state: State) -> list[Text]:
+    """Each reason once, with the first run that has it."""
+    runs: dict[str, list[Path]] = {}
+    known = {**{run.folder: run.reason for run in unfinished}, **state.failed}
+    for folder, reason in known.items():
+        if reason:
+            runs.setdefault(reason, []).append(folder)
+    others = {reason: f" and {len(own) - 1} more" if len(own) > 1 else "" for reason, own in runs.items()}
+    return [Text(f"{own[0]}{others[reason]}: {reason}", overflow="fold") for reason, own in runs.items()]
 
 
 def _rank(run: Run) -> tuple[int, str]:

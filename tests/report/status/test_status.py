@@ -36,8 +36,9 @@ def write_plan(
     failed: Mapping[str, str] | None = None,
     command: str = COMMAND,
     pid: int = DEAD_PROCESS,
+    folder: str = "",
 ) -> None:
-    process = {"host": socket.gethostname(), "pid": pid}
+    process = {"folder": folder, "host": socket.gethostname(), "pid": pid}
     content = {"command": command, **process, "runs": runs, "failed": failed or {}}
     (root / ".sweeps").mkdir(exist_ok=True)
     (root / ".sweeps" / f"{len(runs)}.json").write_text(json.dumps(content))
@@ -55,8 +56,9 @@ def test_the_overview_counts_and_explains(tmp_path: Path) -> None:
     assert "6 runs: 2 finished, 1 running, 1 failed, 1 damaged, 1 interrupted" in text
     assert "the running ones need 3:20 more" in text  # 4 epochs of 50 s
     rows = [line for line in text.splitlines() if "seed" in line]
-    for row, words in zip(rows, [("running", "2/6", "3:20"), ("failed", "2/6", "DataError: no space"),
-                                 ("damaged",), ("interrupted", "4/6")], strict=True):  # fmt: skip
+    for row, words in zip(rows, [("running", "2/6", "3:20"), ("failed", "2/6"), ("damaged",),
+                                 ("interrupted", "4/6"), ("ce", ": DataError: no space"), ("rrw",)],
+                          strict=True):  # fmt: skip
         assert all(word in row for word in words), row
     assert "expected the run's configuration" in " ".join(text.split())
 
@@ -96,7 +98,7 @@ def test_what_a_sweep_has_still_to_do_is_counted_with_its_time(tmp_path: Path) -
     assert all_left(state) == pytest.approx((2 * 200 + 50 + 6 * 300) / 2)
     assert "; about 18:45 left, 2 at a time, if those that wait take as long as the others" in text
     (row,) = (line for line in text.splitlines() if "no data" in line)
-    assert "ce/alone/seed2" in row
+    assert row.strip() == f"{tmp_path}/ce/alone/seed2: DataError: no data"
     assert "old" not in text
     assert COMMAND not in text
 
@@ -122,6 +124,32 @@ def test_without_a_process_it_is_said_how_to_go_on(tmp_path: Path) -> None:
     assert "-m done" not in text
     shutil.rmtree(tmp_path / "ce")
     assert "3 waiting" in said(overview(look([tmp_path])))
+
+
+def test_a_reason_of_many_runs_is_told_once(tmp_path: Path) -> None:
+    names = [f"ce/alone/seed{seed}" for seed in range(3)]
+    write_plan(tmp_path, *names, failed=dict.fromkeys(names, "DataError: " + "no data " * 20))
+    text = said(overview(look([tmp_path])))
+    assert text.count("no data no data") == 10
+    assert f"{tmp_path}/ce/alone/seed0 and 2 more: DataError: no data" in text
+
+
+def test_commands_can_be_pasted_whole_from_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each on one line however long, and from another folder with the one that it was given in."""
+    folder = tmp_path / "my study"
+    folder.mkdir()
+    command = "rwseg train -m " + " ".join(f"'setting{number}=[a, b]'" for number in range(20))
+    write_plan(folder, "rrw/alone/seed0", command=command)
+    write_plan(folder, "rrw/alone/seed0", "rrw/alone/seed1", command=command, folder=str(folder))
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.chdir(folder)
+    assert main(["--status", "."]) == 0
+    assert capsys.readouterr().out.endswith(f"to go on, give again:\n  {command}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--status", "my study"]) == 0
+    assert capsys.readouterr().out.endswith(f"\n  {command}\n  cd '{folder}' && {command}\n")
 
 
 def test_between_two_runs_a_sweep_is_said_to_prepare_the_next(tmp_path: Path) -> None:
