@@ -3,12 +3,12 @@
 from argparse import Namespace
 from pathlib import Path
 
-from rich.console import JustifyMethod, RenderableType
+from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
 from rwseg.core.errors import RwsegError
-from rwseg.core.terminal import Shortened, console
+from rwseg.core.terminal import console
 from rwseg.report.comparison.compare import compare
 from rwseg.report.comparison.runs import find_runs
 from rwseg.report.files import write_report
@@ -61,9 +61,8 @@ def _print(table: TextTable, title: str) -> None:
         justify: JustifyMethod = "left" if name == table.columns[0] else "right"
         printed.add_column(name, justify=justify, overflow="fold")
     for row in table.rows:
-        name, *others = row
-        cells: list[RenderableType] = [Shortened(" ".join(piece.text for piece in name))]
-        for pieces in others:
+        cells = []
+        for pieces in row:
             text = Text()
             for place, piece in enumerate(pieces):
                 text.append("\n" if place else "")
