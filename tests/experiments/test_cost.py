@@ -100,9 +100,9 @@ def test_it_takes_the_words_of_a_training(
     own = "# @package _global_\ndefaults: [phantom_quick, override /loss: ce]\n"
     (tmp_path / "mine" / "experiment" / "quick.yaml").write_text(own)
     quick = replace(FACTS, name="quick/phantom/ce/alone")
-    (tmp_path / "times.json").unlink()
     save(times, FACTS, replace(FACTS, name="phantom_quick/phantom/ce/alone"), quick)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
     assert main([*line.split(), "--from", str(times)]) == 0
     told = re.sub(r"[│┃\s]+", " ", capsys.readouterr().out)
     names = ["quick/phantom/ce/alone"] if "mine" in line else ["phantom_quick/phantom/rrw/alone"]
