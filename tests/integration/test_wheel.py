@@ -1,6 +1,8 @@
 """What is built from a checkout, and the commands of a wheel that is installed where no checkout is."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -89,6 +91,10 @@ def run(installed: Path, folder: Path, *words: str, status: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+BATCHES = ("schedule.epochs=1", "schedule.batches_per_epoch=2")
+SMALL = (*BATCHES, "model.features=4", "evaluation.flips=false", "trainer=cpu")
+
+
 def files_of(folder: Path, pattern: str = "*") -> set[str]:
     found = (path for path in folder.rglob(pattern) if path.is_file() and "__pycache__" not in path.parts)
     return {path.relative_to(folder).as_posix() for path in found}
@@ -147,3 +153,50 @@ def test_installed_commands_find_options_plugins_and_no_checkout(installed: Path
     shown = run(installed, tmp_path, "python", "-c", code)
     assert str(ROOT) not in shown.replace(sysconfig.get_path("purelib"), "")
     assert {"RayLauncher", "Slurm"} <= set(shown.replace("'>", "").replace(".", " ").split())
+
+
+def test_two_batches_and_a_report(installed: Path, phantom_root: Path, tmp_path: Path) -> None:
+    run(installed, tmp_path, "rwseg", "train", *SMALL, f"dataset.root={phantom_root}", "workers=1")
+    (record,) = tmp_path.glob("outputs/default/phantom/rrw/alone/*/seed0/run.json")
+    facts = json.loads(record.read_text())
+    assert facts["status"] == "finished"
+    assert re.fullmatch(rf"v{re.escape(rwseg.__version__)}\+[0-9a-f]{{12}}", facts["git_commit"])
+    assert "wrote report/index.html" in run(installed, tmp_path, "rwseg", "report", "outputs", "--no-gallery")
+    assert {path.name for path in tmp_path.iterdir()} == {"outputs", "prepared", "report"}
+
+
+@pytest.mark.slow
+def test_an_empty_folder_is_enough_for_all_commands(installed: Path, tmp_path: Path) -> None:
+    """A sweep by Ray, each job a process of the wheel; its plan, state, comparison; predictions of a run."""
+    words = (*SMALL, "loss=rrw,ce", "seed=0")
+    told = run(installed, tmp_path, "rwseg", "plan", *words, "--seconds=0.1")
+    assert "default/phantom/ce/alone" in told
+    told = run(installed, tmp_path, "rwseg", "train", "-m", "hydra/launcher=ray", *words)
+    assert told.splitlines()[-1] == "to compare them: rwseg report outputs/default"
+    assert "2 runs: 2 finished" in run(installed, tmp_path, "rwseg", "report", "--status", "outputs")
+    assert "2 methods" in run(installed, tmp_path, "rwseg", "report", "outputs/default", "--no-gallery")
+    (run_dir,) = tmp_path.glob("outputs/default/phantom/rrw/alone/*/seed0")
+    told = run(installed, tmp_path, "rwseg", "evaluate", f"run_dir={run_dir}", "trainer=cpu", "overlays=0")
+    assert "evaluation/val" in told
+    images = tmp_path / "images"
+    images.mkdir()
+    for image in sorted(tmp_path.glob("data/phantom/**/*_frame01.nii.gz"))[:2]:
+        shutil.copy(image, images)
+    told = run(
+        installed,
+        tmp_path,
+        "rwseg",
+        "predict",
+        f"run_dir={run_dir}",
+        "input=images",
+        "output=maps",
+        "trainer=cpu",
+    )
+    assert len(list((tmp_path / "maps").glob("*.nii.gz"))) == 2
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    found = run(installed, elsewhere, "rwseg", "report", "--status", "../outputs")
+    assert "2 finished" in found
+    torchrun = ("python", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    told = run(installed, tmp_path, *torchrun, "-m", "rwseg.commands.train", *SMALL, "seed=1")
+    assert "24 validation cases" in told
