@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from importlib import import_module
 
 from rwseg import __version__
+from rwseg.core.own_code import import_from_current_folder
 from rwseg.core.program import COMMANDS as HERE
 
 COMMANDS = {
@@ -42,6 +43,7 @@ def main() -> int:
         meant = f"; did you mean {near[0]}?" if near else ""
         print(f"rwseg: expected one of {', '.join(COMMANDS)}, got '{name}'{meant}", file=sys.stderr)
         return 2
+    import_from_current_folder()
     # A sweep starts its jobs by this file, and messages begin with its name.
     sys.argv[:2] = [str(HERE / f"{name}.py")]
     return int(import_module(f"rwseg.commands.{name}").main() or 0)

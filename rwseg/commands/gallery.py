@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from rwseg.core.files import write_text
 from rwseg.core.paths import user_path
 from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.targets import CUSTOM
 from rwseg.losses import (
     RegionWiseLoss,
     SegmentationLoss,
@@ -103,6 +104,8 @@ def write_gallery(docs: Path) -> None:
     draw_example(scene, pictures / f"{EXAMPLE}.png")
     sections: dict[str, list[str]] = {branch: [] for branch in BRANCHES}
     for file in sorted((CONF / "loss").glob("*.yaml")):
+        if file.stem == CUSTOM:
+            continue
         loss = hydra.utils.instantiate(OmegaConf.load(file))
         push, wrong = gradient(loss, scene)
         draw_gradient(scene, push, wrong, pictures / f"{file.stem}.png")

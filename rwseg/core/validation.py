@@ -40,21 +40,39 @@ def check_spacing(spacing: Sequence[float] | None, axes: int) -> tuple[float, ..
     return values
 
 
-def check_logits(logits: Tensor, labels: Tensor) -> None:
-    """Raise `ValueError` unless `logits` is floating `(B, K, *S)`, `labels` integer, of the same B and S.
+def class_indices(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return `labels` as integers `(B, *S)`; they may be whole numbers of a floating type, and `(B, 1, *S)`.
 
-    K is 2 or more: softmax of a single channel is 1 whatever the network says. On the CPU labels must lie in
-    `[0, K)`, so no number marks pixels to leave out. On other devices values are not looked at here, because
-    the device would have to wait.
+    Raises `ValueError` unless `logits` is floating `(B, K, *S)` and `labels` whole numbers of the same B and
+    S. K is 2 or more: softmax of a single channel is 1 whatever the network says. On the CPU labels must lie
+    in `[0, K)`, so no number marks pixels to leave out. On other devices, and under `torch.compile`, the
+    values of integers are not looked at here, because the device would have to wait; those of a floating type
+    are looked at on every device.
     """
     if not logits.is_floating_point():
         raise ValueError(f"logits: expected a floating tensor, got {logits.dtype}")
+    _check_shapes(logits, labels)
+    labels = without_channel(labels, logits)
+    compiling = torch.compiler.is_compiling()
+    if labels.is_floating_point():
+        labels = labels.long() if compiling else _whole_numbers(labels)
     if labels.dtype not in INTEGER_TYPES:
-        raise ValueError(f"labels: expected an integer tensor of class indices, got {labels.dtype}")
-    expected = (logits.shape[0], *logits.shape[2:])
-    if logits.ndim not in (4, 5) or tuple(labels.shape) != expected:
+        raise ValueError(f"labels: expected class indices, whole numbers, got {labels.dtype}")
+    if labels.device.type == "cpu" and not compiling:
+        _check_values(labels, logits.shape[1])
+    return labels
+
+
+def without_channel(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return labels `(B, 1, *S)` for logits `(B, K, *S)` as `(B, *S)`, others as they are."""
+    return labels[:, 0] if labels.ndim == logits.ndim and labels.shape[1] == 1 else labels
+
+
+def _check_shapes(logits: Tensor, labels: Tensor) -> None:
+    batch, spatial = logits.shape[0], tuple(logits.shape[2:])
+    if logits.ndim not in (4, 5) or tuple(labels.shape) not in ((batch, *spatial), (batch, 1, *spatial)):
         raise ValueError(
-            f"expected logits (B, K, *S) and labels (B, *S), got logits {tuple(logits.shape)} "
+            f"expected logits (B, K, *S) and labels (B, *S) or (B, 1, *S), got logits {tuple(logits.shape)} "
             f"and labels {tuple(labels.shape)}; labels are class indices, not one-hot"
         )
     if logits.shape[1] < 2:
@@ -62,8 +80,19 @@ def check_logits(logits: Tensor, labels: Tensor) -> None:
             f"logits: expected at least 2 channels (background counts), got {tuple(logits.shape)}; "
             "for a network with one channel x pass torch.cat([-x, x], 1) / 2, whose softmax is sigmoid(x)"
         )
-    if labels.device.type == "cpu":
-        _check_values(labels, logits.shape[1])
+
+
+def _whole_numbers(labels: Tensor) -> Tensor:
+    """Labels of a floating type as int64; `ValueError` where one is no whole number."""
+    whole = labels.long()
+    wrong = whole != labels
+    if bool(wrong.any()):
+        value = float(labels[wrong][0])
+        raise ValueError(
+            f"labels: expected class indices, whole numbers, got {value:g} among {labels.dtype}; labels that "
+            "were resampled need the nearest pixel, not a mean"
+        )
+    return whole
 
 
 def _check_values(labels: Tensor, num_classes: int) -> None:

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from rwseg.core.errors import ConfigError, RwsegError
+from rwseg.core.own_code import import_from_current_folder
 from rwseg.core.program import program
 from rwseg.core.signals import Terminated, terminable
 from rwseg.experiments.composition import VERSION_BASE, Checked, named, preflight
@@ -48,6 +49,7 @@ class Jobs:
 
     def __call__(self, cfg: DictConfig) -> str | None:
         """Run one job, whose number and overrides Hydra knows; why it failed, if it did in a sweep."""
+        import_from_current_folder()  # in a process that a launcher started, too
         setup = HydraConfig.get()
         search_path.set(search_path_in(setup.overrides.hydra))
         logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
@@ -84,6 +86,7 @@ def run_command(task: Task, config_name: str, plan: Planner | None = None) -> No
     sweep = None
     try:
         with terminable():
+            import_from_current_folder()
             given = sys.argv[1:]
             sys.argv[1:] = with_search_path(given)  # where Hydra looks for them
             jobs = preflight(config_name, given)

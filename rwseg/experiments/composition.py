@@ -26,6 +26,7 @@ from rwseg.experiments.config.command_line import flags, search_path, search_pat
 from rwseg.experiments.config.names import keys_of, suggestion
 from rwseg.experiments.config.overrides import Setting
 from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices, TrainConfig
+from rwseg.experiments.config.targets import own_prefixes, target_faults, targets_of
 from rwseg.experiments.config.validation import in_words, inspect, resolved
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
@@ -44,6 +45,15 @@ class _Finding(NamedTuple):
     checked: Checked | None
     alone: Sequence[str]
     together: Sequence[str] = ()
+
+
+class _Composed(NamedTuple):
+    """What the chosen options give: their keys, and the classes that they name by the keys of these."""
+
+    cfg: DictConfig
+    choices: Choices
+    keys: list[str]
+    classes: dict[str, str]
 
 
 def compose(config_name: str, overrides: Sequence[str]) -> tuple[DictConfig, Choices]:
@@ -101,34 +111,42 @@ def preflight(config_name: str, arguments: Sequence[str]) -> list[Checked]:
 
 def _check(config_name: str, schema: Any, job: Overrides, options: Mapping[str, list[str]]) -> _Finding:
     """Check a job as far as what was found before allows; `schema` None: as it is shown by --cfg."""
+    given = {setting.key: setting.override.value() for setting in job}
     faulty = {setting: list(words.form_faults(setting, options)) for setting in job}
     alone = [fault for faults in faulty.values() for fault in faults]
     fine = [setting for setting in job if not faulty[setting]]
     composed = [one for one in fine if one.key in options or one.override.is_hydra_override()]
     unknown = tuple(f"{one.key}." for one in job if one not in fine and one.key in options)
     try:
-        base, choices, known = _composed(config_name, search_path.get(), *(one.text for one in composed))
+        base, choices, known, classes = _composed(
+            config_name, search_path.get(), *(one.text for one in composed)
+        )
     except ConfigError as error:
         return _Finding(None, [*alone, *str(error).splitlines()])
-    cfg = base.copy()
+    cfg, own = base.copy(), own_prefixes(classes, given)
     for one in fine:
         if one not in composed and not one.key.startswith(unknown):
-            alone += list(words.key_faults(one, known, choices)) or words.set_value(one, cfg, base)
+            alone += list(words.key_faults(one, known, choices, own)) or words.set_value(one, cfg, base)
     if schema is None:
         return _Finding(None, alone)
     try:
-        checked, together = inspect(resolved(cfg, schema), schema, with_rules=not unknown)
+        content = resolved(cfg, schema)
+        checked, together = inspect(content, schema, with_rules=not unknown)
     except ConfigError as error:
         return _Finding(None, alone, str(error).splitlines())
+    if not unknown:
+        alone += target_faults(content, given, choices)
     return _Finding((checked, choices), alone, together)
 
 
 @cache
-def _composed(config_name: str, _: tuple[str, ...], *overrides: str) -> tuple[DictConfig, Choices, list[str]]:
-    """`compose` and the keys, once for all jobs of a sweep and each search path; to be read only."""
+def _composed(config_name: str, _: tuple[str, ...], *overrides: str) -> _Composed:
+    """`compose` and what it names, once for all jobs of a sweep and each search path; to be read only."""
     cfg, choices = compose(config_name, overrides)
     is_training = OmegaConf.get_type(cfg) is SCHEMAS["train"]
-    return cfg, choices, [key for key in keys_of(cfg) if is_training or key not in FOR_TRAINING]
+    keys = [key for key in keys_of(cfg) if is_training or key not in FOR_TRAINING]
+    classes = {target.key: target.path for target in targets_of(OmegaConf.to_container(cfg))}
+    return _Composed(cfg, choices, keys, classes)
 
 
 def _parse(config_name: str, asked: Namespace) -> tuple[list[list[Setting]], dict[str, list[str]], list[str]]:

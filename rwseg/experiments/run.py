@@ -18,6 +18,7 @@ from rwseg.data.oddities import leaks, oddities
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.build import spec_of
 from rwseg.experiments.config.schema import Choices, TrainConfig
+from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.device import device_name, training_device
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run
@@ -47,7 +48,7 @@ def train_run(cfg: TrainConfig, choices: Choices) -> Path:
     cfg = replace(cfg, dataset=dataset, prepared_root=str(prepared_root))
     torch.set_num_threads(cfg.trainer.threads)
     device, world = training_device(cfg.trainer.accelerator), find_world()
-    identity = Identity(run_path(cfg, choices), choices, cfg.seed)
+    identity = Identity(run_path(cfg, choices), displayed(cfg, choices), cfg.seed)
     check_world(world, cfg.trainer.devices, cfg.trainer.num_nodes)
     with joined(world, device) as peers:
         if world.rank == 0:

@@ -20,6 +20,7 @@ from rwseg.core.files import write_text
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.command_line import search_path
 from rwseg.experiments.config.schema import CONF, Choices, TrainConfig, TrainerConfig
+from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check, plain, resolved
 
 IDENTITY = ("experiment", "dataset", "loss", "strategy")
@@ -60,10 +61,11 @@ def run_path(cfg: TrainConfig, choices: Choices) -> Path:
 
     Other settings are those in which `cfg` (checked) differs from what the four names alone give, told by the
     nearest option of their group and the values beside it: `schedule-small+model.features-16`. They depend on
-    the values alone, so that two different runs never share a directory and equal ones always do.
+    the values alone, so that two different runs never share a directory and equal ones always do. A loss of
+    one's own is named by its class, which stands among the other settings with its module.
     """
-    names = {group: choices.get(group, "None") for group in IDENTITY}
-    chosen = [f"{group}={option}" for group, option in names.items() if option != "None"]
+    chosen = [f"{group}={choices[group]}" for group in IDENTITY if choices.get(group, "None") != "None"]
+    names = {group: displayed(cfg, choices).get(group, "None") for group in IDENTITY}
     experiment = "default" if names["experiment"] == "None" else names["experiment"]
     middle = [experiment, names["dataset"], names["loss"], names["strategy"]]
     return Path(cfg.output_root, *middle, *_component(_other_settings(cfg, chosen)), f"seed{cfg.seed}")
@@ -220,7 +222,7 @@ def _composed_with(_: tuple[str, ...], options: tuple[str, ...]) -> tuple[Flat, 
         if not group or any(option.startswith(f"{group}=") for option in options):
             raise
         return _composed_with(search_path.get(), (*options, f"{group}=phantom"))
-    return comparable(resolved(cfg, TrainConfig)), choices
+    return comparable(resolved(cfg, TrainConfig, whole=False)), choices
 
 
 def _text(value: str) -> str:

@@ -19,6 +19,7 @@ from rwseg.losses.distribution import (
     TopKLoss,
     WeightedCrossEntropyLoss,
 )
+from rwseg.losses.foreign import ForeignLoss, as_segmentation_loss
 from rwseg.losses.hausdorff import OneSidedHausdorffLoss, squared_region_wise_loss
 from rwseg.losses.ignored import without_ignored
 from rwseg.losses.loss_gap import loss_at_perfect, perfect_logits
@@ -55,6 +56,7 @@ __all__ = [
     "ExponentialLogarithmicLoss",
     "FocalLoss",
     "FocalTverskyLoss",
+    "ForeignLoss",
     "GeneralizedDiceLoss",
     "GeneralizedWassersteinDiceLoss",
     "HausdorffDTLoss",
@@ -73,6 +75,7 @@ __all__ = [
     "TopKLoss",
     "TverskyLoss",
     "WeightedCrossEntropyLoss",
+    "as_segmentation_loss",
     "build_loss",
     "head_weights",
     "loss_at_perfect",

@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.core.validation import check_logits
+from rwseg.core.validation import class_indices
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.losses.classes import ClassMean, predicted_classes
 from rwseg.maps import boundary_map
@@ -43,7 +43,7 @@ class ActiveContourLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         p = torch.softmax(full_precision(logits), dim=1)  # (B, K, *S)
         squared = torch.stack([_forward_difference(p, axis) ** 2 for axis in range(2, p.ndim)]).sum(0)
         length = torch.sqrt(squared + LENGTH_EPSILON).mean()
@@ -104,7 +104,7 @@ class LogHausdorffDTLoss(nn.Module):
 
 def _hausdorff_errors(logits: Tensor, labels: Tensor, alpha: float) -> Tensor:
     """Return `mean_i (p - y)^2 (d_y ** alpha + d_p ** alpha)` per item and class, `(B, K)`."""
-    check_logits(logits, labels)
+    labels = class_indices(logits, labels)
     p = torch.softmax(full_precision(logits), dim=1)  # (B, K, *S)
     own = labels[:, None].long()
     weights = boundary_map(labels, p.shape[1]).abs_().pow_(alpha)

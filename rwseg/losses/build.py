@@ -5,14 +5,16 @@ from typing import Any
 from rwseg.core.errors import ConfigError
 from rwseg.losses.base import SegmentationLoss
 from rwseg.losses.combined import CombinedLoss
+from rwseg.losses.foreign import as_segmentation_loss
 
 
 def build_loss(cfg: Any) -> CombinedLoss:
     """Return the loss that `cfg.loss` and `cfg.strategy` describe.
 
-    `cfg` is a checked configuration or one of Hydra's: `cfg.loss` holds a `_target_`, `cfg.strategy` the
-    keys mode, partner, alpha_step and alpha_floor. Raises `ConfigError` where a `_target_` is no segmentation
-    loss and `ValueError` for a strategy that does not fit together.
+    `cfg` is a checked configuration or one of Hydra's: `cfg.loss` holds a `_target_`, any callable
+    `(logits, labels) -> scalar`; `cfg.strategy` the keys mode, partner, alpha_step and alpha_floor. Raises
+    `ConfigError` where a `_target_` gives nothing that can be called, or that wants a map which there is not,
+    and `ValueError` for a strategy that does not fit together.
     """
     strategy = cfg.strategy
     return CombinedLoss(
@@ -27,10 +29,8 @@ def build_loss(cfg: Any) -> CombinedLoss:
 def _instantiate(name: str, cfg: Any) -> SegmentationLoss:
     import hydra.utils  # here, so that the losses can be used where Hydra is not installed
 
-    loss = hydra.utils.instantiate(cfg)
-    if not isinstance(loss, SegmentationLoss):
-        raise ConfigError(
-            f"{name}: expected a loss with map_name, rectified and forward(logits, labels, region_map=None), "
-            f"as in rwseg.losses, got {type(loss).__name__}; check {name}._target_"
-        )
-    return loss
+    loss = hydra.utils.instantiate(cfg, _convert_="all")
+    try:
+        return as_segmentation_loss(loss)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {error}; check {name}._target_") from error

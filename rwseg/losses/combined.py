@@ -5,11 +5,13 @@ segmentation", as Valverde and Tohka (2023) use them in section 4.4.
 """
 
 import math
-from typing import Literal, final, get_args
+from collections.abc import Callable
+from typing import Any, Literal, final, get_args
 
 from torch import Tensor, nn
 
-from rwseg.losses.base import RegionMap, SegmentationLoss
+from rwseg.losses.base import RegionMap
+from rwseg.losses.foreign import as_segmentation_loss
 
 Mode = Literal["alone", "equal", "gradual"]
 
@@ -18,6 +20,7 @@ Mode = Literal["alone", "equal", "gradual"]
 class CombinedLoss(nn.Module):
     """`main` alone, `partner + main` (equal) or `alpha * partner + (1 - alpha) * main` (gradual).
 
+    Both are any callables `(logits, labels) -> scalar`, as `rwseg.losses.foreign` calls them.
     `alpha = max(1 - alpha_step * epoch, alpha_floor)` with the 0-based epoch of `set_epoch`. The map passed
     to a call is the main loss's; `map_name` and `rectified` are those of `main`. Raises `ValueError` for an
     unknown mode, a partner too many or too few, a negative step and a floor outside `[0, 1]`.
@@ -25,8 +28,8 @@ class CombinedLoss(nn.Module):
 
     def __init__(
         self,
-        main: SegmentationLoss,
-        partner: SegmentationLoss | None = None,
+        main: Callable[..., Any],
+        partner: Callable[..., Any] | None = None,
         mode: Mode = "alone",
         alpha_step: float = 0.01,
         alpha_floor: float = 0.01,
@@ -43,9 +46,11 @@ class CombinedLoss(nn.Module):
                 f"expected a finite alpha_step >= 0 and alpha_floor in [0, 1], got alpha_step={alpha_step}, "
                 f"alpha_floor={alpha_floor}"
             )
-        self.main, self.partner, self.mode = main, partner, mode
+        self.main = as_segmentation_loss(main)
+        self.partner = None if partner is None else as_segmentation_loss(partner)
+        self.mode = mode
         self.alpha_step, self.alpha_floor = alpha_step, alpha_floor
-        self.map_name, self.rectified = main.map_name, main.rectified
+        self.map_name, self.rectified = self.main.map_name, self.main.rectified
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:

@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.core.validation import check_logits
+from rwseg.core.validation import class_indices
 from rwseg.losses.base import RegionMap, full_precision, pixel_cross_entropy
 from rwseg.losses.classes import class_masks, weight_tensor
 from rwseg.losses.distribution import LOG_EPSILON, TopKLoss, check_gamma, pixel_class_weights
@@ -42,7 +42,7 @@ class DiceCELoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         pixels = pixel_cross_entropy(logits, labels)
         if self.weights is not None:
             pixels = pixels * pixel_class_weights(self.weights, logits, labels)
@@ -80,7 +80,7 @@ class DiceFocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         pixels = pixel_cross_entropy(logits, labels)
         # 1 - p by expm1: exact near p = 1. The constant keeps the slope of a root, gamma < 1, finite there.
         focal = (LOG_EPSILON - torch.expm1(-pixels)) ** self.gamma * pixels
@@ -110,6 +110,7 @@ class DiceTopKLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
+        labels = class_indices(logits, labels)
         topk: Tensor = self.topk(logits, labels)
         dice: Tensor = self.dice(full_precision(logits), labels[:, None])
         return dice + topk
@@ -149,7 +150,7 @@ class ExponentialLogarithmicLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         pixels = finite_power(pixel_cross_entropy(logits, labels), self.gamma)
         if self.weights is not None:
             pixels = pixels * pixel_class_weights(self.weights, logits, labels)

@@ -1,13 +1,15 @@
 """A loss over several resolutions: nnU-Net's deep supervision as the region-wise paper's code uses it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import EllipsisType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from rwseg.losses.base import RegionMap, SegmentationLoss
+from rwseg.core.validation import without_channel
+from rwseg.losses.base import RegionMap
+from rwseg.losses.foreign import as_segmentation_loss
 from rwseg.losses.ignored import without_ignored
 from rwseg.maps import RectifiedMap
 
@@ -45,7 +47,7 @@ def subsample(target: Target, strides: Sequence[int]) -> Target:
 
 
 def supervised_loss(
-    loss: SegmentationLoss,
+    loss: Callable[..., Any],
     outputs: Sequence[Tensor],
     labels: Tensor,
     region_map: RegionMap | None = None,
@@ -55,18 +57,19 @@ def supervised_loss(
 ) -> Tensor:
     """Return `sum_i weights_i loss(outputs_i, targets_i)`.
 
-    `outputs` are logits `(B, K, *S_i)`, full resolution first; labels `(B, *S)` and the map, dense or
-    compact, are subsampled to each head's grid. Without a map each scale computes its own from its own
-    labels, as the published code does. Heads of weight 0 are not computed. Pixels labelled `ignore` count as
-    predicted perfectly: see `rwseg.losses.ignored`. Raises `ValueError` for a number
-    of weights other than that of the outputs, for weights that are all 0 and for a head whose grid does not
-    divide that of the labels.
+    `loss` is any callable `(logits, labels) -> scalar`; `outputs` are logits `(B, K, *S_i)`, full resolution
+    first; labels `(B, *S)` or `(B, 1, *S)` and the map, dense or compact, are subsampled to each head's grid.
+    Without a map each scale computes its own from its own labels, as the published code does. Heads of weight
+    0 are not computed. Pixels labelled `ignore` count as predicted perfectly: see `rwseg.losses.ignored`.
+    Raises `ValueError` for a number of weights other than that of the outputs, for weights that are all 0 and
+    for a head whose grid does not divide that of the labels.
     """
     if len(outputs) != len(weights) or not any(weights):
         raise ValueError(
             f"weights: expected one per output ({len(outputs)}), not all 0, got {tuple(weights)}; "
             "see head_weights"
         )
+    loss, labels = as_segmentation_loss(loss), without_channel(labels, outputs[0])
     values = []
     for logits, weight in zip(outputs, weights, strict=True):
         if weight == 0:

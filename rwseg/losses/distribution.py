@@ -12,7 +12,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor, nn
 
-from rwseg.core.validation import check_logits
+from rwseg.core.validation import class_indices
 from rwseg.losses.base import RegionMap, full_precision, pixel_cross_entropy, true_class_probability
 from rwseg.losses.classes import check_weight_count, class_masks, weight_tensor
 from rwseg.maps import RectifiedMap, rectified_rrw_map
@@ -33,7 +33,7 @@ class CrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and pixels."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         return -torch.log(true_class_probability(logits, labels) + LOG_EPSILON).mean()
 
 
@@ -58,7 +58,7 @@ class FocalLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and pixels."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         p = true_class_probability(logits, labels)
         loss = -((1 - p + LOG_EPSILON) ** self.gamma * torch.log(p + LOG_EPSILON))
         if self.weights is not None:
@@ -92,7 +92,7 @@ class WeightedCrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         cross_entropy = pixel_cross_entropy(logits, labels)
         if self.weights is not None:
             return (pixel_class_weights(self.weights, logits, labels) * cross_entropy).mean()
@@ -116,7 +116,8 @@ class RRWCrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and pixels; without a map, of distances in pixels."""
-        depth = relative_depth(logits, labels, region_map)
+        labels = class_indices(logits, labels)
+        depth = relative_depth(logits.shape[1], labels, region_map)
         return (depth * pixel_cross_entropy(logits, labels)).mean()
 
 
@@ -136,7 +137,8 @@ class DistancePenalizedCrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and pixels; without a map, of distances in pixels."""
-        depth = relative_depth(logits, labels, region_map)
+        labels = class_indices(logits, labels)
+        depth = relative_depth(logits.shape[1], labels, region_map)
         return ((2 - depth) * pixel_cross_entropy(logits, labels)).mean()
 
 
@@ -173,7 +175,7 @@ class PixelWeightedCrossEntropyLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and pixels; without a map, of distances in pixels."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         distance = inside_distance(labels) if region_map is None else -true_class_entry(region_map, labels)
         near = torch.exp(-((distance / self.sigma) ** 2) / 2).masked_fill(no_border(labels, distance), 0.0)
         own = 1.0 if self.weights is None else pixel_class_weights(self.weights, logits, labels)
@@ -201,7 +203,7 @@ class TopKLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         cross_entropy = pixel_cross_entropy(logits, labels).flatten(1)  # (B, N)
         kept = max(1, round(cross_entropy.shape[1] * self.percent / 100))
         return cross_entropy.topk(kept, dim=1, sorted=False).values.mean()
@@ -242,8 +244,7 @@ def true_class_entry(region_map: RegionMap, labels: Tensor) -> Tensor:
     return full_precision(region_map.gather(1, labels[:, None].long())[:, 0])
 
 
-def relative_depth(logits: Tensor, labels: Tensor, region_map: RegionMap | None) -> Tensor:
+def relative_depth(num_classes: int, labels: Tensor, region_map: RegionMap | None) -> Tensor:
     """Return `|z_iy| = d_i / max d` in [0, 1] of the RRW map, given or computed, `(B, *S)`."""
-    check_logits(logits, labels)
-    given = rectified_rrw_map(labels, logits.shape[1]) if region_map is None else region_map
+    given = rectified_rrw_map(labels, num_classes) if region_map is None else region_map
     return true_class_entry(given, labels).abs()

@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.core.validation import check_logits, check_spacing
+from rwseg.core.validation import check_spacing, class_indices
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.losses.region_wise import check_dense, check_rectified
 from rwseg.maps import RectifiedMap, compact, hausdorff_map
@@ -23,7 +23,7 @@ def squared_region_wise_loss(logits: Tensor, labels: Tensor, region_map: RegionM
     Logits are `(B, K, *S)`, labels `(B, *S)`, the map dense `(B, K, *S)` or compact. Raises `ValueError`
     where shapes do not fit.
     """
-    check_logits(logits, labels)
+    labels = class_indices(logits, labels)
     squares = torch.softmax(full_precision(logits), dim=1).square()
     if isinstance(region_map, RectifiedMap):
         check_rectified(region_map, labels)
@@ -64,7 +64,7 @@ class OneSidedHausdorffLoss(nn.Module):
         is computed. Raises `ValueError` for shapes that do not fit and, where the map is computed, for
         labels outside `[0, K)`.
         """
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         if region_map is None:
             region_map = hausdorff_map(labels, logits.shape[1], self.alpha, self.spacing)
         if self.rectified and isinstance(region_map, Tensor):

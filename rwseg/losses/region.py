@@ -17,7 +17,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from rwseg.core.validation import check_logits
+from rwseg.core.validation import class_indices
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.losses.classes import ClassMean, class_masks, one_hot
 
@@ -46,7 +46,7 @@ class DiceLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and classes."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         p = torch.softmax(full_precision(logits), dim=1).flatten(2)  # (B, K, N)
         y = one_hot(labels, p)  # (B, K, N)
         overlap = (p * y).sum(-1)
@@ -243,7 +243,7 @@ class SensitivitySpecificityLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items and classes."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         p = torch.softmax(full_precision(logits), dim=1).flatten(2)  # (B, K, N)
         y = class_masks(labels, p.shape[1])  # (B, K, N)
         inside = ((1 - p) ** 2 * y).sum(-1) / y.sum(-1).clamp(min=1)
@@ -254,7 +254,7 @@ class SensitivitySpecificityLoss(nn.Module):
 
 def per_class(loss: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
     """Return the values `(B, K)`, or `(B, 1)`, of a MONAI loss that is not reduced; checks the shapes."""
-    check_logits(logits, labels)
+    labels = class_indices(logits, labels)
     values: Tensor = loss(full_precision(logits), labels[:, None])
     return values.flatten(1)
 

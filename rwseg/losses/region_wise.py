@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from rwseg.core.validation import check_logits, check_spacing
+from rwseg.core.validation import check_spacing, class_indices
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.maps import (
     RECTIFIED_MAP_NAMES,
@@ -23,6 +23,7 @@ from rwseg.maps import (
     rectified_region_map,
 )
 from rwseg.maps import region_map as named_region_map
+from rwseg.maps.operators import traced_map
 
 LINEAR_MAP_NAMES = ("active_contour", "boundary", "boundary_kervadec", "rrw")
 
@@ -44,7 +45,7 @@ def rectified_loss(logits: Tensor, labels: Tensor, rectified: RectifiedMap) -> T
     because softmax sums to one. It can be differentiated once, with respect to the logits. Raises
     `ValueError` for shapes that do not fit: logits `(B, K, *S)`, all others `(B, *S)`.
     """
-    check_logits(logits, labels)
+    labels = class_indices(logits, labels)
     check_rectified(rectified, labels)
     full = full_precision(logits)
     inside, outside = (weights.to(full.dtype) for weights in rectified)
@@ -121,7 +122,7 @@ class RegionWiseLoss(nn.Module):
         the labels on their device. Raises `ValueError` for shapes that do not fit and, where the map is
         computed, for labels outside `[0, K)` and a spacing of another number of axes.
         """
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         if region_map is None:
             region_map = self._online_map(labels, num_classes=logits.shape[1])
         elif self.rectify and isinstance(region_map, Tensor):
@@ -131,6 +132,8 @@ class RegionWiseLoss(nn.Module):
         return region_wise_loss(logits, region_map)
 
     def _online_map(self, labels: Tensor, num_classes: int) -> RegionMap:
+        if torch.compiler.is_compiling():
+            return traced_map(self.map_name, labels, num_classes, self.spacing, self.rectified)
         if self.rectified:
             return rectified_region_map(self.map_name, labels, num_classes, self.spacing)
         return named_region_map(self.map_name, labels, num_classes, self.spacing)
@@ -160,7 +163,7 @@ class ConstantMapLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss of logits `(B, K, *S)` and integer labels `(B, *S)`; errors of `rectified_loss`."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         weights = (torch.full((), value, device=logits.device) for value in (self.alpha, -self.beta))
         return rectified_loss(logits, labels, RectifiedMap(*(w.expand(labels.shape) for w in weights)))
 

@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from rwseg.core.validation import check_logits
+from rwseg.core.validation import class_indices
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.losses.classes import class_masks
 
@@ -31,7 +31,7 @@ class LovaszSoftmaxLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         p = torch.softmax(full_precision(logits), dim=1).flatten(2)  # (B, K, N)
         y = class_masks(labels, p.shape[1])  # (B, K, N)
         errors, order = (p - y.to(p.dtype)).abs().sort(dim=-1, descending=True)
@@ -63,7 +63,7 @@ class GeneralizedWassersteinDiceLoss(nn.Module):
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
         """Return the loss averaged over items."""
-        check_logits(logits, labels)
+        labels = class_indices(logits, labels)
         p = torch.softmax(full_precision(logits), dim=1).flatten(2)  # (B, K, N)
         y = labels.flatten(1).long()  # (B, N)
         distance = (self._matrix(p)[y] * p.movedim(1, -1)).sum(-1)  # (B, N)

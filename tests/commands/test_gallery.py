@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
+from registered import LOSSES
 
 from rwseg.commands.gallery import BRANCHES, REWARDS, main, read_entry
-from rwseg.experiments.config.schema import CONF
 from rwseg.losses import CrossEntropyLoss, RegionWiseLoss, RRWLoss, SegmentationLoss
 from rwseg.maps import boundary_map, rrw_map
 from rwseg.report.figures.loss_gallery import ENLARGED, SHAPE, Scene, draw_gradient, example, gradient
 
 DOCS = Path(__file__).parents[2] / "docs"
-FILES = sorted((CONF / "loss").glob("*.yaml"))
 LARGEST_PICTURE = 12_000  # bytes
 
 
@@ -41,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_loss_has_one_row_of_five_cells(made: Path) -> None:
     rows = re.findall(r"^\| `\w+` .*$", (made / "losses.md").read_text(), re.MULTILINE)
     cells = [re.split(r"(?<!\\)\|", row)[1:-1] for row in rows]
-    assert sorted(row[0].strip(" `") for row in cells) == [file.stem for file in FILES]
+    assert sorted(row[0].strip(" `") for row in cells) == [file.stem for file in LOSSES]
     for row in cells:
         assert len(row) == 5
         assert all(cell.strip() for cell in row)
@@ -67,7 +66,7 @@ def test_links_of_the_gallery_lead_somewhere(made: Path) -> None:
     assert pictures == {f"figures/losses/{path.name}" for path in (made / "figures" / "losses").iterdir()}
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", LOSSES, ids=lambda file: file.stem)
 def test_a_row_quotes_file_and_docstring(file: Path) -> None:
     loss = load(file)
     entry = read_entry(file, loss)
@@ -85,14 +84,14 @@ def test_a_row_quotes_file_and_docstring(file: Path) -> None:
 
 def test_branches_are_modules() -> None:
     branches = defaultdict(set)
-    for file in FILES:
+    for file in LOSSES:
         loss = load(file)
         branches[type(loss).__module__].add(read_entry(file, loss).branch)
     assert all(len(found) == 1 for found in branches.values())
     for branch, module in BRANCHES.items():
         assert branches[module.__name__] == {branch}
     assert set(REWARDS) == {
-        file.stem for file in FILES if read_entry(file, load(file)).branch == "region-wise"
+        file.stem for file in LOSSES if read_entry(file, load(file)).branch == "region-wise"
     }
 
 

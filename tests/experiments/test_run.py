@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from registered import LOSSES
 from trainings import TRAIN, run, start
 
 from rwseg.experiments.composition import compose
@@ -23,7 +24,6 @@ COLUMNS = (
     "case,subject,phase,label,class_name,dice,hausdorff,hausdorff95,unit,"
     "reference_voxels,predicted_voxels,missed,spurious"
 )
-LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
 OFTEN = ("rrw", "rw_boundary", "hausdorff", "ce", "wasserstein_dice")
 """Trained in every run of the tests; the others are like them, and each takes seconds."""
 STRATEGIES = sorted(path.stem for path in (CONF / "strategy").glob("*.yaml"))
@@ -103,7 +103,11 @@ def test_seed_and_loss_change_the_weights(tiny: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "loss", [loss if loss in OFTEN else pytest.param(loss, marks=pytest.mark.slow) for loss in LOSSES]
+    "loss",
+    [
+        loss if loss in OFTEN else pytest.param(loss, marks=pytest.mark.slow)
+        for loss in (file.stem for file in LOSSES)
+    ],
 )
 def test_every_loss_trains_with_its_cached_map(tiny: list[str], loss: str) -> None:
     folder = run([*tiny, f"loss={loss}", "schedule.epochs=1"])

@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from monai.data import MetaTensor
 from omegaconf import OmegaConf
+from registered import LOSSES
 from torch import Tensor
 
 from rwseg.losses import SegmentationLoss, loss_at_perfect, perfect_logits
 from rwseg.maps import MAP_NAMES, RectifiedMap, compact, region_map
 
-CONF = Path(__file__).parents[2] / "conf"
-FILES = sorted((CONF / "loss").glob("*.yaml"))
+FILES = LOSSES
 SHAPES = {"2d": (3, 9, 14), "3d": (2, 4, 6, 9)}
 K = 4
 
@@ -195,12 +195,28 @@ def test_integer_types_of_labels_agree(file: Path, dtype: torch.dtype) -> None:
 
 
 @every_file
+@every_shape
+def test_whole_numbers_of_a_floating_type_and_a_channel_axis_agree(
+    file: Path, shape: tuple[int, ...]
+) -> None:
+    logits, labels = make(shape)
+    loss = load(file)
+    expected = loss(logits, labels)
+    for given in (labels.float(), labels[:, None], labels[:, None].double(), labels[:, None].to(torch.uint8)):
+        assert torch.equal(loss(logits, given), expected)
+
+
+@every_file
 def test_wrong_shapes_are_refused(file: Path) -> None:
     logits, labels = make(SHAPES["2d"])
     with pytest.raises(ValueError, match=r"expected logits \(B, K, \*S\) and labels \(B, \*S\)"):
         load(file)(logits, labels.transpose(1, 2))
-    with pytest.raises(ValueError, match="labels: expected an integer tensor"):
-        load(file)(logits, labels.float())
+    with pytest.raises(
+        ValueError, match=r"labels: expected class indices, whole numbers, got 0\.5 among torch"
+    ):
+        load(file)(logits, labels + 0.5)
+    with pytest.raises(ValueError, match=r"labels: expected class indices, whole numbers, got torch.bool"):
+        load(file)(logits, labels > 0)
     with pytest.raises(ValueError, match="expected at least 2 channels"):
         load(file)(logits[:, :1], 0 * labels)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
+from registered import LOSSES
 from torch import Tensor
 
 from rwseg.core.errors import ConfigError
@@ -25,7 +26,6 @@ from rwseg.maps import boundary_map
 
 CONF = Path(__file__).parents[2] / "conf"
 STRATEGIES = sorted((CONF / "strategy").glob("*.yaml"))
-LOSSES = sorted((CONF / "loss").glob("*.yaml"))
 KEYS = {"mode", "partner", "alpha_step", "alpha_floor"}
 
 
@@ -133,10 +133,10 @@ def test_negative_epoch_is_refused() -> None:
         CombinedLoss(RRWLoss()).set_epoch(-1)
 
 
-def test_a_target_that_is_no_segmentation_loss_is_refused() -> None:
+def test_a_target_that_cannot_be_called_is_refused() -> None:
     cfg = composed(LOSSES[0], CONF / "strategy" / "alone.yaml")
-    cfg.loss = {"_target_": "torch.nn.CrossEntropyLoss"}
-    with pytest.raises(ConfigError, match=r"loss: .* got CrossEntropyLoss; check loss._target_"):
+    cfg.loss = {"_target_": "torch.device", "type": "cpu"}
+    with pytest.raises(ConfigError, match=r"loss: expected a callable .* got device.*; check loss._target_"):
         build_loss(cfg)
 
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from registered import LOSSES
 
 from rwseg.experiments.config.schema import CONF
 from rwseg.losses import head_weights, perfect_logits, supervised_loss, without_ignored
 
 IGNORE = 255
-FILES = sorted((CONF / "loss").glob("*.yaml"))
 
 
 def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -20,7 +20,7 @@ def example() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return logits, labels.masked_fill(ignored, IGNORE), ignored
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", LOSSES, ids=lambda file: file.stem)
 def test_an_ignored_pixel_has_no_gradient_whatever_the_loss(file) -> None:  # type: ignore[no-untyped-def]
     logits, labels, ignored = example()
     logits.requires_grad_()

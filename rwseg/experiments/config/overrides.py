@@ -35,6 +35,8 @@ SET_ELSEWHERE = {
 }
 """Arguments of Lightning's Trainer that have a setting of their own."""
 
+NEEDED = "nothing can be removed, every setting is needed"
+
 SHORT = {"lr": "schedule.learning_rate", "wd": "schedule.weight_decay", "bs": "dataset.batch_size"}
 """What other programs call our settings."""
 
@@ -61,10 +63,9 @@ class Setting:
         """Whether it begins with `+` or `++`."""
         return self.override.is_add() or self.override.is_force_add()
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it adds or removes something where that is allowed."""
-        return (self.is_added or self.override.is_delete()) and self.key.startswith(OPEN)
+    def is_open(self, own: tuple[str, ...] = ()) -> bool:
+        """Whether it adds or removes something where that is allowed: below `OPEN`, and below `own`."""
+        return (self.is_added or self.override.is_delete()) and self.key.startswith((*OPEN, *own))
 
 
 def settings_of(
@@ -151,9 +152,9 @@ def hydra_faults(setup: DictConfig) -> Iterator[str]:
 def form_faults(setting: Setting, options: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """Removals, groups that are added instead of chosen, and options that a group does not have."""
     override, key, text = setting.override, setting.key, setting.text
-    if override.is_delete() and not setting.is_open:
+    if override.is_delete() and (key in options or override.is_hydra_override()):
         other = f"remove its entries, ~{key}.NAME" if f"{key}." in OPEN else f"give {key} another value"
-        yield f"'{text}': nothing can be removed, every setting is needed; {other}"
+        yield f"'{text}': {NEEDED}; {other}"
     elif key in options and (setting.is_added or override.package):
         yield f"'{text}': a group is chosen as {key}=OPTION, without + and @"
     elif key in options:
@@ -164,10 +165,18 @@ def form_faults(setting: Setting, options: Mapping[str, Sequence[str]]) -> Itera
                 yield f"'{text}': expected one of {', '.join(options[key])}{near}"
 
 
-def key_faults(setting: Setting, known: Sequence[str], choices: Choices) -> Iterator[str]:
-    """A key that the chosen options do not have, or that is no setting but a group of them."""
+def key_faults(
+    setting: Setting, known: Sequence[str], choices: Choices, own: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """A key that the chosen options do not have, or that is no setting but a group of them.
+
+    Below the keys in `own` stand arguments of classes that are not rwseg's: any may be added.
+    """
     key = setting.key.replace("/", ".")
-    if setting.is_open:
+    if setting.is_open(own):
+        return
+    if setting.override.is_delete():
+        yield f"'{setting.text}': {NEEDED}; give {key} another value"
         return
     if key in SET_ELSEWHERE and "output_root" in known:  # train.py: an evaluation has none of these
         yield f"'{setting.text}': Lightning's {key.partition('.')[2]} is set by {SET_ELSEWHERE[key]}=... here"
@@ -180,6 +189,8 @@ def key_faults(setting: Setting, known: Sequence[str], choices: Choices) -> Iter
         owner = f"{parent}={choices[parent]}" if parent in choices else parent
         hint = f"; {owner} takes {settings}" if parent in known else "; --cfg job shows all settings"
         near = suggestion(SHORT.get(last, key), [*choices, *known])
+        if key.startswith(own) and not setting.override.package:
+            near = f"; a further argument is added by +{setting.text}"
         yield f"unknown key '{setting.key}' in '{setting.text}'{near or hint}"
     elif children:
         yield f"'{setting.text}': expected a value for one of {', '.join(children)}"

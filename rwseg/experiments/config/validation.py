@@ -88,10 +88,11 @@ def _unchecked(content: Mapping[str, Any], schema: Any) -> Any:
     return made
 
 
-def resolved(cfg: Any, schema: type) -> dict[str, Any]:
+def resolved(cfg: Any, schema: type, whole: bool = True) -> dict[str, Any]:
     """The content of `cfg` in dicts and lists, of the types of `schema`, with the home directory for `~`.
 
-    Raises `ConfigError` naming the first unknown key or mistyped value, or all missing values.
+    Raises `ConfigError` naming the first unknown key or mistyped value, or, where it is to be `whole`, all
+    missing values.
     """
     try:
         given = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(plain(cfg))
@@ -101,14 +102,16 @@ def resolved(cfg: Any, schema: type) -> dict[str, Any]:
         raise ConfigError(in_words(error, schema)) from error
     missing: list[str] = []
     settled = _settled(content, "", missing)
-    if missing:
-        lines = (
-            f"{key}: expected {TO_GIVE.get(key, 'a value')}, got none; give {key}=..."
-            for key in sorted(missing)
-        )
+    if missing and whole:
+        lines = (f"{key}: expected {_to_give(key)}, got none; give {key}=..." for key in sorted(missing))
         raise ConfigError("\n".join(lines))
     assert isinstance(settled, dict)
     return settled
+
+
+def _to_give(key: str) -> str:
+    is_target = key.endswith("._target_")
+    return TO_GIVE.get(key, "MODULE.NAME of a class or a function" if is_target else "a value")
 
 
 def plain(cfg: Any) -> dict[str, Any]:
