@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "what is wrong with an installation or a dataset",
     "plan": "what an experiment will cost",
     "theory": "the paper's figures 2 to 4",
+    "check-loss": "try a loss of your own on small images: what would spoil a training",
     "dashboard": "views of a project in Weights & Biases",
     "challenge": "submissions to the ACDC challenge",
     "augmentation": "a figure of the training augmentation",
@@ -45,8 +46,9 @@ def main() -> int:
         return 2
     import_from_current_folder()
     # A sweep starts its jobs by this file, and messages begin with its name.
-    sys.argv[:2] = [str(HERE / f"{name}.py")]
-    return int(import_module(f"rwseg.commands.{name}").main() or 0)
+    module = name.replace("-", "_")
+    sys.argv[:2] = [str(HERE / f"{module}.py")]
+    return int(import_module(f"rwseg.commands.{module}").main() or 0)
 
 
 def _complete(arguments: list[str]) -> int:

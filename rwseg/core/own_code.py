@@ -3,6 +3,8 @@
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,6 +15,15 @@ from typing import Any
 
 class OwnCodeError(Exception):
     """A path leads nowhere, or what it leads to cannot be imported; the message says why."""
+
+
+@contextmanager
+def calling_own_code() -> Iterator[None]:
+    """Raise `OwnCodeError` with the words and the place of whatever the block raises: it may be anything."""
+    try:
+        yield
+    except Exception as error:
+        raise OwnCodeError(told(error)) from error
 
 
 def import_from_current_folder() -> None:

@@ -19,6 +19,7 @@ from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.build import spec_of
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.config.targets import displayed
+from rwseg.experiments.config.validation import plain
 from rwseg.experiments.device import device_name, training_device
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run
@@ -26,7 +27,9 @@ from rwseg.experiments.run_claim import claimed, clear, gone_unless_begun
 from rwseg.experiments.run_directory import run_path, save_config
 from rwseg.experiments.run_identity import Identity
 from rwseg.experiments.run_status import left_alone, read_run, recorded, update_run
+from rwseg.experiments.sources import own_sources
 from rwseg.experiments.trainer import assemble, configured_callbacks
+from rwseg.experiments.trial import try_loss
 from rwseg.models.inference.inference_spec import save_inference_spec
 from rwseg.training.callbacks.checkpoints import LAST, load_checkpoint
 from rwseg.training.fit import fit
@@ -65,13 +68,15 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
     if left_alone(folder, cfg):
         return
     callbacks = configured_callbacks(cfg.callbacks or {})
+    try_loss(cfg)
     run = prepare_run(cfg)  # before the run directory is touched: faulty data leave none, and clear none
     _check_share(run.cfg, peers.world, device)
     with claimed(folder) as lease, gone_unless_begun(folder) as begun:
         if left_alone(folder, cfg):  # finished meanwhile, by another process
             return
         _begin(folder, run)
-        with recorded(folder, device, identity.choices, run.data, lease, peers.world.size):
+        sources = own_sources(plain(cfg))
+        with recorded(folder, device, identity.choices, run.data, lease, peers.world.size, sources):
             save_inference_spec(folder, spec_of(run))
             settings, order = identity.settings(run.cfg), _resumed(folder, run)
             with tracked(cfg.logger or {}, identity, settings, (order.epoch, order.step)) as loggers:

@@ -19,14 +19,21 @@ from rwseg.core.lease import Lease
 from rwseg.core.signals import Terminated
 from rwseg.experiments.code_version import code_version
 from rwseg.experiments.config.schema import Choices, TrainConfig
+from rwseg.experiments.config.validation import plain
 from rwseg.experiments.run_directory import check_same_config
+from rwseg.experiments.sources import Sources, changes, own_sources
 
 if TYPE_CHECKING:  # it imports torch, which a command that has nothing to do can spare
     from rwseg.data.preprocessing.prepared import Prepared
 
 log = logging.getLogger(__name__)
 
-FIELDS = {"status": str | None, "seconds": float | None, "choices": dict[str, str] | None}
+FIELDS = {
+    "status": str | None,
+    "seconds": float | None,
+    "choices": dict[str, str] | None,
+    "sources": Sources | None,
+}
 """What others calculate with; other fields are only shown."""
 
 
@@ -61,7 +68,24 @@ def is_finished(folder: Path, cfg: TrainConfig) -> bool:
     if cfg.force or cfg.trainer.fast_dev_run:
         return False
     check_same_config(folder, cfg)
-    return read_run(folder).get("status") == "finished"
+    run = read_run(folder)
+    check_same_source(folder, run, plain(cfg))
+    return run.get("status") == "finished"
+
+
+def check_same_source(folder: Path, run: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+    """Raise `RunError` where code of the user's own that a run was made with has changed since.
+
+    `run` is its run.json, `content` the configuration. Runs of before did not note their code, and go on.
+    """
+    lines = [f"  - {line}" for line in changes(run.get("sources") or {}, own_sources(content))]
+    if lines:
+        raise RunError(
+            f"{folder} holds a run of other code, which was edited since:\n"
+            + "\n".join(lines)
+            + "\ngive force=true to start over here, or keep both: give the edited class another name, or "
+            "another output_root"
+        )
 
 
 def left_alone(folder: Path, cfg: TrainConfig) -> bool:
@@ -74,7 +98,13 @@ def left_alone(folder: Path, cfg: TrainConfig) -> bool:
 
 @contextmanager
 def recorded(
-    folder: Path, device: str, choices: Choices, data: "Prepared", lease: Lease, processes: int = 1
+    folder: Path,
+    device: str,
+    choices: Choices,
+    data: "Prepared",
+    lease: Lease,
+    processes: int = 1,
+    sources: Sources | None = None,
 ) -> Iterator[None]:
     """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up.
 
@@ -87,6 +117,7 @@ def recorded(
         "choices": choices,
         "data_digest": data.digest,
         "split_digest": data.split_digest(),
+        "sources": sources or {},
     }
     update_run(folder, {"status": "running", "reason": None, **environment(device), **facts})
     status, reason = "interrupted", None

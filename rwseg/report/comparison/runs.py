@@ -1,5 +1,6 @@
 """Run directories below any folders, read into `Run`; what is damaged is said in a sentence, not raised."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +14,9 @@ from yaml import YAMLError
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.lease import holder_lives
 from rwseg.experiments.run_claim import LOCK
-from rwseg.experiments.run_directory import comparable
+from rwseg.experiments.run_directory import NO_EFFECT, comparable
 from rwseg.experiments.run_status import read_run
+from rwseg.experiments.sources import digest_of
 from rwseg.metrics import ClassMetrics
 from rwseg.report.comparison.comparison import Run
 
@@ -74,7 +76,8 @@ def _run_folders(folder: Path) -> Iterator[Path]:
 
 
 def _read(folder: Path) -> Run:
-    facts, settings = read_run(folder), _settings(folder / "config.yaml")
+    facts = read_run(folder)
+    settings = {**_settings(folder / "config.yaml"), **_sources(facts)}
     status, reason = str(facts.get("status") or INTERRUPTED), str(facts.get("reason") or "")
     if status == RUNNING and holder_lives(folder / LOCK) is False:
         status, reason = INTERRUPTED, "its process ended without a word"
@@ -131,6 +134,12 @@ def _settings(path: Path) -> dict[str, str]:
         raise RunError(f"{path}: expected the run's configuration beside run.json, found no file") from error
     except (YAMLError, OmegaConfBaseException, *MALFORMED) as error:
         raise RunError(f"{path}: expected a configuration in YAML, got: {error}") from error
+
+
+def _sources(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The code of the user's own as settings: `loss.source` belongs to `loss`, and is compared with it."""
+    found = {f"{key}.source": json.dumps(digest_of(one)) for key, one in (facts.get("sources") or {}).items()}
+    return {key: text for key, text in found.items() if key.partition(".")[0] not in NO_EFFECT}
 
 
 def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame | None:

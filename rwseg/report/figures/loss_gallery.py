@@ -61,17 +61,31 @@ def gradient(loss: SegmentationLoss, scene: Scene) -> tuple[Tensor, Tensor]:
 
 def draw_gradient(scene: Scene, push: Tensor, wrong: Tensor, path: Path) -> None:
     """Draw what `gradient` returns, scaled to the 99th percentile of the absolute values."""
-    largest = float(np.percentile(push.abs().numpy(), PERCENTILE))
+    _write(_gradient_panel(scene, push, wrong), path)
+
+
+def _gradient_panel(scene: Scene, push: Tensor, wrong: Tensor) -> NDArray[np.float64]:
+    largest = float(np.percentile(push.abs().numpy(), PERCENTILE)) or 1.0
     colours = _enlarged(PUSH_COLOURS((push.numpy() / largest + 1) / 2)[..., :3])
     hatched = _enlarged(wrong.numpy())
     rows, columns = np.indices(hatched.shape)
     for offset, shade in ((0, 0.0), (1, 1.0)):  # a black line and a white one: seen on every colour
         colours[hatched & ((rows + columns) % HATCH_STEP == offset)] = shade
-    _write(_with_contours(colours, scene.labels), path)
+    return _with_contours(colours, scene.labels)
 
 
 def draw_example(scene: Scene, path: Path) -> None:
     """Draw, side by side, labels, predicted class and probability of the true class."""
+    _write(np.concatenate(_example_panels(scene), axis=1), path)
+
+
+def draw_beside(scene: Scene, push: Tensor, wrong: Tensor, path: Path) -> None:
+    """Draw the panels of `draw_example` and, beside them, that of `draw_gradient`."""
+    panels = [*_example_panels(scene), np.pad(_gradient_panel(scene, push, wrong), FRAME)]
+    _write(np.concatenate(panels, axis=1), path)
+
+
+def _example_panels(scene: Scene) -> list[NDArray[np.float64]]:
     softmax = torch.softmax(scene.logits, 1)
     right = softmax.gather(1, scene.labels[:, None])[0, 0]
     panels = (
@@ -79,8 +93,7 @@ def draw_example(scene: Scene, path: Path) -> None:
         CLASS_COLOURS[softmax[0].argmax(0).numpy()],
         PROBABILITY_COLOURS(right.numpy())[..., :3],
     )
-    drawn = [np.pad(_with_contours(_enlarged(panel), scene.labels), FRAME) for panel in panels]
-    _write(np.concatenate(drawn, axis=1), path)
+    return [np.pad(_with_contours(_enlarged(panel), scene.labels), FRAME) for panel in panels]
 
 
 def _disc(row: float, column: float, radius: float) -> NDArray[np.float64]:
