@@ -1,6 +1,7 @@
 """Rows about how a loss can be called: volumes, shapes, half precision, torch.compile."""
 
 import logging
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +14,7 @@ from rwseg.losses.battery.finding import Finding
 from rwseg.losses.battery.gradients import gradient_of
 from rwseg.losses.battery.scenes import SHAPES, make
 from rwseg.losses.foreign import ForeignLoss
-from rwseg.losses.loss_gap import perfect_logits
+from rwseg.losses.loss_gap import loss_at_perfect
 
 HALF = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 FINE_WITHOUT = "fine without it: rwseg does not compile losses"
@@ -56,7 +57,7 @@ def half(loss: SegmentationLoss, classes: int) -> Finding:
         try:
             rounded = (2 * logits).to(kind)
             with torch.no_grad(), calling_own_code():
-                best = loss(perfect_logits(labels, classes), labels)
+                best = loss_at_perfect(loss, labels, classes)
                 exact, found = loss(rounded.float(), labels), raw(rounded, labels)
             share = float((found.float() - exact).abs() / (exact - best).abs().clamp_min(1e-12))
             wrong += [] if share <= SHARE else [f"{name} changes its distance to the best by {share:.0%}"]
@@ -106,6 +107,8 @@ def _quiet() -> Iterator[None]:
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of PyTorch's own code
+            yield
     finally:
         logger.setLevel(before)
