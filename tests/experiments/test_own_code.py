@@ -38,12 +38,8 @@ def test_a_loss_of_ones_own_is_trained_and_its_edit_is_another_run(tiny: list[st
     words += ["model.deep_supervision=true", "strategy=equal_dice", "trainer.precision=bf16-mixed"]
     assert said(words, tmp_path)[0] == 0
     (folder,) = (path.parent for path in (tmp_path / "outputs").rglob("run.json"))
-    assert folder.relative_to(tmp_path / "outputs").parts[:4] == (
-        "default",
-        "phantom",
-        "MyLoss",
-        "equal_dice",
-    )
+    parts = folder.relative_to(tmp_path / "outputs").parts
+    assert parts[:4] == ("default", "phantom", "MyLoss", "equal_dice")
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["status"], facts["choices"]["loss"]) == ("finished", "MyLoss")
     assert set(facts["sources"]) == {"loss"}
