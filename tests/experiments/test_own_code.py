@@ -66,7 +66,7 @@ def test_a_loss_that_does_not_fit_is_refused_before_anything_is_prepared(
 ) -> None:
     monkeypatch.setattr("rwseg.experiments.run.prepare_run", lambda cfg: pytest.fail("prepared"))
     own = ["loss=custom", "loss._target_=torch.nn.CrossEntropyLoss", "+loss.reduction=none"]
-    with pytest.raises(ConfigError, match="a scalar with a gradient from CrossEntropyLoss .*got"):
+    with pytest.raises(ConfigError, match=r"a scalar with a gradient from CrossEntropyLoss .*got"):
         run([*tiny, *own])
     assert not (tmp_path / "outputs").exists()
     assert len(preflight("train", ["-m", *tiny, *own])) == 1  # nothing is called there

@@ -1,4 +1,8 @@
-"""Properties that a loss needs to train well: what `rwseg check-loss` and the tests of rwseg's own try."""
+"""Properties that a loss needs to train well: what `rwseg check-loss` and the tests of rwseg's own try.
+
+Functions of a loss, each on small made-up images, that say one thing of it: a `Finding`. What they need of a
+loss is its call alone. The picture of wrong signs is `rwseg.report.figures.wrong_signs`.
+"""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

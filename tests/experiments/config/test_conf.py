@@ -8,6 +8,7 @@ from hydra.utils import get_object
 from rwseg.data.case import Dataset
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import CONF, EvaluateConfig
+from rwseg.experiments.config.targets import CUSTOM
 from rwseg.experiments.config.validation import check
 from rwseg.losses import build_loss
 from rwseg.models.unet import UNet
@@ -57,6 +58,8 @@ def test_every_option_can_be_chosen(file: Path) -> None:
     overrides = [OPTIONS[file]]
     if group == "model":  # a network goes with patches of its own
         overrides += [f"dataset={option}"] if option in DATASETS else []
+    if option == CUSTOM:
+        overrides.append(f"{group}._target_=torch.nn.CrossEntropyLoss")
     cfg, choices = compose("train", overrides)
     typed = check(cfg)
     assert choices[group] == option
