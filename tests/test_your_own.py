@@ -4,6 +4,7 @@ import doctest
 import re
 import shlex
 import sys
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ FILE = re.compile(r"# ([\w/.]+\.(?:py|yaml))\n")
 SMALL = [
     "trainer=cpu",
     "workers=1",
-    "model.features=4",
     "schedule.epochs=1",
     "schedule.batches_per_epoch=2",
     "evaluation.flips=false",
@@ -28,19 +28,18 @@ SMALL = [
 
 def write(text: str) -> None:
     """A file that begins with its name, `# mine.py`; one of more than one block is written on."""
-    found = FILE.match(text)
-    assert found, f"expected a comment with the file's name, got {text[:80]!r}"
-    path = Path(found[1])
+    path = Path(FILE.match(text)[1])
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
         file.write(text)
 
 
-def give(command: str) -> None:
+def give(command: str, output_root: str) -> None:
     """Train as `rwseg train` would with these arguments, in this process."""
     program, name, *arguments = shlex.split(command, comments=True)
     assert (program, name) == ("rwseg", "train"), command
-    [(cfg, choices)] = preflight("train", ["-m", *arguments, *SMALL])
+    model = [] if any(one.startswith("model=") for one in arguments) else ["model.features=4"]
+    [(cfg, choices)] = preflight("train", ["-m", *arguments, *SMALL, *model, f"output_root={output_root}"])
     train_run(cfg, choices)
 
 
@@ -63,16 +62,17 @@ def test_the_page_of_what_is_your_own(
     Path("data/phantom").symlink_to(phantom_root)
     blocks = BLOCK.findall((ROOT / "docs" / "your-own.md").read_text())
     known: dict[str, Any] = {}
+    numbers = count()
     try:
-        give("rwseg train")
+        for text in (text for _, text in blocks if FILE.match(text)):
+            write(text)
+        give("rwseg train", "outputs")
         for language, text in blocks:
             if language == "sh":
                 for command in text.replace("\\\n", "").splitlines():
-                    give(command)
+                    give(command, f"outputs-{next(numbers)}")
             elif ">>> " in text:
                 converse(text, known)
-            else:
-                write(text)
         [shown] = [text for _, text in BLOCK.findall((ROOT / "README.md").read_text()) if "load_run" in text]
         exec(shown, known)
         assert known["labels"].shape == known["image"].shape[1:]
