@@ -46,12 +46,10 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command = parser.add_subparsers(required=True).add_parser(
-        "dashboard", help="build the views of a project"
-    )
-    command.add_argument("project", metavar="PROJECT", help="W&B project, such as rwseg-acdc")
-    command.add_argument("--entity", metavar="E", help="user or team that owns it (default: the account's)")
-    command.add_argument("--dry-run", action="store_true", help="print the views as JSON, save nothing")
+    add = parser.add_argument
+    add("project", metavar="PROJECT", help="W&B project, such as rwseg-acdc")
+    add("--entity", metavar="E", help="user or team that owns it (default: the account's)")
+    add("--dry-run", action="store_true", help="print the views as JSON, save nothing")
     return parser
 
 

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.usefixtures("offline"), pytest.mark.filterwarnings("ig
 
 
 def views(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
-    assert main(["dashboard", "rwseg-acdc", "--dry-run", *arguments]) == 0
+    assert main(["rwseg-acdc", "--dry-run", *arguments]) == 0
     content: dict[str, Any] = json.loads(capsys.readouterr().out)
     return content
 
@@ -73,7 +73,7 @@ def test_saving_without_an_account_says_so(
     capsys: pytest.CaptureFixture[str], entity: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("WANDB_MODE")
-    assert main(["dashboard", "rwseg-acdc", *entity]) == 2
+    assert main(["rwseg-acdc", *entity]) == 2
     said = capsys.readouterr().err
     assert "expected an account (wandb login)" in said
     assert "--dry-run" in said
@@ -84,5 +84,5 @@ def test_a_missing_package_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
-    assert main(["dashboard", "rwseg-acdc", "--dry-run"]) == 2
+    assert main(["rwseg-acdc", "--dry-run"]) == 2
     assert "pip install 'rwseg[wandb]'" in capsys.readouterr().err
