@@ -107,6 +107,8 @@ def test_the_wheel_holds_the_package_the_options_and_nothing_else(wheel: Path) -
     expected = {f"rwseg/{name}" for name in files_of(ROOT / "rwseg")}
     expected |= {f"hydra_plugins/{name}" for name in files_of(ROOT / "hydra_plugins")}
     assert own == expected | {f"rwseg/conf/{name}" for name in files_of(ROOT / "conf")}
+    plugins = [name for name in own if name.startswith("hydra_plugins/")]  # a folder that all plugins share
+    assert all(name.startswith("hydra_plugins/rwseg_") for name in plugins)
     assert {"rwseg/py.typed", "rwseg/report/html/page.html.j2", "rwseg/conf/loss/rrw.yaml"} <= own
     assert f"{INFO}/licenses/LICENSE" in names
 
