@@ -245,9 +245,7 @@ def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest
 
 def test_hydra_finds_the_launcher_and_imports_no_ray() -> None:
     found = Plugins.instance().discover(Launcher)
-    assert "hydra_plugins.rwseg_ray.RayLauncher" in {
-        f"{item.__module__}.{item.__name__}" for item in found
-    }
+    assert "hydra_plugins.rwseg_ray.RayLauncher" in {f"{item.__module__}.{item.__name__}" for item in found}
 
 
 def test_the_command_is_the_users_own_but_for_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
