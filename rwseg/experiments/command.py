@@ -19,7 +19,12 @@ from rwseg.core.own_code import import_from_current_folder
 from rwseg.core.program import program
 from rwseg.core.signals import Terminated, terminable
 from rwseg.experiments.composition import VERSION_BASE, Checked, named, preflight
-from rwseg.experiments.config.command_line import search_path, search_path_in, with_search_path
+from rwseg.experiments.config.command_line import (
+    overrides_last,
+    search_path,
+    search_path_in,
+    with_search_path,
+)
 from rwseg.experiments.config.schema import CONF, SCHEMAS, Choices
 from rwseg.experiments.config.validation import check
 
@@ -88,7 +93,7 @@ def run_command(task: Task, config_name: str, plan: Planner | None = None) -> No
         with terminable():
             import_from_current_folder()
             given = sys.argv[1:]
-            sys.argv[1:] = with_search_path(given)  # where Hydra looks for them
+            sys.argv[1:] = overrides_last(with_search_path(given))  # where Hydra looks for them
             jobs = preflight(config_name, given)
             sweep = plan(jobs, given) if plan is not None and jobs else None
             runner = Jobs(task, SCHEMAS[config_name], sweep, failed)

@@ -66,6 +66,23 @@ def with_search_path(arguments: Sequence[str]) -> list[str]:
     return [*(word for word in words if word not in given), f"{SEARCH_PATH}=[{paths}]"]
 
 
+def overrides_last(arguments: Sequence[str]) -> list[str]:
+    """`arguments` with the flags in front: Hydra takes overrides on one side of them alone.
+
+    Raises `ConfigError` as `flags`.
+    """
+    asked = flags(arguments)
+    left, front = list(asked.overrides), []
+    for word in arguments:
+        if word in left:
+            left.remove(word)
+        else:
+            front.append(word)
+    if asked.info == "all":  # alone, it would take an override for its value
+        front = ["--info=all" if word in ("--info", "-i") else word for word in front]
+    return [*front, *asked.overrides]
+
+
 def search_path_in(overrides: Sequence[str]) -> tuple[str, ...]:
     """Those of `overrides` that name folders of options."""
     return tuple(text for text in overrides if text.startswith(f"{SEARCH_PATH}="))

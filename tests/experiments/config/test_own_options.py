@@ -10,6 +10,7 @@ import pytest
 from rwseg.core.errors import ConfigError
 from rwseg.experiments import composition as cli
 from rwseg.experiments.command import run_command
+from rwseg.experiments.config.command_line import overrides_last
 from rwseg.experiments.config.schema import CONF, Choices, TrainConfig
 from rwseg.experiments.run_directory import run_path
 from rwseg.losses import FocalLoss, build_loss
@@ -117,6 +118,20 @@ def test_a_command_runs_with_own_options(mode: list[str], own: Path, monkeypatch
     assert seen == [(3.5, "myloss")]
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("loss=ce --cfg job seed=1", "--cfg job loss=ce seed=1"),
+        ("a=1 -m b=0,1 --config-dir x=y c=2", "-m --config-dir x=y a=1 b=0,1 c=2"),
+        ("loss=ce --info", "--info=all loss=ce"),
+        ("~logger -i plugins +a=1", "-i plugins ~logger +a=1"),
+        ("", ""),
+    ],
+)
+def test_overrides_may_stand_on_both_sides_of_a_flag(line: str, found: str) -> None:
+    assert overrides_last(line.split()) == found.split()
+
+
 @pytest.mark.parametrize("line", ["--multirunn seed=1", "--config-path=elsewhere", "-q"])
 def test_other_flags_than_hydra_s_are_refused(line: str) -> None:
     with pytest.raises(ConfigError, match=r"^-.*: expected (a flag of Hydra|no other configuration)"):
@@ -128,7 +143,7 @@ def test_other_flags_than_hydra_s_are_refused(line: str) -> None:
     [
         ("--help", "myloss"),
         ("--hydra-help", "--shell-completion"),
-        ("--cfg job --resolve loss=myloss", "gamma: 3.5"),
+        ("loss=myloss --cfg job --resolve seed=1", "gamma: 3.5"),
         ("--info searchpath", "my conf (2)"),
         ("--shell-completion install=bash", "COMP_LINE"),
     ],
