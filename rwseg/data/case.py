@@ -13,6 +13,9 @@ from rwseg.core.validation import Unit
 IGNORE = 255
 """Label of voxels that nobody labelled: they are neither trained on nor counted."""
 
+LARGEST_LABEL = 2**16 - 1
+"""The largest value of a label map that is written."""
+
 
 @dataclass(frozen=True)
 class Case:
@@ -77,6 +80,9 @@ class Source:
     slice_axis: int | None = 2
     folds: tuple[frozenset[str], ...] = ()
     convert: Callable[[LoadedCase], LoadedCase] | None = None
+    written: tuple[int, ...] = ()
+    suffixes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,8 @@ class Dataset:
     """A dataset: its provenance, and the function that lists what is there.
 
     `shares` are published voxel shares of the classes in percent and `subjects` the number of labelled
-    subjects in a complete download, where they are known.
+    subjects in a complete download, where they are known. `options` are the settings of `dataset` that `load`
+    takes by name beside the root.
 
     `load(root)` raises `DataError` that names every faulty file and what was expected. It looks at names and
     small text files only: images are read, and checked, by `rwseg.data.io.cases.read_case`.
@@ -94,9 +101,10 @@ class Dataset:
     licence: str
     reference: str
     homepage: str
-    load: Callable[[Path], Source]
+    load: Callable[..., Source]
     shares: tuple[float, ...] = ()
     subjects: int | None = None
+    options: tuple[str, ...] = ()
 
 
 def plain_labels(num_classes: int) -> tuple[tuple[int, ...], ...]:

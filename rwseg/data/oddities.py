@@ -11,9 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from rwseg.core.faults import some
 from rwseg.data.case import Remark
+from rwseg.data.names import several_of_one
 
-_MOST_NAMED = 8
 _LARGEST_RATIO_IN_PLANE = 2
 _FAR_FROM_THE_MEDIAN = 4
 
@@ -62,6 +63,8 @@ def oddities(seen: Sequence[Seen], classes: Sequence[str], subjects: int | None)
     labelled = len({item.subject for item in seen if item.has_label})
     if subjects is not None and labelled < subjects:
         yield f"{labelled} of the {subjects} labelled subjects of a complete download are here"
+    if all(item.subject == item.name for item in seen):
+        yield from filter(None, [several_of_one([item.name for item in seen])])
     yield from _twins(seen)
     yield from _classes(seen, classes)
     yield from _geometry(seen)
@@ -89,12 +92,6 @@ def remark_lines(found: Iterable[tuple[str, Sequence[Remark]]]) -> Iterator[str]
                 cases[remark.kind].append(name)
     for kind, names in cases.items():
         yield f"{kind} in {len(names)} case(s): {some(names)}; {first[kind]}"
-
-
-def some(names: Sequence[str]) -> str:
-    """The first few of `names`, and how many more there are."""
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 def fingerprint(image: NDArray[Any]) -> str:

@@ -17,12 +17,12 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
 from rwseg.core.errors import DataError
+from rwseg.core.faults import listed
 from rwseg.core.progress import track
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-MOST_FAULTS = 20
 SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -82,13 +82,9 @@ class Workers:
 
 
 def raise_faults(what: str, faults: Sequence[str], number: int) -> None:
-    """Raise `DataError` with all `faults` among the `number` cases of `what`, if there are any."""
-    if not faults:
-        return
-    shown = [f"  - {fault}" for fault in faults[:MOST_FAULTS]]
-    if len(faults) > MOST_FAULTS:
-        shown.append(f"  and {len(faults) - MOST_FAULTS} more")
-    raise DataError("\n".join([f"{what}: {len(faults)} faults in {number} cases:", *shown]))
+    """Raise `DataError` with the kinds of `faults` among the `number` cases of `what`, if there are any."""
+    if faults:
+        raise DataError("\n".join([f"{what}: {len(faults)} faults in {number} cases:", *listed(faults)]))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
 from rwseg.core.errors import ConfigError, DataError
+from rwseg.core.faults import some
 from rwseg.data.case import Case, Source
 
 
@@ -24,8 +25,6 @@ Member = TypeVar("Member", bound=HasSplit)
 Fold = int | Literal["all"] | None
 FOLDS = 5
 """How many are made where nothing else is asked for; every dataset's own setting is this."""
-
-_MOST_NAMED = 10
 
 
 def with_fold(source: Source, fold: Fold, folds: int = FOLDS, split_seed: int = 0) -> Source:
@@ -98,8 +97,8 @@ def _published(source: Source, chosen: list[Case], fold: int, folds: int, split_
         )
     if split_seed != 0:
         raise ConfigError(
-            f"dataset.split_seed: this dataset publishes its folds, expected 0, got {split_seed}; remove the "
-            "file of its folds to have others made"
+            f"dataset.split_seed: this dataset comes with its folds, expected 0, got {split_seed}; "
+            "leave it out"
         )
     _check_fold(fold, count)
     known = {case.name for case in chosen}
@@ -107,7 +106,7 @@ def _published(source: Source, chosen: list[Case], fold: int, folds: int, split_
     if unknown:
         raise DataError(
             f"published folds: expected names of labelled cases, got {len(unknown)} other(s): "
-            f"{_some(unknown)}; restore these cases or correct the file of the folds"
+            f"{some(unknown)}; restore these cases or correct the file of the folds"
         )
     return source.folds[fold]
 
@@ -140,8 +139,3 @@ def _resplit(source: Source, chosen: list[Case], validating: Iterable[str]) -> S
         return replace(case, split="val" if case.name in names else "train")
 
     return replace(source, cases=tuple(split(case) for case in source.cases))
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

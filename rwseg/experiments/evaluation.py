@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from rwseg.core.errors import ConfigError, DataError
 from rwseg.core.files import write_json, write_text
@@ -128,8 +129,10 @@ def _predict(
             faults.append(f"{case.name}: {fault}")
             continue
         _add(digest, case, loaded)
-        path = folder / f"{case.name}{label_ending(case.images[0])}"
-        write_labels(path, labels, case.images[0], data.slice_axis, converted=data.converted)
+        path = folder / f"{case.name}{label_ending(case.images[0], data.written)}"
+        write_labels(
+            path, labels, case.images[0], data.slice_axis, values=data.written, converted=data.converted
+        )
         if loaded.label is not None:
             measured = CaseIdentity(case.name, case.subject, case.phase, loaded.spacing, loaded.unit)
             rows += case_rows(labels, loaded.label, measured, data.classes, missed)
@@ -151,22 +154,29 @@ def _draw_worst(
 ) -> None:
     """Pictures of the `overlays` cases with the lowest mean Dice, read again: their images were let go."""
     worst = set(table.groupby("case")["dice"].mean().sort_values().index[:overlays])
-    axis = member.data.slice_axis
+    axis, written = member.data.slice_axis, member.data.written
     for case in track([case for case in cases if case.name in worst], "drawing overlays"):
         loaded = read_case(case, source, axis)
         assert loaded.label is not None
-        path = folder / "predictions" / f"{case.name}{label_ending(case.images[0])}"
+        path = folder / "predictions" / f"{case.name}{label_ending(case.images[0], written)}"
         dice = table[table["case"] == case.name].set_index("class_name")["dice"]
         values = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
         case_picture(
             loaded.image[0],
             np.where(loaded.label == IGNORE, np.uint8(0), loaded.label),
-            native_image(path, axis)[0].astype(np.uint8),
+            _classes(native_image(path, axis)[0], written),
             member.data.classes,
             loaded.spacing[1] / loaded.spacing[2],
             f"{case.name} {case.phase}   Dice {values}",
             folder / "overlays" / f"{case.name}.png",
         )
+
+
+def _classes(predicted: NDArray[np.float32], written: Sequence[int]) -> NDArray[np.uint8]:
+    """The classes of a label map as it was written."""
+    if not written:
+        return predicted.astype(np.uint8)
+    return np.select([predicted == value for value in written], np.arange(len(written))).astype(np.uint8)
 
 
 def _folder(cfg: EvaluateConfig, members: Sequence[Predictor]) -> Path:

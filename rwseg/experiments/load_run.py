@@ -16,7 +16,7 @@ from rwseg.training.callbacks.checkpoints import load_checkpoint
 
 CHECKPOINTS = ("last", "best")
 
-SHARED = ("classes", "channels", "files_per_case", "slice_axis", "converted")
+SHARED = ("classes", "channels", "files_per_case", "slice_axis", "converted", "written", "suffixes")
 """Fields of `InferenceSpec` in which an ensemble agrees; patch and network are each member's."""
 
 

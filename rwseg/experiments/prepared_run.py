@@ -4,7 +4,8 @@ import logging
 import os
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from rwseg.experiments.run_directory import config_digest
 from rwseg.models.planner import Plan, plan_of
 
 log = logging.getLogger(__name__)
+
+READING = ("labels", "subject", "mask_suffix", "channels")
+"""Settings of `dataset` that say how files are read, where the dataset does not (`Dataset.options`)."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,19 @@ def prepare_run(cfg: TrainConfig) -> PreparedRun:
 
 
 def dataset_of(cfg: TrainConfig) -> Dataset:
-    """The dataset that a configuration names."""
+    """The dataset that a configuration names, which reads files as its settings say."""
     dataset = get_object(cfg.dataset.adapter)
     if not isinstance(dataset, Dataset):
         raise ConfigError(f"dataset.adapter: expected a rwseg.data.case.Dataset, got {cfg.dataset.adapter}")
-    return dataset
+    options = {name: getattr(cfg.dataset, name) for name in READING}
+    for name, value in options.items():
+        if value is not None and name not in dataset.options:
+            raise ConfigError(
+                f"dataset.{name}={value}: expected null, for dataset={dataset.name} says it itself; leave it "
+                "out, or read the files as they are by dataset=folder"
+            )
+    taken = {name: options[name] for name in dataset.options}
+    return replace(dataset, load=partial(dataset.load, **taken)) if taken else dataset
 
 
 def source_of(cfg: TrainConfig) -> Source:

@@ -22,7 +22,7 @@ from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import plain
 from rwseg.experiments.device import device_name, training_device
 from rwseg.experiments.loggers import tracked
-from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run
+from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of
 from rwseg.experiments.run_claim import claimed, clear, gone_unless_begun
 from rwseg.experiments.run_directory import run_path, save_config
 from rwseg.experiments.run_identity import Identity
@@ -129,7 +129,7 @@ def _begin(folder: Path, run: PreparedRun) -> None:
     if run.asked.force:
         clear(folder)
     _check_same_data(folder, run.data)
-    _tell_oddities(run.data, dataset_of(run.asked).subjects)
+    _tell_oddities(run.data, run.asked)
     save_config(folder, run.asked)
 
 
@@ -166,9 +166,10 @@ def _check_share(cfg: TrainConfig, world: World, device: str) -> None:
         )
 
 
-def _tell_oddities(data: Prepared, subjects: int | None) -> None:
+def _tell_oddities(data: Prepared, cfg: TrainConfig) -> None:
     """Warn once of what the doctor would call odd: not everybody asks it first."""
-    for line in (*leaks(data.entries), *oddities(data.entries, data.classes, subjects)):
+    odd = oddities(data.entries, data.classes, dataset_of(cfg).subjects)
+    for line in (*leaks(data.entries), *odd, *source_of(cfg).notes):
         log.warning("odd data: %s", line)
 
 

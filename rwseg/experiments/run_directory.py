@@ -75,7 +75,9 @@ def run_path(cfg: TrainConfig, choices: Choices) -> Path:
 def _neutral() -> Flat:
     """Settings that are as if they were not there: runs of before do not name what they could not set."""
     defaults = {item.name: item.default for item in fields(TrainerConfig) if item.default is not MISSING}
-    return {"callbacks": "{}", "dataset.center_crop": "null", **dict(_flatten({"trainer": defaults}, ""))}
+    later = ("center_crop", "labels", "subject", "mask_suffix", "channels")
+    absent = {f"dataset.{name}": "null" for name in later}
+    return {"callbacks": "{}", **absent, **dict(_flatten({"trainer": defaults}, ""))}
 
 
 def comparable(cfg: TrainConfig | DictConfig | dict[str, Any]) -> Flat:

@@ -93,7 +93,7 @@ def plan_for(
         pools=pools,
         features=FEATURES,
         max_features=MAX_FEATURES,
-        batch_size=max(1, min(batch, most)),
+        batch_size=max(MIN_BATCH, min(batch, most)),
         spacing=spacing,
         median_shape=median_shape,
     )

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from rwseg.core.errors import DataError
-from rwseg.data.parallel import MOST_FAULTS, Workers, raise_faults
+from rwseg.core.faults import MOST_LISTED
+from rwseg.data.parallel import Workers, raise_faults
 
 
 def double(number: int) -> tuple[int, int]:
@@ -122,7 +123,7 @@ def test_no_work_is_no_result() -> None:
 
 def test_a_long_list_of_faults_is_cut() -> None:
     raise_faults("dataset", [], 5)
-    faults = [f"fault {n}" for n in range(MOST_FAULTS + 3)]
+    faults = [f"fault {n}" for n in range(MOST_LISTED + 3)]
     with pytest.raises(DataError, match="dataset: 23 faults in 30 cases:\n  - fault 0\n") as caught:
         raise_faults("dataset", faults, 30)
     lines = str(caught.value).splitlines()

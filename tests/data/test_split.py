@@ -197,7 +197,7 @@ FAULTS: dict[str, tuple[Source, tuple[int, int, int], type[RwsegError], str]] = 
         source_of([case("a", "a"), case("t", "t", "test")], {"a", "x"}, {"t", *map(str, range(10, 20))}),
         (0, 2, 0),
         DataError,
-        r"got 12 other\(s\): 10, 11, .*19 and 2 more; restore",
+        r"got 12 other\(s\): 10, 11, .*17 and 4 more; restore",
     ),
 }
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rwseg.core.errors import DataError
+from rwseg.core.faults import listed
 
-MOST_LISTED = 20
 _NAME_IT = "Then name its folder with dataset.root=..., or set RWSEG_DATA to the folder that holds it"
 
 
@@ -25,12 +25,11 @@ class Layout:
             raise DataError(f"{root}: expected {self.tree}; got {got}. {self.origin}. {_NAME_IT}")
 
     def check_sound(self, root: Path, faults: Sequence[str]) -> None:
-        """`DataError` that lists `faults`, the first `MOST_LISTED` of them; nothing where there are none."""
+        """`DataError` with a line for each kind of fault; nothing where there are none."""
         if faults:
-            more = [f"and {len(faults) - MOST_LISTED} more"] if len(faults) > MOST_LISTED else []
             head = f"{root}: expected {self.tree}; got {len(faults)} faulty {self.unit}(s):"
             advice = f"Restore their files, or move their folders elsewhere. {self.origin}"
-            raise DataError("\n  ".join([head, *faults[:MOST_LISTED], *more, advice]))
+            raise DataError("\n".join([head, *listed(faults, indent="  "), f"  {advice}"]))
 
 
 def missing_files(folder: Path, needed: Iterable[Path]) -> list[str]:

@@ -19,7 +19,7 @@ from rwseg.data.case import Case, Dataset, Source, plain_labels
 from rwseg.data.datasets.layout import Layout
 from rwseg.data.datasets.nnunet_json import Description, Files, read_description, read_folds
 from rwseg.data.io.cases import ENDINGS
-from rwseg.data.io.pictures import ENDINGS as PICTURES
+from rwseg.data.io.pictures import LOSSLESS as PICTURES
 
 HOMEPAGE = "https://github.com/MIC-DKFZ/nnUNet"
 _LAYOUT = Layout(

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from rwseg.core.errors import MALFORMED, DataError
+from rwseg.core.faults import listed
 from rwseg.data.case import IGNORE
 from rwseg.data.io import nifti, pictures
 
 _READERS = {
     **dict.fromkeys(nifti.ENDINGS, ("SimpleITKIO", "NibabelIO")),
-    **dict.fromkeys(pictures.ENDINGS, ("NaturalImage2DIO",)),
+    **dict.fromkeys(pictures.LOSSLESS, ("NaturalImage2DIO",)),
 }
 """nnU-Net's readers by file ending, as far as they read what we read."""
 
@@ -54,7 +55,7 @@ def read_description(path: Path) -> Description:
         listed=_listed(path.parent, content["dataset"], faults) if "dataset" in content else None,
     )
     if faults:
-        raise DataError("\n  ".join([f"{path}: {len(faults)} faults:", *faults]))
+        raise DataError("\n".join([f"{path}: {len(faults)} faults:", *listed(faults, "  ")]))
     return description
 
 
@@ -70,7 +71,7 @@ def read_folds(path: Path, names: Iterable[str]) -> tuple[frozenset[str], ...]:
         raise DataError(f"{path}: expected a list of folds, got {_shown(content)}")
     faults = [f"fold {i}: {fault}" for i, fold in enumerate(content) for fault in _fold_faults(fold, known)]
     if faults:
-        raise DataError("\n  ".join([f"{path}: {len(faults)} faults:", *faults]))
+        raise DataError("\n".join([f"{path}: {len(faults)} faults:", *listed(faults, "  ")]))
     return tuple(frozenset(fold["val"]) for fold in content)
 
 

@@ -3,6 +3,7 @@
 An image file is NIfTI or a picture, by its ending.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,15 +82,30 @@ def native_image(path: Path, slice_axis: int) -> NDArray[np.float32]:
     return _intensities(_read(path, slice_axis), slice_axis)
 
 
-def label_ending(like: Path) -> str:
-    """Ending of the label map of an image: `.nii.gz` for NIfTI, a picture's own."""
-    return like.suffix if pictures.is_picture(like) else ".nii.gz"
+def label_ending(like: Path, values: Sequence[int] = ()) -> str:
+    """Ending of the label map of an image: `.nii.gz` for NIfTI, a picture's own, `.png` where that cannot be.
+
+    `values` are those that are written, where they are not classes: BMP holds none above 255.
+    """
+    if not pictures.is_picture(like):
+        return ".nii.gz"
+    lossy = like.suffix.lower() not in pictures.LOSSLESS
+    narrow = like.suffix.lower() == ".bmp" and max(values, default=0) > np.iinfo(np.uint8).max
+    return ".png" if lossy or narrow else like.suffix
 
 
 def write_labels(
-    path: Path, labels: NDArray[np.uint8], like: Path, slice_axis: int, *, converted: bool = False
+    path: Path,
+    labels: NDArray[np.uint8],
+    like: Path,
+    slice_axis: int,
+    *,
+    values: Sequence[int] = (),
+    converted: bool = False,
 ) -> None:
-    """Write `labels` uint8 (Z, H, W) in the grid of the image `like`, always as 8-bit integers.
+    """Write `labels` uint8 (Z, H, W) in the grid of the image `like`: classes, or of `values` those of each.
+
+    They are 8-bit integers, 16-bit ones where `values` need it.
 
     NIfTI keeps affine, qform and sform codes, spacing and units of `like`, whatever its number type; a
     picture becomes a grey one. `converted` says that the case was converted after reading
@@ -104,7 +120,8 @@ def write_labels(
         raise ValueError(
             f"path: expected a file ending in {label_ending(like)}, as {like} has it, got {path}"
         )
-    on_file = from_slices(labels, slice_axis)
+    table = np.array(values, np.uint16 if max(values, default=0) > np.iinfo(np.uint8).max else np.uint8)
+    on_file = from_slices(table[labels] if values else labels, slice_axis)
     if pictures.is_picture(path):
         _check_picture_axis(like, slice_axis)
         pictures.write_picture_labels(path, on_file, like, same_shape=not converted)
@@ -135,14 +152,18 @@ def _check_picture_axis(path: Path, slice_axis: int) -> None:
 
 def _check_channels(case: Case, source: Source, volumes: list[Volume]) -> None:
     """RGB is for a case of one file in a dataset of three channels; any other file is one channel."""
-    names = ", ".join(source.channels)
+    names, found = ", ".join(source.channels), sum(len(volume.array) for volume in volumes)
+    if len(volumes) == 1 and volumes[0].unit == "px" and {found, len(source.channels)} == {1, 3}:
+        raise DataError(
+            f"{volumes[0].path}: expected {'RGB' if found == 1 else 'grey values'} as the dataset's channels "
+            f"({names}) say, got {'grey' if found == 1 else 'RGB'}; save all pictures alike"
+        )
     for volume in volumes:
         if len(volume.array) != 1 and (len(volumes), len(source.channels)) != (1, len(volume.array)):
             raise DataError(
                 f"{volume.path}: expected grey values for one of the channels ({names}), got RGB; convert it "
                 "to grey, or declare three channels and give one file per case"
             )
-    found = sum(len(volume.array) for volume in volumes)
     if found != len(source.channels):
         raise DataError(
             f"{case.name}: expected {len(source.channels)} channels ({names}), got {found} in "

@@ -68,6 +68,12 @@ def check_same_grid(first: Volume, other: Volume) -> list[Remark]:
     What remains is returned as a remark: sizes that too few voxels lie along to move them apart.
     """
     shape, found = first.array.shape[1:], other.array.shape[1:]
+    if shape != found and first.unit == other.unit == "px":
+        (width, height, _), (x, y, _) = shape, found
+        raise DataError(
+            f"{other.path}: expected {width} x {height} pixels (width x height) as {first.path.name}, got "
+            f"{x} x {y}; export both in one size (labels without smoothing)"
+        )
     if shape != found:
         raise DataError(
             f"{other.path}: expected shape (x, y, z) {shape} as {first.path.name}, got {found}; "

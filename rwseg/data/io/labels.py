@@ -13,6 +13,8 @@ WHOLE = 1e-3
 """How far from a whole number a label may lie: a slope of 1/255 or single precision rounds by less."""
 
 _MOST_SHOWN = 10
+_BLURRED = 3
+"""So many unknown values between the known ones are no classes that were forgotten."""
 
 
 def to_classes(
@@ -63,9 +65,14 @@ def _unknown(path: Path, values: NDArray[Any], expected: list[int]) -> str:
         far = (
             f", up to {np.abs(broken - np.rint(broken)).max():.3g} from a whole number ({WHOLE:g} is allowed)"
         )
+    between = (expected[0] < found) & (found < expected[-1])
+    advice = "correct the labels or the dataset's classes (dataset=folder: dataset.labels)"
+    if between.sum() >= _BLURRED:
+        far += ": values between the labels are those of smoothed or resized edges, or of lossy files"
+        advice = "export the labels again without smoothing, resized with nearest neighbours if at all"
     return (
         f"{path}: expected the labels {_listed(expected)}, got {_listed(found.tolist())} "
-        f"in {values.size} voxels{far}; correct the labels or the dataset's classes"
+        f"in {values.size} voxels{far}; {advice}"
     )
 
 

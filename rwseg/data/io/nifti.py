@@ -67,8 +67,8 @@ def read_thickness(path: Path) -> tuple[float, float, float]:
     return x, y, z
 
 
-def write_nifti_labels(path: Path, labels: NDArray[np.uint8], like: Path, same_shape: bool) -> None:
-    """Write `labels` uint8 (x, y, z) with affine, qform and sform codes, spacing and units of `like`.
+def write_nifti_labels(path: Path, labels: NDArray[Any], like: Path, same_shape: bool) -> None:
+    """Write `labels` uint8 or uint16 (x, y, z) with affine, qform, sform, spacing and units of `like`.
 
     `same_shape` says whether they must have the shape of `like`. Atomic: a crash leaves the old file or none.
     Raises `ValueError` for another shape, `DataError` where `like` cannot be read or `path` not be written.
@@ -83,7 +83,7 @@ def write_nifti_labels(path: Path, labels: NDArray[np.uint8], like: Path, same_s
         labels = labels.reshape(source.shape)  # without the slice axis of a 2D file, with its trailing axes
     # The fixed part only: extensions may carry what belongs to the image alone (names, DICOM tags).
     header = nib.Nifti1Header(source.header.binaryblock, endianness=source.header.endianness)
-    header.set_data_dtype(np.uint8)
+    header.set_data_dtype(labels.dtype)
     header["cal_min"] = header["cal_max"] = 0  # the display window of the image would hide the classes
     _write_image(path, nib.Nifti1Image(labels, source.affine, header))
 

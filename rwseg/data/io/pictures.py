@@ -1,4 +1,4 @@
-"""Pictures in and out: 2D PNG, BMP and TIFF, grey or RGB, as volumes of one slice.
+"""Pictures in and out: 2D PNG, JPEG, BMP and TIFF, grey or RGB, as volumes of one slice.
 
 A picture has no physical scale that could be trusted: its spacing is 1, so what is given in mm for volumes is
 in pixels here. nnU-Net reads such files likewise, except that it calls the distance between slices 999. What
@@ -19,10 +19,15 @@ from rwseg.core.files import write_bytes
 from rwseg.data.case import Remark
 from rwseg.data.io.image_grid import SAME_SPACING, Volume
 
-ENDINGS = (".png", ".bmp", ".tif", ".tiff")
+LOSSLESS = (".png", ".bmp", ".tif", ".tiff")
+"""Endings of pictures whose values are those that were saved: labels need one of them."""
+
+ENDINGS = (*LOSSLESS, ".jpg", ".jpeg")
 
 _GREY = ("1", "L", "I", "I;16", "I;16L", "I;16B", "F")
+_COLOUR = ("RGB", "P", "PA", "RGBA", "LA")
 _FORMATS = {".png": "PNG", ".bmp": "BMP", ".tif": "TIFF", ".tiff": "TIFF"}
+_ORIENTATION = 0x0112  # EXIF's
 _LARGEST_OF_DEPTH = {"L;2": 3, "L;4": 15}
 """The largest value of grey of 2 and of 4 bits, which Pillow stretches to 255: by 85 and by 17."""
 
@@ -32,13 +37,20 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS
 
 
+def has_palette(path: Path) -> bool:
+    """Whether the pixels of a picture that was read before are indices into a palette."""
+    with Image.open(path) as image:
+        return image.mode == "P"
+
+
 def read_picture(path: Path, labels: bool = False) -> Volume:
     """Read a grey (8, 16 or 32 bit, float) or RGB (8 bit) picture as a volume (C, width, height, 1).
 
-    Of `labels` with a palette the values are the indices into it, of those in 2 or 4 bits what the file
-    holds. Raises `DataError` for a missing, unreadable or corrupt file, several frames, transparency, the
-    palette of an image, and colours of more than 8 bits, which Pillow would round to 8 without a word. What
-    Pillow warns of becomes a remark.
+    An image with a palette is RGB, or grey where its colours are. An alpha channel of a single value is left
+    out, with a remark. Of `labels` with a palette the values are the indices into it, of those in 2 or 4 bits
+    what the file holds. Raises `DataError` for a missing, unreadable or corrupt file, several frames,
+    transparency that differs between pixels, labels in colours or in JPEG, and colours of more than 8 bits,
+    which Pillow would round to 8 without a word. What Pillow warns of becomes a remark.
     """
     try:
         with warnings.catch_warnings(record=True) as said:
@@ -48,8 +60,8 @@ def read_picture(path: Path, labels: bool = False) -> Volume:
             with Image.open(path) as image:
                 _check_kind(path, image, labels)
                 largest = _LARGEST_OF_DEPTH.get(_layout(image), 255) if labels else 255
-                array = np.asarray(image)
-                remarks = _resolution(path, image)
+                remarks = [*_resolution(path, image), *_orientation(path, image)]
+                array = np.asarray(image if labels else _opaque(path, image, remarks))
     except FileNotFoundError as error:
         raise DataError(f"{path}: this file is missing; restore it, or move its case elsewhere") from error
     except Image.DecompressionBombError as error:
@@ -69,8 +81,8 @@ def read_picture(path: Path, labels: bool = False) -> Volume:
     return Volume(path, array, (1.0, 1.0, 1.0), np.eye(4), tuple(remarks), unit="px")
 
 
-def write_picture_labels(path: Path, labels: NDArray[np.uint8], like: Path, same_shape: bool) -> None:
-    """Write `labels` uint8 (width, height, 1) as a grey picture, in the format of the ending of `path`.
+def write_picture_labels(path: Path, labels: NDArray[Any], like: Path, same_shape: bool) -> None:
+    """Write `labels` uint8 or uint16 (width, height, 1) as a grey picture, in the format of `path`'s ending.
 
     `same_shape` says whether they must have the size of `like`. Atomic. Raises `ValueError` for another
     shape, `DataError` where `like` cannot be read or `path` cannot be written.
@@ -115,24 +127,67 @@ def _resolution(path: Path, image: Image.Image) -> list[Remark]:
     ]
 
 
+def _orientation(path: Path, image: Image.Image) -> list[Remark]:
+    """A remark where a camera asks for the picture to be turned, as Pillow turns a TIFF: its mask may be."""
+    turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION, 1) not in (0, 1)
+    kind = "an EXIF orientation, which is not applied: image and mask are taken as they are stored"
+    return [Remark(kind, path.name)] if turned else []
+
+
+def _opaque(path: Path, image: Image.Image, remarks: list[Remark]) -> Image.Image:
+    """A picture of grey or RGB; what was left out of it is added to `remarks`."""
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+        colours = np.asarray(image)
+        if (colours[..., :1] == colours[..., 1:3]).all():
+            image = image.convert("LA" if image.mode == "RGBA" else "L")
+    if image.mode not in ("RGBA", "LA"):
+        return image
+    low, high = image.getchannel("A").getextrema()
+    if low != high:
+        raise DataError(
+            f"{path}: expected an opaque picture, got an alpha channel of values from {low} to {high}, which "
+            "nothing here would look at; save it without alpha, or alpha as a channel of its own"
+        )
+    remarks.append(Remark("an alpha channel of a single value, which is left out", f"{path.name}: {low}"))
+    return image.convert("RGB" if image.mode == "RGBA" else "L")
+
+
 def _check_kind(path: Path, image: Image.Image, labels: bool) -> None:
     frames = getattr(image, "n_frames", 1)  # PNG and BMP need not have the attribute
     if frames != 1:
         raise DataError(f"{path}: expected one 2D picture, got {frames} frames; save volumes as NIfTI")
-    if labels and image.mode not in (*_GREY, "P"):
+    if labels:
+        _check_labels(path, image)
+    if image.mode not in (*_GREY, *_COLOUR):
         raise DataError(
-            f"{path}: expected one label per pixel, got mode {image.mode}; save the classes' numbers "
-            "as grey or with a palette (turning colours into grey makes other numbers of them)"
-        )
-    if image.mode not in (*_GREY, "RGB", "P") or (image.mode == "P" and not labels):
-        raise DataError(
-            f"{path}: expected a grey or RGB picture, got mode {image.mode} (with a palette, transparency or "
-            "another colour space); convert it to grey or RGB"
+            f"{path}: expected a grey or RGB picture, got mode {image.mode} (another colour space); convert "
+            "it to grey or RGB"
         )
     # Pillow has no wider colours; only the layout of the file's tiles still tells of them, as in "RGB;16B".
-    if image.mode == "RGB" and any(";16" in str(tile.args) for tile in getattr(image, "tile", ())):
+    if image.mode in _COLOUR and any(";16" in str(tile.args) for tile in getattr(image, "tile", ())):
         raise DataError(
             f"{path}: expected at most 8 bits per colour, got 16; save each colour as a grey file of its own"
+        )
+
+
+def _check_labels(path: Path, image: Image.Image) -> None:
+    if image.mode not in (*_GREY, "P"):
+        colours = np.asarray(image)
+        is_grey = image.mode == "RGB" and (colours == colours[..., :1]).all()
+        raise DataError(
+            f"{path}: expected one label per pixel, got mode {image.mode}; save "
+            + (
+                "one of the three channels, which are equal"
+                if is_grey
+                else "the classes' numbers as grey or with a palette (turning colours into grey makes other "
+                "numbers of them)"
+            )
+        )
+    if image.format not in _FORMATS.values() or "jpeg" in str(image.info.get("compression")):
+        raise DataError(
+            f"{path}: expected labels saved without loss, got JPEG, which mixes them at every edge; export "
+            "them again from where they were drawn as PNG (what is lost does not come back by converting)"
         )
 
 

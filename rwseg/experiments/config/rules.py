@@ -33,6 +33,41 @@ def is_window(value: Any) -> bool:
     return value is None or (is_sizes(value) and all(map(is_count, value)))
 
 
+def is_labels(value: Any) -> bool:
+    """Whether it names the background and 1 to 254 other classes with their values, each once; or is None."""
+    if value is None:
+        return True
+    if not isinstance(value, dict) or not all(isinstance(name, str) and name for name in value):
+        return False
+    sets = [held if isinstance(held, list) else [held] for held in value.values()]
+    values = [number for held in sets for number in held]
+    whole = all(type(number) is int and 0 <= number < 2**16 for number in values)
+    classes = [name for name in value if name != "ignore"]
+    single = "ignore" not in value or type(value["ignore"]) is int
+    return (
+        "background" in value
+        and 2 <= len(classes) <= 255
+        and whole
+        and all(sets)
+        and single
+        and len(set(values)) == len(values)
+    )
+
+
+def is_subject(value: Any) -> bool:
+    """Whether it is a regular expression with a group, or None."""
+    try:
+        return value is None or re.compile(value).groups > 0
+    except (re.error, TypeError):
+        return False
+
+
+def is_names(value: Any) -> bool:
+    """Whether it is a list of different names, one or more; or None."""
+    named = isinstance(value, list) and all(isinstance(name, str) and name for name in value)
+    return value is None or (named and 0 < len(set(value)) == len(value))
+
+
 def is_run_dirs(value: Any) -> bool:
     """Whether it is a path, or a list of one or more."""
     folders = value if isinstance(value, list) else [value]

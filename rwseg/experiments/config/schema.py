@@ -22,8 +22,11 @@ from rwseg.experiments.config.rules import (
     is_count,
     is_fold,
     is_folder_name,
+    is_labels,
+    is_names,
     is_run_dirs,
     is_sizes,
+    is_subject,
     is_window,
 )
 
@@ -40,6 +43,14 @@ def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
 
 
 OmegaConf.register_new_resolver("fixed", _fixed, replace=True)
+
+
+def _folder_name(root: str) -> str:
+    """`${folder_name:/data/retina}`: `retina`, what a dataset is called by its folder."""
+    return Path(expanduser(root)).absolute().name
+
+
+OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
 OmegaConf.register_new_resolver("from_home", expanduser, replace=True)  # for what Hydra itself writes
 OmegaConf.register_new_resolver("command", lambda: shlex.join(typed()), replace=True)  # for --help
 
@@ -56,6 +67,7 @@ Choices = dict[str, str]
 class DatasetConfig:
     """Where the data lies, how it is split, prepared (`data.preprocessing.config`) and cut into patches.
 
+    `labels`, `subject`, `mask_suffix` and `channels` say how a folder of images is read (`dataset=folder`).
     `cache` is a folder for copies of the prepared arrays. `plan` is `fixed`, or `auto`: then that of
     `rwseg.models.planner` fills in what is null here and in the model.
     """
@@ -82,6 +94,12 @@ class DatasetConfig:
     center_crop: Annotated[
         Any, such_as(is_window, "null, or [height, width] in whole native pixels above 0")
     ] = None  # nor this
+    labels: Annotated[
+        Any, such_as(is_labels, "null, or {background: 0, NAME: VALUE, ...} in whole numbers, each once")
+    ] = None
+    subject: Annotated[Any, such_as(is_subject, "null, or a regular expression with a group")] = None
+    mask_suffix: str | None = None
+    channels: Annotated[Any, such_as(is_names, "null, or a list of names in quotes, each once")] = None
 
 
 @dataclass

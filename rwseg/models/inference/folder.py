@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from rwseg.core.errors import MALFORMED, ConfigError, DataError, RunError
+from rwseg.core.faults import listed
 from rwseg.core.files import write_json
 from rwseg.core.progress import track
 from rwseg.data.case import Case, Source
 from rwseg.data.io.cases import ENDINGS, label_ending, read_case, write_labels
+from rwseg.data.io.file_names import channel_of, is_image, stem
 from rwseg.data.oddities import remark_lines
 from rwseg.models.inference.inference_spec import InferenceSpec
 from rwseg.models.inference.new_image import check_not_converted, source_of_new
@@ -22,7 +24,6 @@ from rwseg.models.inference.predictor import Predictor, predict_case
 log = logging.getLogger(__name__)
 
 RECORD = "predictions.json"
-MOST_FAULTS = 20
 
 
 def predict_folder(
@@ -30,10 +31,11 @@ def predict_folder(
 ) -> Path:
     """Predict every image of the folder `images` into `output`, each in its own geometry; returns `output`.
 
-    A case is one file per channel, `<case>_0000`, `<case>_0001`, ... before the ending as in nnU-Net; the
-    suffix may be absent where a run takes one file per case. Its label map is `<case>` with the ending of
-    `rwseg.data.io.cases.label_ending`. Those that are there are kept unless `force`. All files are read and
-    checked before the first one is predicted. `predictions.json` names the runs and the classes.
+    A case is one file per channel, `<case>_0000`, `<case>_0001`, ... before the ending as in nnU-Net, or with
+    the run's own suffixes; the suffix may be absent where a run takes one file per case. Its label map is
+    `<case>` with the ending of `rwseg.data.io.cases.label_ending`. Those that are there are kept unless
+    `force`. All files are read and checked before the first one is predicted. `predictions.json` names the
+    runs and the classes.
 
     Raises `DataError` that lists every faulty file, `RunError` where `output` holds predictions of other runs
     or the runs cannot predict files as they are, `ConfigError` where `output` is `images`.
@@ -46,7 +48,7 @@ def predict_folder(
     record = _record(members, checkpoint)
     if not force:
         _check_same_runs(output, record)
-    pending = [case for case in cases if force or not _target(output, case).is_file()]
+    pending = [case for case in cases if force or not _target(output, case, data).is_file()]
     if len(pending) < len(cases):
         kept = len(cases) - len(pending)
         log.info("%s: %d predictions are there and kept (force=true makes them again)", output, kept)
@@ -60,7 +62,8 @@ def predict_folder(
         except DataError as fault:  # what only the preparation finds, such as an image of 0 everywhere
             faults.append(f"{case.name}: {fault}")
             continue
-        write_labels(_target(output, case), labels, case.images[0], data.slice_axis)
+        target = _target(output, case, data)
+        write_labels(target, labels, case.images[0], data.slice_axis, values=data.written)
     raise_faults(f"{images}: predicted {len(pending) - len(faults)} of {len(pending)} cases", faults)
     log.info("wrote %d predictions to %s", len(pending), output)
     return output
@@ -75,16 +78,20 @@ def new_cases(folder: Path, data: InferenceSpec) -> list[Case]:
     if not folder.is_dir():
         raise DataError(f"{folder}: expected a folder of images, found none; correct input=...")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    paths = [path for path in files if path.name.lower().endswith(ENDINGS)]
+    paths = [path for path in files if is_image(path)]
     if not paths:
         raise DataError(f"{folder}: expected images ({', '.join(ENDINGS)}), found none; correct input=...")
     others = sorted({path.name for path in files} - {path.name for path in paths})
     if others:
         log.info("%s: ignored, because they are no images: %s", folder, ", ".join(others))
-    stems = {path: _stem(path) for path in paths}
+    stems = {path: stem(path.name) for path in paths}
     found: dict[str, dict[int | None, list[Path]]] = defaultdict(lambda: defaultdict(list))
-    for path, stem in stems.items():
-        name, channel = _split_suffix(stem, data.files_per_case, set(stems.values()))
+    for path, text in stems.items():
+        if data.suffixes:
+            name, channel = channel_of(text, data.suffixes)
+            channel = 0 if data.files_per_case == 1 else channel
+        else:
+            name, channel = _split_suffix(text, data.files_per_case, set(stems.values()))
         found[name][channel].append(path)
     faults = [fault for name, files in found.items() for fault in _channel_faults(name, files, data)]
     raise_faults(f"{folder}: faults in {len(found)} cases", faults)
@@ -96,53 +103,54 @@ def new_cases(folder: Path, data: InferenceSpec) -> list[Case]:
 
 
 def raise_faults(head: str, faults: Iterable[str]) -> None:
-    """Raise `DataError` that lists `faults` below `head`, if there are any."""
-    lines = [f"  - {fault}" for fault in faults]
-    if lines:
-        more = [f"  and {len(lines) - MOST_FAULTS} more"] if len(lines) > MOST_FAULTS else []
-        raise DataError("\n".join([f"{head}; {len(lines)} faults:", *lines[:MOST_FAULTS], *more]))
+    """Raise `DataError` with the kinds of `faults` below `head`, if there are any."""
+    found = list(faults)
+    if found:
+        raise DataError("\n".join([f"{head}; {len(found)} faults:", *listed(found)]))
 
 
-def _stem(path: Path) -> str:
-    ending = max((end for end in ENDINGS if path.name.lower().endswith(end)), key=len)
-    return path.name[: -len(ending)]
-
-
-def _split_suffix(stem: str, count: int, stems: set[str]) -> tuple[str, int | None]:
+def _split_suffix(text: str, count: int, stems: set[str]) -> tuple[str, int | None]:
     """Case and channel of a file, None without a channel; `frame_0007` is a case where one file makes a case.
 
     Unless there is `frame_0000` too: then it looks like a channel that the run cannot take.
     """
-    match = re.fullmatch(r"(.+)_([0-9]{4})", stem)
+    match = re.fullmatch(r"(.+)_([0-9]{4})", text)
     if match is None:
-        return stem, 0 if count == 1 else None
+        return text, 0 if count == 1 else None
     name, channel = match[1], int(match[2])
     if count == 1 and channel and f"{name}_0000" not in stems:
-        return stem, 0
+        return text, 0
     return name, channel
 
 
 def _channel_faults(name: str, files: dict[int | None, list[Path]], data: InferenceSpec) -> Iterable[str]:
-    wanted = set(range(data.files_per_case))
+    wanted, first = set(range(data.files_per_case)), _suffixes(data)[0]
     for channel, paths in files.items():
         if channel is None:
-            yield f"{paths[0].name}: expected a channel before the ending as in {name}_0000 ({_names(data)})"
+            shown = f"{name}{first} ({_names(data)})"
+            yield f"{paths[0].name}: expected a channel before the ending as in {shown}"
         elif len(paths) > 1:
             yield f"{name}: expected one file of channel {channel}, found {', '.join(p.name for p in paths)}"
     numbers = {channel for channel in files if channel is not None}
     if numbers and numbers != wanted:
-        listed = ", ".join(f"_{channel:04}" for channel in sorted(numbers))
-        yield f"{name}: expected the channels {_names(data)}, found {listed}"
+        known = dict(enumerate(_suffixes(data)))
+        found = ", ".join(known.get(number, f"_{number:04}") for number in sorted(numbers))
+        yield f"{name}: expected the channels {_names(data)}, found {found}"
 
 
 def _names(data: InferenceSpec) -> str:
-    if data.files_per_case == 1:
-        return f"_0000 {'+'.join(data.channels)}"
-    return ", ".join(f"_{channel:04} {name}" for channel, name in enumerate(data.channels))
+    suffixes = _suffixes(data)
+    if len(suffixes) == 1:
+        return f"{suffixes[0]} {'+'.join(data.channels)}".strip()
+    return ", ".join(f"{suffix} {name}" for suffix, name in zip(suffixes, data.channels, strict=True))
 
 
-def _target(output: Path, case: Case) -> Path:
-    return output / f"{case.name}{label_ending(case.images[0])}"
+def _suffixes(data: InferenceSpec) -> tuple[str, ...]:
+    return data.suffixes or tuple(f"_{channel:04}" for channel in range(data.files_per_case))
+
+
+def _target(output: Path, case: Case, data: InferenceSpec) -> Path:
+    return output / f"{case.name}{label_ending(case.images[0], data.written)}"
 
 
 def _check(cases: Sequence[Case], source: Source, slice_axis: int, folder: Path) -> None:
@@ -162,6 +170,7 @@ def _record(members: Sequence[Predictor], checkpoint: str) -> dict[str, Any]:
     """Content of `predictions.json`: whose predictions a folder holds, and what their numbers mean."""
     return {
         "classes": list(members[0].data.classes),
+        "values": list(members[0].data.written) or list(range(len(members[0].data.classes))),
         "checkpoint": checkpoint,
         "runs": [{"run_dir": str(member.folder), "weights": _digest(member)} for member in members],
     }

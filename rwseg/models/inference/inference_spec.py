@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.files import from_json, write_json
-from rwseg.data.case import Source
+from rwseg.data.case import LARGEST_LABEL, Source
 from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.preprocessing.prepared import Prepared
 
@@ -21,10 +21,11 @@ FORMAT = 2
 class InferenceSpec:
     """What a run knew of its data.
 
-    `label_values` are the values in the training files that meant each class (predictions hold the classes,
-    0, 1, ...); `files_per_case` is 1 where the channels are those of an RGB file; `slice_axis` is the file's
-    axis across slices; `converted` says that cases were rewritten before use (`Source.convert`);
-    `patch_size`, `pools` and `batch_size` are those of the training, by whatever plan.
+    `label_values` are the values in the training files that meant each class; predictions hold the classes,
+    0, 1, ..., or what `written` has for each. `files_per_case` is 1 where the channels are those of an RGB
+    file; `slice_axis` is the file's axis across slices; `converted` says that cases were rewritten before use
+    (`Source.convert`); `patch_size`, `pools` and `batch_size` are those of the training, by whatever plan;
+    `suffixes` are those of the files of each channel (`Source.suffixes`).
     """
 
     dataset: str
@@ -39,6 +40,8 @@ class InferenceSpec:
     patch_size: tuple[int, int]
     pools: tuple[tuple[int, int], ...]
     batch_size: int
+    written: tuple[int, ...] = ()
+    suffixes: tuple[str, ...] = ()
 
 
 def inference_spec(
@@ -63,6 +66,8 @@ def inference_spec(
         patch_size=patch_size,
         pools=pools,
         batch_size=batch_size,
+        written=source.written,
+        suffixes=source.suffixes,
     )
 
 
@@ -105,6 +110,9 @@ def _check(data: InferenceSpec) -> None:
     sound = {
         "classes": 2 <= len(data.classes) == len(data.label_values),
         "channels": channels >= 1 and data.files_per_case in (1, channels),
+        "written": len(data.written) in (0, len(data.classes))
+        and all(0 <= value <= LARGEST_LABEL for value in data.written),
+        "suffixes": len(data.suffixes) in (0, data.files_per_case),
         "slice_axis": data.slice_axis in (0, 1, 2),
         "patch_size, pools, size or center_crop": all(0 < side <= MOST_PIXELS for side in sides),
         "zoom or spacing": all(1 / MOST_PIXELS < step < MOST_PIXELS for step in steps),

@@ -62,7 +62,8 @@ class Predictor:
     def predict(self, image: Image, spacing: Sequence[float] | None = None) -> NDArray[np.uint8]:
         """Label map `([Z,] H, W)`: the most probable class of each pixel; image and errors as in the class.
 
-        It is what `rwseg evaluate` and `rwseg predict` write for the same image in 32-bit precision.
+        It is what `rwseg evaluate` and `rwseg predict` write for the same image in 32-bit precision, but for
+        the values that `data.written` has for the classes in their files.
         """
         new = self._new(image, spacing)
         labels = predict_case([self], new.case)

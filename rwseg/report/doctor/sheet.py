@@ -53,5 +53,5 @@ def _draw(axes: Axes, name: str, loaded: LoadedCase, num_classes: int) -> None:
         if mask.any() and not mask.all():
             axes.contour(mask, levels=[0.5], colors=colour, linewidths=0.9)
     height, width = plane.shape
-    side = f"{height * loaded.spacing[1]:.0f} x {width * loaded.spacing[2]:.0f} mm"
+    side = f"{height * loaded.spacing[1]:.0f} x {width * loaded.spacing[2]:.0f} {loaded.unit}"
     axes.set_title(f"{name}\nslice {z + 1} of {len(label)}, {side}", fontsize=7.5, loc="left")

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from rwseg.core.errors import DataError
+from rwseg.core.faults import grouped, some
+from rwseg.core.validation import Unit
 from rwseg.data.case import Case, Remark, Source
 from rwseg.data.io.cases import read_case
-from rwseg.data.oddities import fingerprint, leaks, oddities, some
+from rwseg.data.oddities import fingerprint, leaks, oddities
 from rwseg.report.doctor.findings import Finding
 
 
@@ -28,6 +30,7 @@ class Seen:
     ignored: int = 0
     fingerprint: str = ""
     remarks: tuple[Remark, ...] = ()
+    unit: Unit = "mm"
 
     @property
     def name(self) -> str:
@@ -68,6 +71,7 @@ def look(source: Source, slice_axis: int, case: Case) -> Seen:
         ignored=int(counts[num_classes:].sum()),
         fingerprint=fingerprint(loaded.image),
         remarks=loaded.remarks,
+        unit=loaded.unit,
     )
 
 
@@ -78,15 +82,15 @@ def findings(
 
     `subjects`: how many are labelled in all; `needed`: the splits without which a run cannot start.
     """
-    for item in seen:
-        if item.fault:
-            yield Finding("fault", item.fault)
+    yield from (Finding("fault", line) for line in grouped(item.fault for item in seen if item.fault))
     readable = [item for item in seen if not item.fault]
     yield from _splits(seen, needed)
     yield from (Finding("fault", line) for line in leaks(seen))
     yield from _geometry(readable)
     yield from _ignored(readable)
-    yield from (Finding("note", line) for line in oddities(readable, source.classes, subjects))
+    yield from (
+        Finding("note", line) for line in (*oddities(readable, source.classes, subjects), *source.notes)
+    )
 
 
 def shares(seen: Sequence[Seen]) -> list[float]:
@@ -129,7 +133,8 @@ def _geometry(seen: Sequence[Seen]) -> Iterator[Finding]:
         f"slices x height x width: median {_sizes(np.median(shape, axis=0))}, "
         f"{_sizes(shape.min(axis=0))} to {_sizes(shape.max(axis=0))} voxels",
     )
-    yield Finding("ok", f"spacing in mm: median {_sizes(median)}, {_sizes(low)} to {_sizes(high)}")
+    unit = "pixels" if seen[0].unit == "px" else "mm"
+    yield Finding("ok", f"spacing in {unit}: median {_sizes(median)}, {_sizes(low)} to {_sizes(high)}")
 
 
 def _sizes(values: Sequence[float] | np.ndarray) -> str:

@@ -245,13 +245,17 @@ def test_one_rgb_file_is_three_channels(tmp_path: Path) -> None:
 
 def test_rgb_where_grey_belongs_is_refused(tmp_path: Path) -> None:
     rgb, one = colours(tmp_path / "rgb.png"), grey(tmp_path / "grey.png")
+    with pytest.raises(DataError, match=r"rgb\.png: expected grey values .*\(channel 0\) say, got RGB; save"):
+        read_case(case_of(rgb), source_of(), 2)
     message = r"rgb\.png: expected grey values for one of the channels \(channel 0.*\), got RGB; convert"
     with pytest.raises(DataError, match=message):
-        read_case(case_of(rgb), source_of(), 2)
-    with pytest.raises(DataError, match=message):
         read_case(case_of(one, rgb, one), source_of(channels=3), 2)
-    with pytest.raises(DataError, match=r"case: expected 3 channels .* got 1 in grey\.png"):
+    with pytest.raises(
+        DataError, match=r"grey\.png: expected RGB .*channel 1, channel 2\) say, got grey; save"
+    ):
         read_case(case_of(one), source_of(channels=3), 2)
+    with pytest.raises(DataError, match=r"case: expected 3 channels .* got 2 in grey\.png, grey\.png"):
+        read_case(case_of(one, one), source_of(channels=3), 2)
     with pytest.raises(
         DataError, match=r"rgb\.png: expected one label per pixel, got mode RGB; .* as grey or with a pal"
     ):
@@ -261,7 +265,7 @@ def test_rgb_where_grey_belongs_is_refused(tmp_path: Path) -> None:
 def test_a_label_of_another_size_is_refused(tmp_path: Path) -> None:
     image, label = grey(tmp_path / "image.png"), tmp_path / "label.png"
     Image.fromarray(np.ones((5, 4), np.uint8)).save(label)
-    with pytest.raises(DataError, match=r"label\.png: expected shape \(x, y, z\) \(5, 4, 1\) as image\.png"):
+    with pytest.raises(DataError, match=r"label\.png: expected 5 x 4 pixels .* as image\.png, got 4 x 5;"):
         read_case(case_of(image, label=label), source_of(), 2)
 
 

@@ -112,8 +112,6 @@ def wide_tiff() -> bytes:
         ("wide.png", png(5, 4, 16, 2, bytes(120)), "expected at most 8 bits per colour, got 16"),
         ("wide.tif", wide_tiff(), "expected at most 8 bits per colour, got 16"),
         ("frames.tif", two_frames(), "expected one 2D picture, got 2 frames"),
-        ("palette.png", saved("P"), "expected a grey or RGB picture, got mode P"),
-        ("alpha.png", saved("RGBA"), "expected a grey or RGB picture, got mode RGBA"),
         ("print.tif", saved("CMYK"), "expected a grey or RGB picture, got mode CMYK"),
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value),
@@ -139,8 +137,8 @@ def test_of_labels_with_a_palette_the_indices_count(tmp_path: Path, depth: int) 
     values, path = np.arange(20).reshape(4, 5) % 3, tmp_path / "label.png"
     path.write_bytes(palette_png(depth, values))
     np.testing.assert_array_equal(read_picture(path, labels=True).array[0, ..., 0], values.T)
-    with pytest.raises(DataError, match=r"label\.png: expected a grey or RGB picture, got mode P"):
-        read_picture(path)
+    colours = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]])
+    np.testing.assert_array_equal(read_picture(path).array[..., 0], colours[values].transpose(2, 1, 0))
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
@@ -162,6 +160,68 @@ def test_nobody_is_told_to_turn_labels_into_grey(tmp_path: Path, mode: str) -> N
         DataError, match=rf"label\.tif: expected one label per pixel, got mode {mode}; save the "
     ):
         read_picture(path, labels=True)
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".JPEG"])
+def test_jpeg_is_read_as_an_image_and_refused_as_labels(tmp_path: Path, ending: str) -> None:
+    path, plain = tmp_path / f"a{ending}", np.full((4, 5, 3), (200, 100, 50), np.uint8)
+    Image.fromarray(plain).save(path, "JPEG", quality=95)
+    assert np.abs(read_picture(path).array[..., 0].astype(int) - plain.transpose(2, 1, 0)).max() <= 3
+    Image.fromarray(plain[..., 0]).save(path, "JPEG")
+    assert read_picture(path).array.shape == (1, 5, 4, 1)
+    hidden = path.rename(tmp_path / "mask.png")  # the ending says nothing of the content
+    Image.fromarray(plain[..., 0]).save(tmp_path / "mask.tif", compression="jpeg")
+    for mask in (hidden, tmp_path / "mask.tif"):
+        with pytest.raises(DataError, match=rf"{mask.name}: expected labels saved without loss, got JPEG"):
+            read_picture(mask, labels=True)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_of_one_value_is_left_out_and_any_other_refused(tmp_path: Path, mode: str) -> None:
+    colours = RNG.integers(0, 256, (4, 5, len(mode))).astype(np.uint8)
+    colours[..., -1] = 255
+    path = tmp_path / "a.png"
+    Image.fromarray(colours, mode).save(path)
+    volume = read_picture(path)
+    np.testing.assert_array_equal(volume.array[..., 0], colours[..., :-1].transpose(2, 1, 0))
+    assert [remark.kind for remark in volume.remarks] == [
+        "an alpha channel of a single value, which is left out"
+    ]
+    colours[1, 2, -1] = 0
+    Image.fromarray(colours, mode).save(path)
+    with pytest.raises(
+        DataError, match=r"a\.png: expected an opaque picture, got an alpha channel .* 0 to 255"
+    ):
+        read_picture(path)
+
+
+def test_a_palette_of_greys_is_grey_and_a_transparent_one_is_refused(tmp_path: Path) -> None:
+    values = np.arange(20, dtype=np.uint8).reshape(4, 5) % 3
+    picture = Image.fromarray(values).convert("P")
+    picture.putpalette([9, 9, 9, 70, 70, 70, 200, 200, 200])
+    picture.save(tmp_path / "a.png")
+    np.testing.assert_array_equal(
+        read_picture(tmp_path / "a.png").array[..., 0], np.array([9, 70, 200])[values].T[None]
+    )
+    picture.save(tmp_path / "b.png", transparency=1)
+    with pytest.raises(DataError, match=r"b\.png: expected an opaque picture"):
+        read_picture(tmp_path / "b.png")
+    np.testing.assert_array_equal(read_picture(tmp_path / "b.png", labels=True).array[0, ..., 0], values.T)
+
+
+def test_a_turned_photograph_is_taken_as_stored_and_named(tmp_path: Path) -> None:
+    exif, path = Image.Exif(), tmp_path / "a.jpg"
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(path, exif=exif)
+    volume = read_picture(path)
+    assert volume.array.shape == (1, 6, 4, 1)
+    assert [remark.kind.partition(",")[0] for remark in volume.remarks] == ["an EXIF orientation"]
+
+
+def test_colours_that_are_grey_are_told_how_to_become_labels(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(DataError, match="save one of the three channels, which are equal"):
+        read_picture(tmp_path / "a.png", labels=True)
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:

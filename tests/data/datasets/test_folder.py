@@ -1,0 +1,442 @@
+"""Folders of images and masks: what is found in people's trees, and what is said of faulty ones."""
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from folder_trees import TREES, mask_of, picture_of, save, save_nifti
+from PIL import Image
+
+from rwseg.core.errors import DataError
+from rwseg.core.faults import MOST_NAMED
+from rwseg.data.case import IGNORE, Case, Source
+from rwseg.data.datasets.folder import FOLDER, load
+from rwseg.data.io.cases import read_case, slice_axis_of
+from rwseg.data.split import with_fold
+from rwseg.experiments.config.overrides import override_of
+from rwseg.experiments.config.rules import is_labels, is_names, is_subject
+from rwseg.report.doctor.survey import findings, look
+
+PLAIN = {"labels": {"background": 0, "one": 1, "two": 2}}
+
+
+def options_of(overrides: list[str]) -> dict[str, Any]:
+    """Overrides of a command line as `load` takes them."""
+    read = [override_of(text) for text in overrides]
+    return {one.key_or_group.removeprefix("dataset."): one.value() for one in read}
+
+
+def written(root: Path, tree: str) -> Source:
+    return load(root, **options_of(TREES[tree](root)))
+
+
+EXPECTED: dict[str, tuple[dict[str, int], int, tuple[str, ...], tuple[str, ...]]] = {
+    "flat_rgb": ({"train": 10}, 10, ("red", "green", "blue"), ("background", "class_1", "class_2")),
+    "split_by_hand": ({"train": 5, "val": 2, "test": 2}, 9, ("grey",), ("background", "class_1")),
+    "sixteen_bit": ({"train": 8}, 8, ("grey",), ("background", "cytoplasm", "nucleus")),
+    "one_folder": ({"train": 8}, 6, ("red", "green", "blue"), ("background", "class_1")),
+    "file_per_channel": ({"train": 8}, 8, ("dapi", "gfp"), ("background", "class_1", "class_2")),
+    "volumes": ({"train": 6}, 6, ("image",), ("background", "organ", "tumour")),
+    "bids": ({"train": 11}, 6, ("T1w",), ("background", "grey", "white")),
+    "slices_of_patients": ({"train": 24}, 6, ("red", "green", "blue"), ("background", "vessel", "lesion")),
+}
+
+
+SIZE = dict.fromkeys(("volumes", "bids"), (40, 44))
+NUMBERS: dict[str, Callable[[Case, list[int]], int]] = {
+    "split_by_hand": lambda case, found: 10 * ("train", "val", "test").index(case.split) + found[-1],
+    "bids": lambda case, found: 2 * found[0] + found[1] - 1,
+    "slices_of_patients": lambda case, found: 4 * found[0] + found[1],
+}
+"""Which mask of `mask_of` a case has, by the numbers in its name; else by the last one."""
+
+
+@pytest.mark.parametrize("tree", TREES)
+def test_every_tree_is_read_as_it_was_written(tree: str, tmp_path: Path) -> None:
+    source = written(tmp_path, tree)
+    splits, subjects, channels, classes = EXPECTED[tree]
+    assert Counter(case.split for case in source.cases) == splits
+    assert len({case.subject for case in source.cases}) == subjects
+    assert (source.channels, source.classes) == (channels, classes)
+    for case in source.cases:
+        numbers = [int(number) for number in re.findall(r"\d+", case.name)]
+        mask = mask_of(
+            NUMBERS.get(tree, lambda _, found: found[-1])(case, numbers), len(classes), SIZE.get(tree)
+        )
+        loaded = read_case(case, source, slice_axis_of(source))
+        assert loaded.image.shape == (len(channels), 3 if tree in SIZE else 1, *mask.shape)
+        assert loaded.unit == ("mm" if tree in SIZE else "px")
+        assert (loaded.label is None) == (case.split == "test")
+        for plane in () if loaded.label is None else loaded.label:
+            np.testing.assert_array_equal(plane, mask)
+    fold = with_fold(source, 0)
+    assert {"train", "val"} <= {case.split for case in fold.cases}
+    halves = [{case.subject for case in fold.cases if case.split == split} for split in ("train", "val")]
+    assert not halves[0] & halves[1]
+
+
+def test_a_split_by_hand_is_the_only_fold(tmp_path: Path) -> None:
+    source = written(tmp_path, "split_by_hand")
+    assert [case.split for case in with_fold(source, 0).cases] == [case.split for case in source.cases]
+    assert {case.split for case in with_fold(source, "all").cases} == {"train", "test"}
+    assert [case.name for case in source.cases][::5] == ["train_0", "val_0"]
+    assert [case.label is None for case in source.cases] == [False] * 7 + [True] * 2
+
+
+def test_pictures_have_pixels_and_channels_keep_their_order(tmp_path: Path) -> None:
+    TREES["file_per_channel"](tmp_path)
+    for order in (["dapi", "gfp"], ["gfp", "dapi"]):
+        source = load(tmp_path, channels=order)
+        loaded = read_case(source.cases[3], source, 2)
+        assert (loaded.unit, loaded.spacing, source.suffixes) == (
+            "px",
+            (1, 1, 1),
+            tuple(f"_{c}" for c in order),
+        )
+        for channel, dye in zip(loaded.image, order, strict=True):
+            shown = picture_of(mask_of(3), 3 + 100 * (dye == "gfp"))
+            np.testing.assert_array_equal(channel[0], shown)
+
+
+def test_sixteen_bits_are_not_cut(tmp_path: Path) -> None:
+    source = written(tmp_path, "sixteen_bit")
+    image = read_case(source.cases[0], source, 2).image[0, 0]
+    np.testing.assert_array_equal(image, picture_of(mask_of(0), 0).astype(np.float32) * 257)
+    assert source.written == (0, 128, 255)
+
+
+def test_a_class_may_have_several_values_and_nobody_labels_the_ignored(tmp_path: Path) -> None:
+    mask = np.array([[0, 3, 7], [9, 7, 255]], np.uint8)
+    save(tmp_path / "images/a.png", mask)
+    save(tmp_path / "masks/a.png", mask)
+    source = load(tmp_path, labels={"vessel": [3, 9], "background": 0, "lesion": 7, "ignore": 255})
+    assert source.classes == ("background", "vessel", "lesion")
+    label = read_case(source.cases[0], source, 2).label
+    assert label is not None
+    assert label[0].tolist() == [[0, 1, 2], [1, 2, IGNORE]]
+    assert source.written == (0, 3, 7)
+
+
+@pytest.mark.parametrize(
+    ("values", "taken"),
+    [
+        ([0, 1], True),
+        ([0, 1, 2], True),
+        ([0, 255], True),
+        ([0, 128, 255], False),
+        ([1, 2], False),
+        ([0, 2, 3], False),
+        ([5], False),
+    ],
+)
+def test_without_labels_values_of_one_meaning_are_taken_and_others_proposed(
+    values: list[int], taken: bool, tmp_path: Path
+) -> None:
+    mask = np.resize(np.array(values, np.uint8), (12, 14))
+    for name in "abc":
+        save(tmp_path / f"images/{name}.png", mask)
+        save(tmp_path / f"masks/{name}.png", mask)
+    try:
+        source = load(tmp_path)
+        (said,) = source.notes
+        assert taken
+        assert source.label_values == tuple((value,) for value in values)
+    except DataError as error:
+        said = str(error)
+        assert not taken
+    (proposed,) = re.findall(r"'(dataset\.labels=.*?)'", said)
+    labels = options_of([proposed])
+    if len(values) > 1:
+        assert is_labels(labels["labels"])
+        assert load(tmp_path, **labels).label_values == tuple((value,) for value in values)
+
+
+def test_following_the_proposals_reads_pictures_of_both_kinds(tmp_path: Path) -> None:
+    """Masks with a palette and with 0, 128, 255, several slices a patient."""
+    TREES["slices_of_patients"](tmp_path)
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    proposed = re.findall(r"'(dataset\.\w+=.*?)'", str(caught.value))
+    options = options_of(proposed)
+    assert (is_labels(options["labels"]), is_subject(options["subject"])) == (True, True)
+    source = load(tmp_path, **options)
+    assert source.label_values == ((0,), (1, 128), (2, 255))
+    assert Counter(case.subject for case in source.cases) == {f"patient{n:02}": 4 for n in range(6)}
+
+
+def sixty(root: Path) -> Path:
+    for number in range(60):
+        mask = mask_of(number)
+        save(root / f"images/a{number:02}.png", picture_of(mask, number))
+        save(root / f"masks/a{number:02}.png", mask)
+    return root
+
+
+def each(folder: Path, change: Callable[[Path], object], count: int = 60) -> None:
+    for path in sorted(folder.iterdir())[:count]:
+        change(path)
+
+
+def to_jpeg(path: Path) -> None:
+    Image.open(path).point(lambda value: value * 100).save(path.with_suffix(".jpg"))
+    path.unlink()
+
+
+def smoothed(path: Path) -> None:
+    image = Image.open(path).point(lambda value: value * 100)
+    image.resize((90, 80), Image.Resampling.BILINEAR).resize(image.size, Image.Resampling.BILINEAR).save(path)
+
+
+def doubled(path: Path) -> None:
+    Image.open(path).save(path.with_suffix(".bmp"))
+
+
+SMOOTH = {"labels": {"background": 0, "one": 100, "two": 200}}
+FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
+    "image without mask": (
+        lambda root: each(root / "masks", Path.unlink, 30),
+        PLAIN,
+        r"30 images without a mask \(expected NAME\.\* for each\): a00\.png, .* and 22 more; add the masks",
+    ),
+    "mask without image": (
+        lambda root: each(root / "images", Path.unlink, 30),
+        PLAIN,
+        r"30 masks without an image .*: a00\.png, .* and 22 more; add the images",
+    ),
+    "two images of one stem": (
+        lambda root: each(root / "images", doubled, 20),
+        PLAIN,
+        r"20 names of more than one file.*: a00\.bmp and a00\.png, .* and 12 more; rename all but one",
+    ),
+    "sizes differ": (
+        lambda root: each(root / "masks", lambda path: save(path, np.asarray(Image.open(path))[:-3])),
+        PLAIN,
+        r"a00\.png: expected 52 x 40 pixels .* got 52 x 37; export .* \(the same of 59 more: a01\.png",
+    ),
+    "value outside labels": (
+        lambda root: each(root / "masks", lambda path: Image.open(path).point(lambda v: v * 3).save(path)),
+        PLAIN,
+        r"a00\.png: expected the labels 0, 1, 2, got 3, 6 in .* \(the same of \d\d more",
+    ),
+    "rgb mask": (
+        lambda root: each(root / "masks", lambda path: Image.open(path).convert("RGB").save(path)),
+        PLAIN,
+        r"a00\.png: expected one label per pixel, got mode RGB; save .* \(the same of 59 more",
+    ),
+    "jpeg mask": (
+        lambda root: each(root / "masks", to_jpeg),
+        PLAIN,
+        r"a00\.jpg: expected labels saved without loss, got JPEG, .* \(the same of 59 more",
+    ),
+    "jpeg mask without labels": (
+        lambda root: each(root / "masks", to_jpeg),
+        {},
+        r"a00\.jpg: expected labels saved without loss, got JPEG, .* \(the same of 59 more",
+    ),
+    "unreadable": (
+        lambda root: each(root / "images", lambda path: path.write_bytes(path.read_bytes()[:-99]), 40),
+        PLAIN,
+        r"a00\.png: expected a complete picture .* \(the same of 39 more",
+    ),
+    "anti-aliased": (
+        lambda root: each(root / "masks", smoothed),
+        SMOOTH,
+        r"a00\.png: expected the labels 0, 100, 200, got .* smoothed or resized .* \(the same of 59 more",
+    ),
+    "anti-aliased without labels": (
+        lambda root: each(root / "masks", smoothed),
+        {},
+        r"dataset\.labels: expected masks of a few values, got \d+ in 60 masks, from 0 to 200: smoothed",
+    ),
+    "regex": (
+        lambda root: None,
+        {**PLAIN, "subject": "(patient[0-9]+)"},
+        r"dataset\.subject=\(patient\[0-9\]\+\): expected a subject .* none in 60 of 60: a00, .* and 52 more",
+    ),
+    "colours among grey": (
+        lambda root: each(root / "images", lambda path: Image.open(path).convert("RGB").save(path), 20),
+        {**PLAIN, "channels": None},
+        r"a20\.png: expected RGB .*, got grey; save all pictures alike \(the same of 39 more",
+    ),
+    "suffix": (
+        lambda root: each(root / "masks", lambda path: path.rename(path.with_name(f"{path.stem}_seg.png"))),
+        PLAIN,
+        r"60 images without a mask .*; the names suggest dataset\.mask_suffix=_seg",
+    ),
+    "channels": (
+        lambda root: [
+            each(root / "images", lambda path: shutil.copy(path, path.with_name(f"{path.stem}_gfp.png"))),
+            each(
+                root / "images",
+                lambda path: "_" in path.name or path.rename(path.with_name(f"{path.stem}_dapi.png")),
+                120,
+            ),
+        ],
+        PLAIN,
+        r"""120 images without a mask .*; the names suggest 'dataset\.channels=\["dapi","gfp"\]'""",
+    ),
+    "missing channel": (
+        lambda root: each(root / "images", lambda path: path.rename(path.with_name(f"{path.stem}_gfp.png"))),
+        {**PLAIN, "channels": ["dapi", "gfp"]},
+        r"60 cases that lack a channel \(expected \*_dapi and \*_gfp of each\): a00, .* and 52 more",
+    ),
+    "no such channel": (
+        lambda root: None,
+        {**PLAIN, "channels": ["dapi", "gfp"]},
+        r"60 images whose names do not end as dataset\.channels says \(\*_dapi and \*_gfp\): a00\.png, ",
+    ),
+    "empty": (
+        lambda root: [each(root / folder, Path.unlink) for folder in ("images", "masks")],
+        {},
+        r"expected images/ and masks/ .*, got images/, masks/, no image \(\.nii",
+    ),
+    "other folders": (
+        lambda root: [(root / "images").rename(root / "imgs"), (root / "masks").rename(root / "labels")],
+        {},
+        r"expected images/ and masks/ .*, got imgs/, labels/; rename or link what there is",
+    ),
+    "no folder": (shutil.rmtree, {}, r"expected a folder with images/ .*; got no such folder"),
+    "train twice": (
+        lambda root: (root / "train").mkdir(),
+        {},
+        r"expected training images in images/ or in train/, got both",
+    ),
+    "volumes among pictures": (
+        lambda root: [
+            save_nifti(root / f"{kind}/z.nii.gz", mask_of(1), (1, 1, 1)) for kind in ("images", "masks")
+        ],
+        PLAIN,
+        r"pictures \(60: a00\.png, .*\) among NIfTI files \(1: z\.nii\.gz\), expected one kind",
+    ),
+}
+
+
+def told_of(root: Path, options: dict[str, Any]) -> list[str]:
+    """What the doctor says is wrong, line by line."""
+    try:
+        source = load(root, **options)
+        axis = slice_axis_of(source)
+    except DataError as fault:
+        return str(fault).splitlines()
+    seen = [look(replace(source, cases=()), axis, case) for case in source.cases]
+    return [found.text for found in findings(seen, source, None, ("train",)) if found.level == "fault"]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return sixty(tmp_path_factory.mktemp("sound") / "data")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_is_wrong_is_said_once_however_many_files(fault: str, sound: Path, tmp_path: Path) -> None:
+    change, options, message = FAULTS[fault]
+    root = shutil.copytree(sound, tmp_path / "data")
+    change(root)
+    lines = told_of(root, options)
+    assert [line for line in lines if re.search(message, line)], lines
+    assert len(lines) <= 3
+    assert all(line.count(".png") <= 2 * MOST_NAMED + 2 for line in lines)
+
+
+def test_sound_pictures_have_no_fault(sound: Path) -> None:
+    assert told_of(sound, PLAIN) == []
+    assert told_of(sound, {}) == []
+
+
+def test_everything_is_said_together(sound: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(sound, tmp_path / "data")
+    (root / "masks/a00.png").unlink()
+    (root / "images/a01.png").unlink()
+    each(root / "masks", lambda path: Image.open(path).point(lambda v: v * 100).save(path))
+    with pytest.raises(DataError) as caught:
+        load(root, subject="(b)")
+    for words in ("1 images without", "1 masks without", "none in 58 of 58", "class_1: 100, class_2: 200}"):
+        assert words in str(caught.value)
+
+
+def test_folders_of_patients_are_part_of_the_names(tmp_path: Path) -> None:
+    for patient in ("p1", "p2"):
+        for name in ("1.png", "2.png"):
+            save(tmp_path / f"images/{patient}/{name}", mask_of(1))
+            save(tmp_path / f"masks/{patient}/{name}", mask_of(1))
+    (tmp_path / "images/Thumbs.db").touch()
+    (tmp_path / "images/p1/._1.png").touch()
+    source = load(tmp_path, subject="^(p.)_")
+    assert [(case.name, case.subject) for case in source.cases] == [
+        ("p1_1", "p1"), ("p1_2", "p1"), ("p2_1", "p2"), ("p2_2", "p2")
+    ]  # fmt: skip
+
+
+def bids(root: Path, *files: str) -> Path:
+    for number, file in enumerate(files):
+        save_nifti(root / file, np.stack([mask_of(number, size=(30, 34))] * 3, axis=2), (1, 1, 4))
+    return root
+
+
+def test_bids_takes_the_channels_that_are_asked_for(tmp_path: Path) -> None:
+    root = bids(
+        tmp_path, *(f"sub-{n}/anat/sub-{n}_{k}.nii.gz" for n in "12" for k in ("T1w", "FLAIR", "dseg"))
+    )
+    with pytest.raises(
+        DataError, match=r"expected one kind of image .* got FLAIR,T1w; .*'dataset\.channels=\[FLAIR,T1w\]'"
+    ):
+        load(root)
+    source = load(root, channels=["T1w", "FLAIR"])
+    assert [[path.name for path in case.images] for case in source.cases] == [
+        [f"sub-{n}_T1w.nii.gz", f"sub-{n}_FLAIR.nii.gz"] for n in "12"
+    ]
+    assert [case.name for case in source.cases] == ["sub-1", "sub-2"]
+
+
+def test_bids_pairs_by_entities_and_leaves_the_unlabelled_out(tmp_path: Path) -> None:
+    root = bids(
+        tmp_path,
+        "sub-1/anat/sub-1_T1w.nii.gz",
+        "sub-2/anat/sub-2_T1w.nii.gz",
+        "derivatives/fmriprep/sub-1/anat/sub-1_desc-preproc_T1w.nii.gz",
+        "derivatives/fmriprep/sub-1/anat/sub-1_dseg.nii.gz",
+        "derivatives/fmriprep/sub-1/anat/sub-1_space-MNI_desc-preproc_T1w.nii.gz",
+        "derivatives/fmriprep/sub-1/anat/sub-1_space-MNI_dseg.nii.gz",
+        "derivatives/fmriprep/sub-1/anat/sub-1_desc-brain_mask.nii.gz",
+    )
+    source = load(root, subject="(sub-.)", **PLAIN)
+    assert [(case.name, case.images[0].name, case.label and case.label.name) for case in source.cases] == [
+        ("sub-1", "sub-1_desc-preproc_T1w.nii.gz", "sub-1_dseg.nii.gz"),
+        ("sub-1_space-MNI", "sub-1_space-MNI_desc-preproc_T1w.nii.gz", "sub-1_space-MNI_dseg.nii.gz"),
+    ]
+    assert source.notes == ("1 images without *_dseg are left out: sub-2",)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("sub-1_dseg",), r"1 masks without an image"),
+        (
+            ("sub-1_T1w", "sub-1_desc-a_dseg", "sub-1_desc-b_dseg"),
+            r"1 names of more than one file.*desc-a.* and .*desc-b",
+        ),
+        (("sub-1_T1w",), r"expected images/ and masks/ .* BIDS"),
+    ],
+)
+def test_faulty_bids_is_named(tmp_path: Path, files: tuple[str, ...], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        load(bids(tmp_path, *(f"sub-1/anat/{file}.nii.gz" for file in files)), **PLAIN)
+
+
+def test_one_of_two_masks_is_chosen_by_its_suffix(tmp_path: Path) -> None:
+    root = bids(
+        tmp_path, *(f"sub-1/anat/sub-1_{end}.nii.gz" for end in ("T1w", "desc-a_dseg", "desc-b_dseg"))
+    )
+    source = load(root, mask_suffix="_desc-b_dseg", **PLAIN)
+    assert source.cases[0].label == root / "sub-1/anat/sub-1_desc-b_dseg.nii.gz"
+
+
+def test_the_dataset_takes_the_settings_of_the_schema() -> None:
+    assert FOLDER.options == ("labels", "subject", "mask_suffix", "channels")
+    assert all(test(None) for test in (is_labels, is_subject, is_names))
