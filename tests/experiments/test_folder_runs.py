@@ -13,11 +13,11 @@ from trainings import run
 
 from rwseg.commands.doctor import main as doctor
 from rwseg.core.errors import ConfigError, DataError
-from rwseg.experiments.build import dataset_of
 from rwseg.experiments.composition import compose, preflight
 from rwseg.experiments.config.schema import EvaluateConfig
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.evaluation import evaluate_run
+from rwseg.experiments.prepared_run import dataset_of
 
 
 @pytest.fixture
