@@ -113,7 +113,7 @@ def test_the_doctor_proposes_what_pictures_of_patients_need(
     assert doctor([*two_batches, *proposed]) == 0
     told = capsys.readouterr().out
     assert "24 cases: 16 train (4 subjects), 8 val (2 subjects)" in told
-    assert "spacing in pixels" in told
+    assert "distances are in pixels" in told
     assert "look like several images" not in told
     assert doctor([*two_batches, proposed[0]]) == 0
     assert "names look like several images of each of 6 subjects" in capsys.readouterr().out

@@ -1,7 +1,7 @@
 """Any folder of images and masks: pictures (PNG, JPEG, BMP, TIFF) or NIfTI, as people have them.
 
     root/images/NAME.png, root/masks/NAME.png            one folder each; patients' folders may lie below
-    root/train/images/..., root/val/..., root/test/...   split by hand; test needs no masks
+    root/train/images/..., root/val/..., root/test/...   split by hand, or root/images/train/...
     root/NAME.png, root/NAME_mask.png                    in one folder, with dataset.mask_suffix=_mask
     root/images/NAME_dapi.tif, root/images/NAME_gfp.tif  a file per channel, with dataset.channels=[dapi,gfp]
     root/sub-01/anat/sub-01_T1w.nii.gz, ..._dseg.nii.gz  BIDS, also in derivatives/
@@ -98,9 +98,13 @@ def _listed(root: Path, naming: Naming) -> tuple[Listing, Naming, list[str]]:
 
 
 def _parts(root: Path, naming: Naming) -> list[Part]:
-    """The splits that have a folder; `images/` at the root is for training."""
+    """The splits that have a folder, at the root or in images/; images/ alone is for training."""
+    images, masks = root / "images", root / "masks"
+    within = [Part(split, images / split, masks / split) for split in SPLITS if (images / split).is_dir()]
+    if within and all(path.is_dir() for path in images.iterdir()):
+        return within
     found = [_part(root / split, split, naming) for split in SPLITS if (root / split).is_dir()]
-    if not (root / "images").is_dir():
+    if not images.is_dir():
         return found
     if any(part.split == "train" for part in found):
         raise DataError(f"{root}: expected training images in images/ or in train/, got both; move one away")
@@ -109,9 +113,11 @@ def _parts(root: Path, naming: Naming) -> list[Part]:
 
 def _part(folder: Path, split: str, naming: Naming) -> Part:
     images, masks = folder / "images", folder / "masks"
-    if not images.is_dir():
-        return Part(split, folder, masks if masks.is_dir() else folder)
-    return Part(split, images, images if naming.mask_suffix and not masks.is_dir() else masks)
+    if images.is_dir():
+        return Part(split, images, images if naming.mask_suffix and not masks.is_dir() else masks)
+    if not naming.mask_suffix and any(path.is_dir() for path in folder.iterdir()):
+        raise DataError(f"{folder}: expected images/ and masks/, got {_there(folder)}; rename or link them")
+    return Part(split, folder, folder)
 
 
 def _suffix(channel: str) -> str:

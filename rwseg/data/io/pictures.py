@@ -172,6 +172,11 @@ def _check_kind(path: Path, image: Image.Image, labels: bool) -> None:
 
 
 def _check_labels(path: Path, image: Image.Image) -> None:
+    if image.format not in _FORMATS.values() or "jpeg" in str(image.info.get("compression")):
+        raise DataError(
+            f"{path}: expected labels saved without loss, got JPEG, which mixes them at every edge; export "
+            "them again from where they were drawn as PNG (what is lost does not come back by converting)"
+        )
     if image.mode not in (*_GREY, "P"):
         colours = np.asarray(image)
         is_grey = image.mode == "RGB" and (colours == colours[..., :1]).all()
@@ -183,11 +188,6 @@ def _check_labels(path: Path, image: Image.Image) -> None:
                 else "the classes' numbers as grey or with a palette (turning colours into grey makes other "
                 "numbers of them)"
             )
-        )
-    if image.format not in _FORMATS.values() or "jpeg" in str(image.info.get("compression")):
-        raise DataError(
-            f"{path}: expected labels saved without loss, got JPEG, which mixes them at every edge; export "
-            "them again from where they were drawn as PNG (what is lost does not come back by converting)"
         )
 
 

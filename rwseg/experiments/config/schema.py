@@ -95,7 +95,11 @@ class DatasetConfig:
         Any, such_as(is_window, "null, or [height, width] in whole native pixels above 0")
     ] = None  # nor this
     labels: Annotated[
-        Any, such_as(is_labels, "null, or {background: 0, NAME: VALUE, ...} in whole numbers, each once")
+        Any,
+        such_as(
+            is_labels,
+            "null, or {background: 0, NAME: VALUE, ...} in whole numbers from 0 to 65535, each once",
+        ),
     ] = None
     subject: Annotated[Any, such_as(is_subject, "null, or a regular expression with a group")] = None
     mask_suffix: str | None = None

@@ -44,14 +44,16 @@ def _draw(axes: Axes, name: str, loaded: LoadedCase, num_classes: int) -> None:
     assert label is not None
     foreground = (label > 0) & (label != IGNORE)
     z = int(foreground.sum(axis=(1, 2)).argmax())
-    plane = loaded.image[0, z]
+    is_rgb = loaded.unit == "px" and len(loaded.image) == 3
+    plane = loaded.image[:, z].transpose(1, 2, 0) if is_rgb else loaded.image[0, z]
     low, high = np.percentile(plane, (1, 99))
     aspect = loaded.spacing[1] / loaded.spacing[2]
-    axes.imshow(plane, cmap="gray", vmin=low, vmax=high, aspect=aspect, interpolation="nearest")
+    shown = np.clip((plane - low) / (high - low or 1), 0, 1)
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, aspect=aspect, interpolation="nearest")
     for k, colour in enumerate(run_colours(num_classes - 1), start=1):
         mask = label[z] == k
         if mask.any() and not mask.all():
             axes.contour(mask, levels=[0.5], colors=colour, linewidths=0.9)
-    height, width = plane.shape
+    height, width = plane.shape[:2]
     side = f"{height * loaded.spacing[1]:.0f} x {width * loaded.spacing[2]:.0f} {loaded.unit}"
     axes.set_title(f"{name}\nslice {z + 1} of {len(label)}, {side}", fontsize=7.5, loc="left")

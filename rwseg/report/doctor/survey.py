@@ -133,8 +133,10 @@ def _geometry(seen: Sequence[Seen]) -> Iterator[Finding]:
         f"slices x height x width: median {_sizes(np.median(shape, axis=0))}, "
         f"{_sizes(shape.min(axis=0))} to {_sizes(shape.max(axis=0))} voxels",
     )
-    unit = "pixels" if seen[0].unit == "px" else "mm"
-    yield Finding("ok", f"spacing in {unit}: median {_sizes(median)}, {_sizes(low)} to {_sizes(high)}")
+    if seen[0].unit == "px":
+        yield Finding("ok", "no physical spacing: distances are in pixels")
+    else:
+        yield Finding("ok", f"spacing in mm: median {_sizes(median)}, {_sizes(low)} to {_sizes(high)}")
 
 
 def _sizes(values: Sequence[float] | np.ndarray) -> str:

@@ -302,6 +302,11 @@ FAULTS: dict[str, tuple[Callable[[Path], object], dict[str, Any], str]] = {
         r"expected images/ and masks/ .*, got imgs/, labels/; rename or link what there is",
     ),
     "no folder": (shutil.rmtree, {}, r"expected a folder with images/ .*; got no such folder"),
+    "other folders in a split": (
+        lambda root: [(root / "val").mkdir(), (root / "masks").rename(root / "val/labels")],
+        PLAIN,
+        r"val: expected images/ and masks/, got labels/; rename or link them",
+    ),
     "train twice": (
         lambda root: (root / "train").mkdir(),
         {},
@@ -371,6 +376,15 @@ def test_folders_of_patients_are_part_of_the_names(tmp_path: Path) -> None:
     assert [(case.name, case.subject) for case in source.cases] == [
         ("p1_1", "p1"), ("p1_2", "p1"), ("p2_1", "p2"), ("p2_2", "p2")
     ]  # fmt: skip
+
+
+def test_a_split_may_lie_within_images_and_masks(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "train", "val", "test")):
+        save(tmp_path / f"images/{split}/{number}.png", mask_of(number))
+        if split != "test":
+            save(tmp_path / f"masks/{split}/{number}.png", mask_of(number))
+    found = [(case.name, case.split, case.label is None) for case in load(tmp_path).cases]
+    assert found == [("0", "train", False), ("1", "train", False), ("2", "val", False), ("3", "test", True)]
 
 
 def bids(root: Path, *files: str) -> Path:
