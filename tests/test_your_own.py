@@ -4,11 +4,15 @@ import doctest
 import re
 import shlex
 import sys
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from folder_trees import mask_of, picture_of, save
+from own_code import forget
 
 from rwseg.experiments.composition import preflight
 from rwseg.experiments.run import train_run
@@ -51,30 +55,39 @@ def converse(text: str, known: dict[str, Any]) -> None:
     assert result.failed == 0
 
 
-@pytest.mark.usefixtures("no_run_figures", "four_names")
-def test_the_page_of_what_is_your_own(
-    tmp_path: Path, phantom_root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, phantom_root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where the page is typed: with the phantom as `data/phantom`, and pictures in `cells`."""
     monkeypatch.delenv("RWSEG_DATA", raising=False)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)  # not after the tests, as a command does: they have modules too
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
     Path("data").mkdir()
     Path("data/phantom").symlink_to(phantom_root)
+    for number in range(10):
+        name, mask = f"patient{number // 2}_slice{number % 2}.png", mask_of(number)
+        save(tmp_path / "cells/images" / name, picture_of(mask, number, channels=3))
+        save(tmp_path / "cells/masks" / name, np.array([0, 128, 255], np.uint8)[mask])
+    forget()
+    yield tmp_path
+    sys.modules.pop("mine", None)
+    forget()
+
+
+@pytest.mark.usefixtures("folder", "no_run_figures", "four_names")
+def test_the_page_of_what_is_your_own() -> None:
     blocks = BLOCK.findall((ROOT / "docs" / "your-own.md").read_text())
     known: dict[str, Any] = {}
     numbers = count()
-    try:
-        for text in (text for _, text in blocks if FILE.match(text)):
-            write(text)
-        give("rwseg train", "outputs")
-        for language, text in blocks:
-            if language == "sh":
-                for command in text.replace("\\\n", "").splitlines():
-                    give(command, f"outputs-{next(numbers)}")
-            elif ">>> " in text:
-                converse(text, known)
-        [shown] = [text for _, text in BLOCK.findall((ROOT / "README.md").read_text()) if "load_run" in text]
-        exec(shown, known)
-        assert known["labels"].shape == known["image"].shape[1:]
-    finally:
-        sys.modules.pop("mine", None)
+    for text in (text for _, text in blocks if FILE.match(text)):
+        write(text)
+    give("rwseg train", "outputs")
+    for language, text in blocks:
+        if language == "sh":
+            for command in text.replace("\\\n", "").splitlines():
+                give(command, f"outputs-{next(numbers)}")
+        elif ">>> " in text:
+            converse(text, known)
+    [shown] = [text for _, text in BLOCK.findall((ROOT / "README.md").read_text()) if "load_run" in text]
+    exec(shown, known)
+    assert known["labels"].shape == known["image"].shape[1:]
