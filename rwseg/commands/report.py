@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "--threshold",
         type=float,
         metavar="DICE",
-        help="final mean Dice below which a run failed to converge (default: 0.8 of the best median)",
+        help="final mean Dice below which a run is slow (default: 0.8 of its method's median)",
     )
     for name, says in (
         ("--compare", "a setting or group that sets methods apart, besides loss and strategy"),

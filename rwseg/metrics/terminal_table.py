@@ -19,7 +19,8 @@ COUNTS = ("missed", "spurious")
 def print_cases(cases: pd.DataFrame, missed: str, title: str) -> None:
     """Print mean ± std over cases of each class of a `cases.csv` table, both counts and the policy.
 
-    The last row is the mean over classes (`rwseg.metrics.averages.class_means`).
+    The last row is the mean over classes (`rwseg.metrics.averages.class_means`). Below the table stand the
+    classes that are never predicted.
     """
     unit = unit_of(cases)
     table = Table(title=title, caption=POLICY[missed])
@@ -33,7 +34,18 @@ def print_cases(cases: pd.DataFrame, missed: str, title: str) -> None:
     means = (f"{overall[metric].iloc[0]:.{digits}f}" for metric, digits in DIGITS.items())
     table.add_section()
     table.add_row("mean", *means, *_counts(cases))
-    console().print(table)
+    screen = console()
+    screen.print(table)
+    lost = never_predicted(cases)
+    if lost:
+        screen.print(f"never predicted in any case: {', '.join(lost)}")
+
+
+def never_predicted(cases: pd.DataFrame) -> list[str]:
+    """The classes of a `cases.csv` table of which no voxel is predicted, though the reference has some."""
+    voxels = cases.groupby("class_name", sort=False)[["reference_voxels", "predicted_voxels"]].sum()
+    lost = voxels.index[(voxels["predicted_voxels"] == 0) & (voxels["reference_voxels"] > 0)]
+    return [str(name) for name in lost]
 
 
 def unit_of(cases: pd.DataFrame) -> str:

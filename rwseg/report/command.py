@@ -11,6 +11,7 @@ from rwseg.core.errors import RwsegError
 from rwseg.core.terminal import console
 from rwseg.report.comparison.compare import compare
 from rwseg.report.comparison.runs import find_runs
+from rwseg.report.comparison.summary import summary_sentences
 from rwseg.report.files import write_report
 from rwseg.report.markup import TextTable
 from rwseg.report.study import pack
@@ -43,6 +44,8 @@ def report(asked: Namespace) -> None:
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise RwsegError(f"{output}: expected a folder that can be written, got: {error}") from error
     _print(results(comparison, "hausdorff", "results"), comparison.title)
+    for said in summary_sentences(comparison):
+        print(f"* {said}")
     for note in comparison.notes:
         print(f"- {note}")
     print(f"wrote {written[0]}, {written[1]} and {len(written) - 2} tables and figures beside them")

@@ -8,6 +8,7 @@ import pandas as pd
 from rwseg.core.files import write_text
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.samples import COUNTS
+from rwseg.report.comparison.summary import summary_sentences
 from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
 from rwseg.report.html.page import write_page
 from rwseg.report.markup import TextTable, latex, markdown
@@ -16,7 +17,8 @@ from rwseg.report.tables import text_tables
 HEADINGS = {
     "results": "Results",
     "results_hd95": "Results with HD95",
-    "tests": "Differences to the reference",
+    "over_seeds": "All pairs over seeds and patients",
+    "tests": "Differences to the reference over cases",
     "phases": "Per phase",
     "convergence": "Convergence",
     "cost": "Cost",
@@ -42,7 +44,9 @@ def write_report(comparison: Comparison, folder: Path, pictures: bool = True) ->
 
 def report_text(comparison: Comparison, tables: list[TextTable], figures: Mapping[str, Path]) -> str:
     """The report in Markdown; figures are linked beside it."""
-    lines = [f"# {comparison.title}", "", *(f"- {note}" for note in comparison.notes), ""]
+    lines = [f"# {comparison.title}", ""]
+    lines += [*(f"- **{said}**" for said in summary_sentences(comparison)), ""]
+    lines += ["Read this first:", "", *(f"- {note}" for note in comparison.notes), ""]
     for table in tables:
         lines += [f"## {HEADINGS[table.name]}", "", markdown(table)]
     lines += ["## Figures", ""]
@@ -66,6 +70,7 @@ def numbers_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
     measured = {
         "results": comparison.summary,
         "tests": comparison.tests.merge(counts, on=keys),
+        "over_seeds": comparison.over_seeds,
         "per_run": comparison.per_run,
         "phases": comparison.phases,
     }
@@ -76,6 +81,7 @@ def numbers_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
             for name, table in measured.items()
         },
         "convergence": comparison.convergence,
+        "ranks": comparison.ranks,
         "curves": comparison.curves.assign(unit=comparison.curves["metric"].map(units)),
         "distribution": comparison.distribution,
         "cost": comparison.cost,
@@ -97,7 +103,7 @@ def _write_tables(comparison: Comparison, tables: list[TextTable], folder: Path)
 
 
 def _remove_earlier(folder: Path) -> None:
-    names = {*HEADINGS, "per_run", "curves", "distribution"}
+    names = {*HEADINGS, "per_run", "curves", "distribution", "ranks"}
     for name in names:
         for suffix in (".md", ".tex", ".csv"):
             (folder / "tables" / f"{name}{suffix}").unlink(missing_ok=True)

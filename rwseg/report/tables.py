@@ -1,22 +1,29 @@
 """The tables of a report as text: the paper's Tables 2 to 5, tests, convergence, cost, settings."""
 
 from collections.abc import Callable, Iterator, Mapping
-from math import isnan
-from typing import Any
+from math import isinf
 
 import pandas as pd
 
 from rwseg.core.progress import duration
 from rwseg.metrics.terminal_table import POLICY
 from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.convergence import COLLAPSED_BELOW, THRESHOLD_SHARE
 from rwseg.report.comparison.guard import count_of
 from rwseg.report.comparison.samples import COUNTS, MEAN
 from rwseg.report.markup import Cell, TextTable, cell, piece
-
-NAMES = {"dice": "Dice", "hausdorff": "HD", "hausdorff95": "HD95"}
-DIGITS = {"dice": 3, "hausdorff": 2, "hausdorff95": 2}
-Row = Mapping[Any, Any]
-NOTHING = "\N{EN DASH}"
+from rwseg.report.printed import (
+    DIGITS,
+    NAMES,
+    Row,
+    count,
+    decimal,
+    interval,
+    mean_std,
+    number,
+    p_cell,
+    signed,
+)
 
 
 def text_tables(comparison: Comparison) -> list[TextTable]:
@@ -27,6 +34,8 @@ def text_tables(comparison: Comparison) -> list[TextTable]:
 def _tables(comparison: Comparison) -> Iterator[TextTable]:
     yield results(comparison, "hausdorff", "results")
     yield results(comparison, "hausdorff95", "results_hd95")
+    if len(comparison.over_seeds):
+        yield over_seeds(comparison)
     if len(comparison.tests):
         yield differences(comparison)
     if len(comparison.phases):
@@ -59,7 +68,7 @@ def results(comparison: Comparison, distance: str, name: str) -> TextTable:
                 pieces.append(piece(text, summary[key]["mean"], bold))
             cells.append(tuple(pieces))
         total = summary[(method.name, MEAN, "dice")]
-        rows.append((*cells, *(_count(total[name]) for name in (*COUNTS, "runs"))))
+        rows.append((*cells, *(count(total[name]) for name in (*COUNTS, "runs"))))
     over_classes = " Mean: that of the classes' means." if MEAN in classes else ""
     caption = (
         f"Dice, {metric_name(comparison, distance)} as mean ± std over "
@@ -109,6 +118,40 @@ def differences(comparison: Comparison) -> TextTable:
     return TextTable("tests", caption, tuple(shown), tuple(rows), left=("class", "metric"))
 
 
+def over_seeds(comparison: Comparison) -> TextTable:
+    """Every pair of methods by the mean over classes: difference, interval, p, probability, seeds needed."""
+    table = comparison.over_seeds
+    shown = table[table["class_name"] == MEAN]
+    rows = [
+        (
+            cell(row["method"]),
+            cell(row["other"]),
+            cell(metric_name(comparison, row["metric"])),
+            cell(signed(row["difference"], DIGITS[row["metric"]]), row["difference"]),
+            cell(interval(row, DIGITS[row["metric"]]), row["low"]),
+            count(row["seeds"]),
+            count(row["subjects"]),
+            count(row["cases"]),
+            p_cell(row["p"]),
+            p_cell(row["p_holm"]),
+            decimal(row["probability"], 2),
+            cell("none would") if isinf(row["needed"]) else decimal(row["needed"], 0),
+        )
+        for row in shown.to_dict("records")
+    ]
+    caption = (
+        "Mean over classes of method minus other, with the 95 % interval over seeds and subjects (two-way "
+        "random effects; runs of equal seed paired, the cases of a subject together); p, and Holm's "
+        "correction over all pairs; probability that method has the higher value for another seed and "
+        "another subject; seeds that would tell a difference of this size with 80 % power on these subjects."
+    )
+    columns = (
+        "method", "other", "metric", "difference", "95 % interval", "seeds", "subjects", "cases", "p",
+        "Holm p", "probability", "seeds needed",
+    )  # fmt: skip
+    return TextTable("over_seeds", caption, columns, tuple(rows), left=("other", "metric"))
+
+
 _DIFFERENCES: Mapping[str, Callable[[Row], Cell]] = {
     "method": lambda row: cell(row["method"]),
     "class": lambda row: cell(row["class_name"]),
@@ -116,19 +159,15 @@ _DIFFERENCES: Mapping[str, Callable[[Row], Cell]] = {
     "difference": lambda row: cell(
         f"{signed(row['difference'], DIGITS[row['metric']])}{row['stars']}", row["difference"]
     ),
-    "95 % interval": lambda row: cell(_interval(row, DIGITS[row["metric"]]), row["low"]),
-    "cases": lambda row: _count(row["pairs"]),
-    "subjects": lambda row: _count(row["subjects"]),
-    "p": lambda row: _p(row["p"]),
-    "p by subject": lambda row: _p(row["p_subjects"]),
-    "Holm p": lambda row: _p(row["p_holm"]),
-    "p over runs": lambda row: _p(row["p_runs"]),
+    "95 % interval": lambda row: cell(interval(row, DIGITS[row["metric"]]), row["low"]),
+    "cases": lambda row: count(row["pairs"]),
+    "subjects": lambda row: count(row["subjects"]),
+    "p": lambda row: p_cell(row["p"]),
+    "p by subject": lambda row: p_cell(row["p_subjects"]),
+    "Holm p": lambda row: p_cell(row["p_holm"]),
+    "p over runs": lambda row: p_cell(row["p_runs"]),
 }
 _BY_SUBJECT = ("subjects", "p by subject")
-
-
-def _interval(row: Row, digits: int) -> str:
-    return NOTHING if isnan(row["low"]) else f"[{signed(row['low'], digits)}, {signed(row['high'], digits)}]"
 
 
 def phases(comparison: Comparison) -> TextTable:
@@ -150,29 +189,39 @@ def phases(comparison: Comparison) -> TextTable:
 
 
 def convergence(comparison: Comparison) -> TextTable:
-    """Failed runs with interval and test, epoch of convergence, oscillation."""
+    """Collapsed runs with interval and test, slow ones, epoch of convergence, oscillation."""
+    limit = (
+        f"{THRESHOLD_SHARE:g} of their method's median"
+        if comparison.threshold is None
+        else f"{comparison.threshold:g}"
+    )
     rows = []
     for row in comparison.convergence.to_dict("records"):
         cells = (
             cell(row["method"]),
             cell(mean_std(row, "dice", "dice"), row["dice"]),
-            cell(f"{row['failed']} of {row['runs']}", row["failed"]),
+            cell(f"{row['collapsed']} of {row['runs']}", row["collapsed"]),
             cell(f"[{row['low']:.2f}, {row['high']:.2f}]", row["low"]),
-            _p(row["p"]),
-            _p(row["p_holm"]),
+            p_cell(row["p"]),
+            p_cell(row["p_holm"]),
+            count(row["slow"]),
             decimal(row["epoch"], 1),
             decimal(row["oscillation"], 4),
         )
         rows.append(cells)
     caption = (
         "Final Dice: mean ± std (n - 1) over the runs of a method. "
-        f"Failed: runs with a final mean Dice below {comparison.threshold:.3f}, with the exact 95 % "
-        f"interval of their share and Boschloo's two-sided test against {comparison.reference}. Epoch: "
+        f"Collapsed: runs in which a foreground class ends below a mean Dice of {COLLAPSED_BELOW:g}, with "
+        f"the exact 95 % interval of their share and Boschloo's two-sided test against "
+        f"{comparison.reference}. Slow: runs that lost no class, with a final Dice below {limit}. Epoch: "
         "median number of epochs after which the validation Dice stayed within 0.02 of its final value, over "
-        "runs that did not fail. Oscillation: mean absolute change of the validation Dice from one to "
-        f"the next validation in the second half of training. {totals_text(comparison)}"
+        "the other runs. Oscillation: mean absolute change of the validation Dice from one to the next "
+        "validation in the second half of training. "
+        f"{totals_text(comparison)}"
     )
-    columns = ("method", "final Dice", "failed", "95 % interval", "p", "Holm p", "epoch", "oscillation")
+    columns = (
+        "method", "final Dice", "collapsed", "95 % interval", "p", "Holm p", "slow", "epoch", "oscillation",
+    )  # fmt: skip
     return TextTable("convergence", caption, columns, tuple(rows))
 
 
@@ -181,7 +230,7 @@ def cost(comparison: Comparison) -> TextTable:
     rows = [
         (
             cell(row["method"]),
-            _count(row["runs"]),
+            count(row["runs"]),
             cell(duration(row["seconds"]), row["seconds"]),
             decimal(row["seconds_per_epoch"], 1),
             cell(row["device"]),
@@ -198,50 +247,6 @@ def settings(comparison: Comparison) -> TextTable:
     rows = tuple(tuple(cell(str(text)) for text in row) for row in comparison.settings.to_numpy())
     columns = tuple(map(str, comparison.settings.columns))
     return TextTable("settings", "All settings in which the methods differ.", columns, rows, left=columns)
-
-
-def mean_std(row: Row, metric: str, mean: str = "mean") -> str:
-    """`0.904 ± 0.090`, without a deviation where there is one value only, or a dash where there is none."""
-    digits = DIGITS[metric]
-    if isnan(row[mean]):
-        return NOTHING
-    alone = isnan(row["std"]) or row.get("cases") == 1
-    return f"{row[mean]:.{digits}f}" if alone else f"{row[mean]:.{digits}f} ± {row['std']:.{digits}f}"
-
-
-def decimal(value: float, digits: int) -> Cell:
-    """A cell with `number`."""
-    return cell(number(value, digits), value)
-
-
-def number(value: float, digits: int) -> str:
-    """With `digits` decimals, or a dash where there is no value."""
-    return NOTHING if isnan(value) else f"{value:.{digits}f}"
-
-
-def signed(value: float, digits: int) -> str:
-    """As `number`, with its sign; a rounded zero has none."""
-    if isnan(value):
-        return NOTHING
-    text = f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
-    return text[1:] if round(float(value), digits) == 0 else text
-
-
-def p_text(value: float) -> str:
-    """Three decimals, four just below 0.05, one digit that is not 0 below 0.001."""
-    if isnan(value):
-        return NOTHING
-    if value < 0.001:
-        return f"{value:.1g}"
-    return f"{value:.4f}" if 0.0495 <= value < 0.05 else f"{value:.3f}"
-
-
-def _p(value: float) -> Cell:
-    return cell(p_text(value), value)
-
-
-def _count(value: int) -> Cell:
-    return cell(str(int(value)), value)
 
 
 def _keyed(table: pd.DataFrame) -> dict[tuple[str, str, str], Row]:

@@ -9,7 +9,8 @@ from synthetic import HEART, write_run
 from test_markup import compile_latex
 
 from rwseg.report.markup import TextTable, latex
-from rwseg.report.tables import NOTHING, number, p_text, results, signed, text_tables
+from rwseg.report.printed import NOTHING, number, p_text, signed
+from rwseg.report.tables import results, text_tables
 
 
 @pytest.fixture
@@ -93,7 +94,9 @@ def test_the_only_class_is_not_repeated_as_the_mean(tmp_path: Path) -> None:
 def test_every_table_says_what_the_comparison_holds(study: Path) -> None:
     comparison = report(study)
     tables = {table.name: table for table in text_tables(comparison)}
-    assert list(tables) == ["results", "results_hd95", "tests", "phases", "convergence", "cost", "settings"]
+    assert list(tables) == [
+        "results", "results_hd95", "over_seeds", "tests", "phases", "convergence", "cost", "settings",
+    ]  # fmt: skip
     for table in tables.values():
         assert all(len(row) == len(table.columns) for row in table.rows), table.name
     assert len(tables["tests"].rows) == 2 * 4 * 3

@@ -1,5 +1,6 @@
 """Differences over seeds and subjects: SciPy, a likelihood by hand, simulations of known variance."""
 
+from collections.abc import Callable
 from itertools import product
 from math import inf
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from scipy.optimize import minimize
 
+from benchmarks.coverage import Study, normal, rates, skewed
 from rwseg.statistics import compare_over_seeds
 from rwseg.statistics.over_seeds import SeedComparison
 
@@ -141,6 +143,13 @@ def test_no_number_of_seeds_outweighs_too_few_subjects() -> None:
         few.seeds_needed(0.0)
 
 
+def test_a_larger_effect_never_needs_more_seeds() -> None:
+    found = compared(drawn(5, 30, (0.01, 0.001, 0.01), np.random.default_rng(9)))
+    needed = [found.seeds_needed(effect) for effect in np.geomspace(0.0005, 1000, 60)]
+    assert needed == sorted(needed, reverse=True)
+    assert needed[0] > needed[-1] == 2
+
+
 def covered(
     seeds: int, subjects: int, deviations: tuple[float, float, float], trials: int, rng: np.random.Generator
 ) -> tuple[float, float]:
@@ -190,3 +199,14 @@ def test_the_seeds_needed_give_the_power_that_was_asked_for(
         trials = [compared(effect + drawn(seeds, 40, deviations, rng)).p < 0.05 for _ in range(3000)]
         powers.append(np.mean(trials))
     assert powers[0] < 0.8 < powers[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("draw", "effect"), [(normal, 0.02), (skewed, 0.3)])
+def test_the_table_of_the_documentation(draw: Callable[..., Study], effect: float) -> None:
+    """Its corners, with a standard error of .004 around 93 to 97 % and 3 to 7 %."""
+    for seeds, subjects in ((3, 10), (3, 60), (5, 30), (10, 10), (50, 60)):
+        found = rates(draw, seeds, subjects, 2500, effect)
+        assert 0.92 <= found.covered <= 0.98, (seeds, subjects)
+        assert 0.03 <= found.over_seeds <= 0.07, (seeds, subjects)
+        assert found.over_cases > found.over_seeds, (seeds, subjects)

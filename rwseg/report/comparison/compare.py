@@ -12,7 +12,6 @@ from rwseg.report.comparison.comparison import Comparison, Method, Run, folders_
 from rwseg.report.comparison.convergence import (
     convergence_table,
     curve_table,
-    default_threshold,
     distribution_table,
     final_dice,
 )
@@ -22,9 +21,11 @@ from rwseg.report.comparison.notes import (
     data_notes,
     left_out_notes,
     reference_note,
-    threshold_note,
+    slow_note,
     without_run_notes,
 )
+from rwseg.report.comparison.over_seeds import over_seeds_table
+from rwseg.report.comparison.ranks import rank_table
 from rwseg.report.comparison.runs import FINISHED
 from rwseg.report.comparison.samples import (
     COUNTS,
@@ -53,8 +54,8 @@ def compare(
     """Compare the finished ones among `runs`.
 
     `reference`: the method that the others are tested against (None: `rrw` where there is one, else the
-    first by name). `threshold`: the final mean Dice below which a run failed to converge (None: see
-    `default_threshold`). `compared` adds settings, or groups of them, to loss and strategy as what sets
+    first by name). `threshold`: the final mean Dice below which a run is slow (None: 0.8 of its method's
+    median). `compared` adds settings, or groups of them, to loss and strategy as what sets
     methods apart, and so does a sweep over one (`swept`); `allowed` accepts differences that would make the
     comparison unfair. Raises `RunError` if no run has finished, if runs differ in more than that, if a seed
     is there twice, if the runs have no case in common or one has no Dice, or if their distances are in
@@ -77,7 +78,7 @@ def compare(
         *accepted,
         *numbers.notes,
         *reference_note(methods, reference),
-        *threshold_note(numbers.threshold, threshold),
+        slow_note(threshold),
     )
     return replace(numbers, title=title or _title(methods), notes=notes)
 
@@ -89,7 +90,6 @@ def _numbers(methods: tuple[Method, ...], threshold: float | None) -> Comparison
     cases, per_run = case_means(table), run_means(table)
     final = final_dice(per_run)
     _check_dice(final)
-    limit = default_threshold(final) if threshold is None else threshold
     tests = significance_table(cases, per_run, methods[0].name)
     return Comparison(
         title="",
@@ -98,12 +98,14 @@ def _numbers(methods: tuple[Method, ...], threshold: float | None) -> Comparison
         classes=tuple(table["class_name"].unique()),
         missed=missed,
         unit=unit,
-        threshold=limit,
+        threshold=threshold,
         summary=_ordered(_summary(table, cases), methods),
         tests=_ordered(tests, methods),
+        over_seeds=over_seeds_table(table),
+        ranks=_ordered(rank_table(table), methods),
         per_run=_ordered(per_run, methods),
         phases=_ordered(_phases(table), methods),
-        convergence=_ordered(convergence_table(methods, final, limit), methods),
+        convergence=_ordered(convergence_table(methods, per_run, threshold), methods),
         curves=_ordered(curve_table(methods), methods),
         distribution=_ordered(distribution_table(final), methods),
         cost=_cost(methods),

@@ -62,13 +62,17 @@ class Comparison:
       (method - reference), low, high (95 % bootstrap interval over subjects), p (over cases), stars (`*`
       where p < 0.05, as in the paper), p_subjects (the cases of a subject exchanged together), p_holm
       (p_subjects, corrected), p_runs (over runs).
+    - `over_seeds`: a row per pair of methods, class and metric (`over_seeds.COLUMNS`): the difference that
+      another seed and another patient would give.
+    - `ranks`: method, rank, share (of resampled seeds and subjects in which it has that rank by mean Dice).
     - `per_run`: method, seed, folder (`folders_below`), class_name, metric, value, missed, spurious.
     - `phases`: method, phase, class_name, metric, mean, std, cases, missed, spurious (empty where the data
       has no phases).
     - `convergence`: method, runs, dice, std (over the runs' final mean Dice; std with division by n - 1, NaN
-      for one run), failed, share, low, high (exact 95 % binomial interval of the failed share), p
-      (two-sided against the reference), p_holm, epoch (median epoch of convergence), oscillation (mean
-      absolute change of validation Dice between validations in the second half of training).
+      for one run), collapsed (runs that lost a class), share, low, high (exact 95 % binomial interval of
+      that share), p (two-sided against the reference), p_holm, slow, epoch (median epoch of convergence),
+      oscillation (mean absolute change of validation Dice between validations in the second half of
+      training).
     - `curves`: method, metric (`dice` or `hausdorff`), epoch, class_name, mean, low, high, runs
       (validation after epochs; band over runs).
     - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with
@@ -83,9 +87,11 @@ class Comparison:
     classes: tuple[str, ...]
     missed: str
     unit: str
-    threshold: float
+    threshold: float | None
     summary: pd.DataFrame
     tests: pd.DataFrame
+    over_seeds: pd.DataFrame
+    ranks: pd.DataFrame
     per_run: pd.DataFrame
     phases: pd.DataFrame
     convergence: pd.DataFrame

@@ -7,11 +7,11 @@ import pandas as pd
 
 from rwseg.metrics.terminal_table import POLICY
 from rwseg.report.comparison.comparison import Method, Run
-from rwseg.report.comparison.convergence import THRESHOLD_SHARE
+from rwseg.report.comparison.convergence import COLLAPSED_BELOW, THRESHOLD_SHARE
 from rwseg.report.comparison.guard import count_of
 from rwseg.report.comparison.methods import names_without
 from rwseg.report.comparison.significance import LEVEL, RESAMPLES
-from rwseg.report.tables import NAMES
+from rwseg.report.printed import NAMES
 
 MOST_NAMED = 10
 
@@ -34,9 +34,7 @@ def left_out_notes(runs: Iterable[Run], folders: Mapping[str, str]) -> list[str]
     by_status = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
     return [
         f"Left out, because they have not finished: {count_of(len(runs), 'run')} ({by_status}). "
-        "A run that broke off counts neither as converged nor as failed. "
-        + "; ".join([*said[:MOST_NAMED], *rest])
-        + "."
+        "A run that broke off counts nowhere. " + "; ".join([*said[:MOST_NAMED], *rest]) + "."
     ]
 
 
@@ -79,12 +77,13 @@ def reference_note(methods: Sequence[Method], asked: str | None) -> list[str]:
     return [f"Tests are against {methods[0].name} (choose another with --reference)."]
 
 
-def threshold_note(limit: float, asked: float | None) -> list[str]:
-    """Where the threshold of convergence comes from."""
-    source = f"{THRESHOLD_SHARE:g} of the best method's median" if asked is None else "as asked"
-    return [
-        f"A run failed to converge if its final mean Dice is below {limit:.3f} ({source}; see --threshold)."
-    ]
+def slow_note(threshold: float | None) -> str:
+    """What a collapsed and a slow run is."""
+    limit = f"{THRESHOLD_SHARE:g} of its method's median" if threshold is None else f"{threshold:g}"
+    return (
+        f"A run collapsed if a foreground class ends with a mean Dice below {COLLAPSED_BELOW:g}; it is slow "
+        f"if none does, but its final mean Dice is below {limit} (--threshold)."
+    )
 
 
 def _run_notes(methods: Sequence[Method]) -> list[str]:

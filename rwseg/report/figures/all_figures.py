@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.convergence import BAND
 from rwseg.report.figures.over_cases import cases_figure, differences_figure
-from rwseg.report.figures.over_runs import cost_figure, curves_figure, distribution_figure, failures_figure
+from rwseg.report.figures.over_runs import collapses_figure, cost_figure, curves_figure, distribution_figure
+from rwseg.report.figures.over_seeds import pairs_figure, ranks_figure, variance_figure
 from rwseg.report.figures.style import save_both, styled
 from rwseg.report.tables import totals_text
 
@@ -60,6 +61,33 @@ DRAWINGS = (
         distribution_figure,
     ),
     Drawing(
+        "pairs",
+        "Differences of all pairs",
+        "Mean Dice of the row's method minus that of the column's, the best first; in bold and colour where "
+        "p < 0.05 over seeds and subjects, with Holm's correction over all pairs.",
+        "There are no pairs: it takes a second method.",
+        pairs_figure,
+        measured=False,
+    ),
+    Drawing(
+        "variance",
+        "What a difference varies with",
+        "Whence the variance of the mean difference to the best method: from seeds, from patients, or from "
+        "both together; beside it how many seeds would tell a difference of this size with 80 % power.",
+        "There is no variance over seeds: it takes two methods with two seeds in common.",
+        variance_figure,
+        measured=False,
+    ),
+    Drawing(
+        "ranks",
+        "Stability of the ranking",
+        "How often a method has a rank by mean Dice, over 2000 resamples of seeds and patients: the larger "
+        "the blob, the more often.",
+        "There is no ranking: it takes a second method.",
+        ranks_figure,
+        measured=False,
+    ),
+    Drawing(
         "cases",
         "Dice of every case",
         "Dice of every case, averaged over the runs of a method. A case has the same height in every row, "
@@ -76,11 +104,11 @@ DRAWINGS = (
         differences_figure,
     ),
     Drawing(
-        "failures",
-        "Runs that failed to converge",
-        "Share of runs that failed to converge, with exact 95 % binomial intervals.",
-        "There are no shares of failed runs: no run has finished yet.",
-        failures_figure,
+        "collapses",
+        "Runs that collapsed",
+        "Share of runs that lost a class (mean Dice below 0.1), with exact 95 % binomial intervals.",
+        "There are no shares of collapsed runs: no run has finished yet.",
+        collapses_figure,
     ),
     Drawing(
         "cost",

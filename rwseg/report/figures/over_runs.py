@@ -78,12 +78,9 @@ def distribution_figure(comparison: Comparison) -> Figure | None:
     ):
         for method in methods:
             _steps(axes, shown[shown["method"] == method], method, look[method], limits)
-        if limits[0] < comparison.threshold < limits[1]:
+        if comparison.threshold is not None and limits[0] < comparison.threshold < limits[1]:
             axes.axvline(
-                comparison.threshold,
-                color=MUTED,
-                linewidth=1,
-                label=f"failed below {comparison.threshold:.3f}",
+                comparison.threshold, color=MUTED, linewidth=1, label=f"slow below {comparison.threshold:.3f}"
             )
         axes.set(xlim=limits, ylim=(-0.02, 1.02), xlabel="mean Dice of a run")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -96,8 +93,8 @@ def distribution_figure(comparison: Comparison) -> Figure | None:
     return figure
 
 
-def failures_figure(comparison: Comparison) -> Figure | None:
-    """Share of failed runs per method with its exact 95 % interval."""
+def collapses_figure(comparison: Comparison) -> Figure | None:
+    """Share of collapsed runs per method with its exact 95 % interval."""
     table = comparison.convergence
     table = table[table["runs"] > 0]
     if table.empty:
@@ -106,12 +103,12 @@ def failures_figure(comparison: Comparison) -> Figure | None:
     axes = figure.subplots()
     for y, row in enumerate(table.to_dict("records")):
         axes.plot((row["low"], row["high"]), (y, y), color=INK, linewidth=1.4, solid_capstyle="butt")
-        face = BLUE if row["failed"] else PAPER
+        face = BLUE if row["collapsed"] else PAPER
         axes.plot(row["share"], y, marker="o", markersize=6, color=INK, markerfacecolor=face)
-        text = f"{row['failed']} of {row['runs']}"
+        text = f"{row['collapsed']} of {row['runs']}"
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center_baseline")
     name_rows([axes], list(table["method"]))
-    axes.set(xlabel=f"share of runs below a mean Dice of {comparison.threshold:.3f}", xlim=(-0.02, 1.02))
+    axes.set(xlabel="share of runs that lost a class", xlim=(-0.02, 1.02))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     return figure
 

@@ -7,6 +7,7 @@ from rwseg.report.comparison.comparison import Comparison, Run, folders_below
 from rwseg.report.comparison.samples import COUNTS
 from rwseg.report.html.cells import Column, Table, from_text, link_numbers, transposed
 from rwseg.report.markup import Piece, cell
+from rwseg.report.printed import DIGITS, decimal
 
 METHOD = Column("method", numeric=False)
 FIRST = {"dice": "descending", "hausdorff": "ascending", "hausdorff95": "ascending"}
@@ -20,6 +21,7 @@ def page_tables(comparison: Comparison) -> dict[str, Table]:
     built = [
         results(comparison, "hausdorff", "results"),
         results(comparison, "hausdorff95", "hausdorff95"),
+        from_text(text.over_seeds(comparison)),
         from_text(text.differences(comparison)),
         *([from_text(text.phases(comparison))] if len(comparison.phases) else []),
         from_text(text.convergence(comparison)),
@@ -64,7 +66,7 @@ def per_run(comparison: Comparison) -> Table:
     )
 
     def row_of(method: str, run: Run) -> tuple[Piece, ...]:
-        numbers = [text.decimal(values[method, run.seed, c, m], text.DIGITS[m]) for c, m in asked]
+        numbers = [decimal(values[method, run.seed, c, m], DIGITS[m]) for c, m in asked]
         seed, time = cell(str(run.seed), run.seed), cell(duration(run.seconds), run.seconds)
         return (Piece(method), *seed, *(one for (one,) in numbers), *time, Piece(below[str(run.folder)]))
 

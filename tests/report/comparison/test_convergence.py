@@ -1,4 +1,4 @@
-"""Failures, epoch of convergence, oscillation, curves and distribution against values worked out by hand."""
+"""Collapses, epoch of convergence, oscillation, curves and distribution against values worked out by hand."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from synthetic import write_run
 
 from rwseg.core.errors import ConfigError
 from rwseg.report.comparison.convergence import convergence_epoch, oscillation
+from rwseg.report.comparison.summary import summary_sentences
 
 CURVES = [
     ([0.1, 0.5, 0.89, 0.90, 0.90], 3),
@@ -52,12 +53,13 @@ def unstable(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_failures_are_counted_below_a_share_of_the_best_median(unstable: Path) -> None:
-    result = report(unstable)
-    final = result.per_run.query("class_name == 'mean' and metric == 'dice'").groupby("method")["value"]
-    assert result.threshold == pytest.approx(0.8 * final.median().max())
-    table = result.convergence
-    assert list(table["failed"]) == [0, 2]
+def test_a_run_that_lost_a_class_collapsed_and_one_that_ended_low_is_slow(tmp_path: Path) -> None:
+    for seed in range(6):
+        write_run(tmp_path, "rrw", seed=seed)
+        write_run(tmp_path, "rw_boundary", seed=seed, dice={0: 0.05, 1: 0.05, 2: 0.5}.get(seed, 0.88))
+    table = report(tmp_path).convergence
+    assert list(table["collapsed"]) == [0, 2]
+    assert list(table["slow"]) == [0, 1]
     assert list(table["runs"]) == [6, 6]
     interval = binomtest(2, 6).proportion_ci(method="exact")
     assert value(table, "share", method="rw_boundary") == pytest.approx(1 / 3)
@@ -67,12 +69,42 @@ def test_failures_are_counted_below_a_share_of_the_best_median(unstable: Path) -
     assert 0.05 < value(table, "p", method="rw_boundary") < 0.5
 
 
-@pytest.mark.parametrize(("threshold", "failed"), [(0.0, [0, 0]), (0.3, [0, 0]), (0.95, [6, 6])])
-def test_another_threshold_can_be_asked_for(unstable: Path, threshold: float, failed: list[int]) -> None:
+def test_whether_a_run_is_slow_does_not_depend_on_other_methods(unstable: Path) -> None:
+    alone = report(unstable / "rw_boundary").convergence
+    both = report(unstable).convergence
+    assert value(both, "slow", method="rw_boundary") == alone["slow"].iloc[0] == 2
+
+
+def test_a_loss_that_never_finds_a_rare_class_collapsed_and_one_that_finds_it_did_not(tmp_path: Path) -> None:
+    """Most images lack the class, so that their own means say nothing of it."""
+    for loss, common, rare in (("ce", 0.83, 0.0), ("dice", 0.5, 0.33)):
+        path = write_run(tmp_path, loss, classes=("common", "rare"), cases=20) / "metrics" / "cases.csv"
+        table = pd.read_csv(path)
+        table["dice"] = np.where(table["class_name"] == "common", common, rare)
+        absent = (table["class_name"] == "rare") & (table.index >= 8)
+        table.loc[absent, ["dice", "hausdorff", "hausdorff95"]] = np.nan
+        table.loc[absent, ["reference_voxels", "predicted_voxels"]] = 0
+        missed = (table["class_name"] == "rare") & ~absent & (rare == 0)
+        table.loc[missed, "predicted_voxels"] = 0
+        table.loc[missed, "missed"] = 1
+        table.to_csv(path, index=False)
+    found = report(tmp_path)
+    assert value(found.convergence, "collapsed", method="ce") == 1
+    assert value(found.convergence, "collapsed", method="dice") == 0
+    assert value(found.convergence, "slow", method="dice") == 0
+    assert value(found.convergence, "dice", method="ce") == pytest.approx(0.83 / 2)
+    assert value(found.convergence, "dice", method="dice") == pytest.approx((0.5 + 0.33) / 2)
+    said = "\n".join(summary_sentences(found))
+    assert "Runs that lost a class (mean Dice below 0.1): ce 1 of 1 [3%, 100%] (rare 1)." in said
+    assert "Never predicted in any case: ce, seed 0: rare." in said
+
+
+@pytest.mark.parametrize(("threshold", "slow"), [(0.0, [0, 0]), (0.3, [0, 0]), (0.95, [6, 6])])
+def test_another_threshold_can_be_asked_for(unstable: Path, threshold: float, slow: list[int]) -> None:
     result = report(unstable, threshold=threshold)
-    assert list(result.convergence["failed"]) == failed
+    assert list(result.convergence["slow"]) == slow
     assert result.threshold == threshold
-    assert any("as asked" in note for note in result.notes)
+    assert any(f"is below {threshold:g} (--threshold)" in note for note in result.notes)
 
 
 def test_a_threshold_that_is_no_dice_is_refused(unstable: Path) -> None:
@@ -80,7 +112,7 @@ def test_a_threshold_that_is_no_dice_is_refused(unstable: Path) -> None:
         report(unstable, threshold=90.0)
 
 
-def test_the_epoch_is_that_of_the_runs_that_did_not_fail(unstable: Path) -> None:
+def test_the_epoch_is_that_of_the_runs_that_converged(unstable: Path) -> None:
     # Dice reaches 1 - 2 ** -epoch of its end: within 0.02 of 0.9 (0.5) from epoch 6 (5) on
     table = report(unstable).convergence
     assert list(table["epoch"]) == [6, 6]
@@ -93,7 +125,7 @@ def test_a_run_without_any_validation_during_training_still_counts(tmp_path: Pat
     pd.read_csv(path)[["epoch", "seconds"]].to_csv(path, index=False)
     result = report(tmp_path)
     assert result.curves.empty
-    assert list(result.convergence["failed"]) == [0]
+    assert list(result.convergence["collapsed"]) == [0]
     assert result.convergence[["epoch", "oscillation"]].isna().all(axis=None)
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.figures.all_figures import DRAWINGS
 from rwseg.report.figures.style import save_both, styled
-from rwseg.report.tables import NOTHING
+from rwseg.report.printed import NOTHING
 
 pytestmark = [
     pytest.mark.skipif(browser() is None, reason="no Chromium on this machine"),
