@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=4000)
     studies = parser.parse_args(arguments).studies
-    columns = [f"{kind}: {name}" for kind in ("normal", "as Dice") for name in ("covers", "p", "p over cases")]
+    columns = [f"{kind}: {name}" for kind in ("normal", "as Dice") for name in ("covers", "p", "over cases")]
     print(f"| seeds | subjects | {' | '.join(columns)} |")
     print("|---:" * 8 + "|")
     for seeds in SEEDS:
