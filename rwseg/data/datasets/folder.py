@@ -194,7 +194,7 @@ def _own_fold(cases: Sequence[Case]) -> tuple[frozenset[str], ...]:
 
 FOLDER = Dataset(
     name="folder",
-    licence="that of the data",
+    licence="licence of the data",
     reference="images and masks in a folder",
     homepage="",
     load=load,

@@ -19,6 +19,7 @@ from rwseg.core.errors import DataError, ReadOnlyError
 from rwseg.core.files import relative, save_array, write_json
 from rwseg.data.case import Case, Dataset, LoadedCase, Source
 from rwseg.data.io.cases import read_case, slice_axis_of
+from rwseg.data.io.pictures import is_picture
 from rwseg.data.oddities import fingerprint
 from rwseg.data.parallel import Workers, raise_faults
 from rwseg.data.preprocessing.config import FittedPreprocessing, PreprocessingConfig
@@ -82,6 +83,7 @@ def prepare(
     fold that there is not.
     """
     source = with_fold(dataset.load(root), fold, folds, split_seed)
+    preparation = _for_pixels(preparation, source)
     work = _Work(dataset.name, root, source, preparation, workers)
     names = Counter(case.name for case in source.cases)  # two of one name would overwrite each other
     work.check([f"{name}: expected one case of this name, got {n}" for name, n in names.items() if n > 1])
@@ -91,6 +93,14 @@ def prepare(
         f"{dataset.name}-{digest[:12]}", prepared_root, cache, partial(_build, work, digest)
     )
     return open_prepared(folder, root, source.cases)
+
+
+def _for_pixels(preparation: PreprocessingConfig, source: Source) -> PreprocessingConfig:
+    """Of pictures the median spacing is 1, whichever train: nothing is read for it; folds share arrays."""
+    are_pictures = all(is_picture(path) for case in source.cases for path in case.images)
+    if preparation.spacing != "median" or not are_pictures:
+        return preparation
+    return replace(preparation, spacing=(1.0, 1.0))
 
 
 def _prepared_folder(name: str, root: Path, cache: Path | None, make: Callable[[Path], None]) -> Path:

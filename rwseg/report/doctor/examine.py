@@ -37,13 +37,14 @@ def examine(cfg: TrainConfig, picture: Path, console: Console) -> list[Finding]:
     needed = ("train",) if cfg.dataset.fold == "all" else ("train", "val")
     found = list(findings(seen, source, dataset.subjects, needed))
     console.print(
-        f"\n{dataset.name} in {cfg.dataset.root}: {dataset.reference} ({dataset.licence})", highlight=False
+        f"\n{cfg.dataset.name} in {cfg.dataset.root}: {dataset.reference} ({dataset.licence})",
+        highlight=False,
     )
     print_findings(found, console)
     _print_shares(seen, source, dataset, console)
     shown = [(_heading(item), read_case(item.case, source, axis)) for item in spread(seen, CASES_SHOWN)]
     if shown:
-        title = f"{dataset.name}: {len(shown)} of {len(seen)} cases, the slice with most foreground"
+        title = f"{cfg.dataset.name}: {len(shown)} of {len(seen)} cases, the slice with most foreground"
         console.print(f"wrote {contact_sheet(shown, source.classes, title, picture)}", highlight=False)
     if not any(finding.level == "fault" for finding in found):
         run = prepare_run(cfg)
@@ -69,12 +70,13 @@ def _print_shares(seen: Sequence[Seen], source: Source, dataset: Dataset, consol
         [
             name,
             *(f"{figures[k]:.2f}" for figures in measured.values()),
-            f"{published[name]:.2f}" if name in published else "-",
+            *([f"{published[name]:.2f}"] if published else []),
             str(sum(item.voxels[k] > 0 for item in held)),
         ]
         for k, name in enumerate(source.classes)
     ]
-    headings = ["class", *(f"{name} %" for name in measured), "published %", "cases with it"]
+    shares_of = [*measured, "published"] if published else [*measured]
+    headings = ["class", *(f"{name} %" for name in shares_of), "cases with it"]
     print_table("Share of voxels", headings, rows, console)
 
 

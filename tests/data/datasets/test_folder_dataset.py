@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,16 @@ from rwseg.core.faults import MOST_NAMED
 from rwseg.data.case import IGNORE, Case, Source
 from rwseg.data.datasets.folder import FOLDER, load
 from rwseg.data.io.cases import read_case, slice_axis_of
+from rwseg.data.preprocessing.config import PreprocessingConfig
+from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.split import with_fold
 from rwseg.experiments.config.overrides import override_of
 from rwseg.experiments.config.rules import is_labels, is_names, is_subject
 from rwseg.report.doctor.survey import findings, look
 
+NATIVE = PreprocessingConfig(
+    crop=False, spacing=None, size=None, zoom=1.0, interpolation="spline", normalisation="zscore"
+)
 PLAIN = {"labels": {"background": 0, "one": 1, "two": 2}}
 
 
@@ -385,6 +391,18 @@ def test_a_split_may_lie_within_images_and_masks(tmp_path: Path) -> None:
             save(tmp_path / f"masks/{split}/{number}.png", mask_of(number))
     found = [(case.name, case.split, case.label is None) for case in load(tmp_path).cases]
     assert found == [("0", "train", False), ("1", "train", False), ("2", "val", False), ("3", "test", True)]
+
+
+@pytest.mark.parametrize(("tree", "are_shared"), [("sixteen_bit", True), ("volumes", False)])
+def test_folds_of_pictures_share_what_is_prepared(tree: str, are_shared: bool, tmp_path: Path) -> None:
+    """The median spacing of volumes depends on which of them train; that of pictures is 1."""
+    options = options_of(TREES[tree](tmp_path / "data"))
+    dataset = replace(FOLDER, load=partial(load, **options))
+    median = replace(NATIVE, spacing="median")
+    made = [prepare(dataset, tmp_path / "data", tmp_path, median, fold=fold) for fold in (0, 1)]
+    assert (made[0].folder == made[1].folder) == are_shared
+    if are_shared:
+        assert made[0].preprocessing.spacing == (1, 1)
 
 
 def bids(root: Path, *files: str) -> Path:
