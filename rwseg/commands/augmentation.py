@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="rwseg augmentation", description="Draw examples of the augmentation."
     )
     parser.add_argument("--out", type=user_path, default=Path("docs/figures/augmentation.png"))
-    parser.add_argument("overrides", nargs="*", help="settings of train.py, such as dataset=acdc")
+    parser.add_argument("overrides", nargs="*", help="settings of rwseg train, such as dataset=acdc")
     asked = parser.parse_args(arguments)
     try:
         cfg = check(compose("train", asked.overrides)[0])

@@ -1,6 +1,6 @@
 """The ACDC challenge, from predictions of its test set to the files that are submitted.
 
-rwseg challenge export EVALUATION --root ACDC -o OUT   what evaluate.py split=test wrote, renamed
+rwseg challenge export EVALUATION --root ACDC -o OUT   what rwseg evaluate split=test wrote, renamed
 rwseg challenge check OUT --root ACDC                  status 1 and a line per fault, or 0
 rwseg challenge table CASES_CSV...                     ED and ES apart, beside the paper's Table 5
 """
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     rename = commands.add_parser("export", help="copy predictions under the names of a submission")
-    rename.add_argument("evaluation", type=user_path, help="folder that evaluate.py split=test wrote")
+    rename.add_argument("evaluation", type=user_path, help="folder that rwseg evaluate split=test wrote")
     rename.add_argument("-o", "--out", type=user_path, required=True, help="folder of the submission")
     check = commands.add_parser("check", help="say what is wrong with a submission")
     check.add_argument("out", type=user_path, help="folder of the submission")

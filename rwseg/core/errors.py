@@ -60,5 +60,5 @@ def table_of_run(path: Path) -> Iterator[None]:
     except MALFORMED as error:
         reason = f"{type(error).__name__}: {str(error).strip()}"
         raise RunError(
-            f"{path}: expected the table of train.py, got: {reason}; start over with train.py force=true"
+            f"{path}: expected the table of a training, got: {reason}; start over with force=true"
         ) from error

@@ -60,8 +60,8 @@ def of_split(items: Iterable[Member], split: str, name: str, root: Path) -> list
         listed = ", ".join(f"{count} of '{other}'" for other, count in counts)
         raise DataError(
             f"dataset '{name}' in {root}: the split '{split}' is empty; expected at least one case, "
-            f"found {listed or 'no case at all'}; add cases, or choose others by dataset.fold of train.py or "
-            "split of evaluate.py"
+            f"found {listed or 'no case at all'}; add cases, or choose others by dataset.fold in training or "
+            "split in an evaluation"
         )
     return chosen
 

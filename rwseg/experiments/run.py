@@ -178,5 +178,5 @@ def _check_same_data(folder: Path, data: Prepared) -> None:
     if found not in (None, data.digest):
         raise RunError(
             f"{folder} was begun on other data (hash {found}, now {data.digest} in {data.root}); "
-            "restore the data, or start over with train.py force=true"
+            "restore the data, or start over with force=true"
         )

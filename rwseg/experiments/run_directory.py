@@ -122,7 +122,9 @@ def load_config(folder: Path) -> TrainConfig:
     """Read a run's `config.yaml`; `RunError` if `folder` is no run directory or has a faulty one."""
     path = folder / "config.yaml"
     if not path.is_file():
-        raise RunError(f"{folder}: expected a run directory that train.py wrote, found no config.yaml in it")
+        raise RunError(
+            f"{folder}: expected a run directory that a training wrote, found no config.yaml in it"
+        )
     try:
         return check(_read(path))
     except ConfigError as error:

@@ -45,16 +45,14 @@ def read_run(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except MALFORMED as error:
-        raise RunError(f"{path}: expected JSON, got: {error}; start over with train.py force=true") from error
+        raise RunError(f"{path}: expected JSON, got: {error}; start over with force=true") from error
     if not isinstance(content, dict):
-        raise RunError(
-            f"{path}: expected a JSON object, got {content!r}; start over with train.py force=true"
-        )
+        raise RunError(f"{path}: expected a JSON object, got {content!r}; start over with force=true")
     for key, kind in FIELDS.items():
         try:
             from_json(kind, content.get(key))
         except TypeError as error:
-            raise RunError(f"{path}: {key}: {error}; start over with train.py force=true") from error
+            raise RunError(f"{path}: {key}: {error}; start over with force=true") from error
     return content
 
 

@@ -57,7 +57,7 @@ def test_a_damaged_table_of_epochs_is_named(tmp_path: Path, text: str) -> None:
     path.parent.mkdir()
     path.write_text(text)
     trainer = SimpleNamespace(is_global_zero=True, current_epoch=1)
-    with pytest.raises(RunError, match=r"epochs\.csv: expected the table of train\.py, got: .*force=true"):
+    with pytest.raises(RunError, match=r"epochs\.csv: expected the table of a training, got: .*force=true"):
         EpochTable(path).on_train_start(trainer, None)  # type: ignore[arg-type]
     with pytest.raises(RunError, match=r"epochs\.csv: expected "):
         epochs_of(tmp_path)

@@ -30,7 +30,7 @@ from rwseg.experiments import composition as cli
         ("loss=null", "'loss=null': expected one of"),
         ("loss=[rrw,ces]", "'loss=[rrw,ces]': expected one of"),
         ("experiment=acdc_smal", "did you mean 'acdc_small'?"),
-        ("schedule={epochs:3}", "expected one of acdc, brats18, isles, kits19, kits19_paper, nnunet"),
+        ("schedule={epochs:3}", "expected one of acdc, brats18, folder, isles, kits19, kits19_paper, nnunet"),
         ("loss=rrw loss.rectify=true", "'loss.rectify' in 'loss.rectify=true'; loss=rrw takes loss.spacing"),
         ("loss=rrw ++loss.rectify=true", "unknown key 'loss.rectify'"),
         ("loss=rw_boundary loss.rectifi=true", "did you mean 'loss.rectify'?"),
@@ -73,7 +73,7 @@ def test_a_sweep_under_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("", "run_dir: expected a directory that train.py wrote, such as outputs/"),
+        ("", "run_dir: expected a directory that a training wrote, such as outputs/"),
         ("rundir=x", "unknown key 'rundir' in 'rundir=x'; did you mean 'run_dir'?"),
         ("run_dir=x +datset.root=y", "did you mean 'dataset.root'?"),
         ("run_dir=x dataset=acdc", "'dataset=acdc': expected a value for one of dataset.root"),

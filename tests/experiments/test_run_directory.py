@@ -255,7 +255,7 @@ def test_another_configuration_is_refused_with_the_differing_keys(tmp_path: Path
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "expected a run directory that train.py wrote, found no config.yaml in it"),
+        (None, "expected a run directory that a training wrote, found no config.yaml in it"),
         ("a: [1", "config.yaml: expected a configuration in YAML"),
         ("- 1\n- 2\n", "config.yaml: expected a configuration in YAML, got a list"),
         ("\x00\x01", "config.yaml: expected a configuration in YAML"),

@@ -22,7 +22,7 @@ RULES: Mapping[type, Callable[[Any], Iterator[str]]] = {
 }
 
 TO_GIVE = {
-    "run_dir": "a directory that train.py wrote, such as outputs/default/phantom/rrw/alone/seed0",
+    "run_dir": "a directory that a training wrote, such as outputs/default/phantom/rrw/alone/seed0",
     "input": "a folder of images to predict",
     "output": "a folder for the predictions",
 }

@@ -43,7 +43,7 @@ def launch(
     `first` is the number of the first job. Raises `RwsegError` where a setting or the cluster does not fit.
     """
     if task.sweep is None:
-        raise ConfigError("hydra/launcher=ray: expected a sweep of train.py; leave it out here")
+        raise ConfigError("hydra/launcher=ray: expected a sweep of trainings; leave it out here")
     check_settings(settings)
     kept = [text for text in hydra_overrides if not text.startswith(OWN)]
     names, commands = {}, {}

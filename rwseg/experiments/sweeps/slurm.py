@@ -99,7 +99,7 @@ def launch(
 
 def _checked(task: Jobs, settings: Mapping[str, Any], numbers: range) -> Sweep:
     if task.sweep is None:
-        raise ConfigError("hydra/launcher=slurm: expected a sweep of train.py; leave it out here")
+        raise ConfigError("hydra/launcher=slurm: expected a sweep of trainings; leave it out here")
     for program in ("sbatch", "srun"):
         if shutil.which(program) is None:
             raise RwsegError(

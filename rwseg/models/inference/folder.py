@@ -186,7 +186,7 @@ def _check_same_runs(output: Path, record: dict[str, Any]) -> None:
         known = {run["weights"]: run["run_dir"] for run in runs}
     except MALFORMED as error:
         raise RunError(
-            f"{path}: expected what evaluate.py wrote, found {error!r}; give another output"
+            f"{path}: expected what an evaluation wrote, found {error!r}; give another output"
         ) from error
     if set(known) != {run["weights"] for run in record["runs"]}:
         raise RunError(

@@ -81,7 +81,7 @@ def load_inference_spec(folder: Path) -> InferenceSpec:
     path = folder / NAME
     if not path.is_file():
         raise RunError(
-            f"{folder}: expected {NAME}, which train.py writes when training starts, found none; "
+            f"{folder}: expected {NAME}, which a training writes when it starts, found none; "
             "train this run with this version of rwseg"
         )
     try:
@@ -97,7 +97,7 @@ def load_inference_spec(folder: Path) -> InferenceSpec:
         return data
     except MALFORMED as error:
         raise RunError(
-            f"{path}: expected what train.py wrote, found {error!r}; start over with train.py force=true"
+            f"{path}: expected what a training wrote, found {error!r}; start over with force=true"
         ) from error
 
 

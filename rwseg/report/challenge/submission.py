@@ -37,7 +37,7 @@ def submission_cases(root: Path) -> dict[str, Case]:
 def export(evaluation: Path, root: Path, out: Path) -> int:
     """Copy the predictions of the test set in `evaluation` to `out` under the challenge's names; how many.
 
-    `evaluation` is what `evaluate.py split=test` wrote, or a folder of predictions named as the images.
+    `evaluation` is what `rwseg evaluate split=test` wrote, or a folder of predictions named as the images.
     Raises `DataError` that lists every missing prediction, `ConfigError` where `out` holds other files; then
     nothing is written.
     """
@@ -50,7 +50,7 @@ def export(evaluation: Path, root: Path, out: Path) -> int:
         raise DataError(
             f"{folder}: expected predictions of the {len(wanted)} test volumes, {len(missing)} missing: "
             f"{', '.join(missing[:10])}{', ...' if len(missing) > 10 else ''}; "
-            "run evaluate.py with split=test and this root"
+            "run rwseg evaluate with split=test and this root"
         )
     others = _others(out, wanted) if out.is_dir() else [out.name] if out.exists() else []
     if others:

@@ -54,8 +54,7 @@ def _read(path: Path) -> pd.DataFrame:
         found = set(zip(table["phase"], table["label"], strict=True))
     except MALFORMED as error:
         raise DataError(
-            f"{path}: expected a cases.csv that this version's train.py or evaluate.py wrote: {error}; "
-            "evaluate the run again"
+            f"{path}: expected a cases.csv that this version of rwseg wrote: {error}; evaluate the run again"
         ) from error
     wanted = {(phase, label) for phase in PHASES for label in STRUCTURES}
     if found != wanted:

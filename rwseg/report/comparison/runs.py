@@ -53,7 +53,7 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
             found.setdefault(path.resolve(), path)
     if not found:
         raise RunError(
-            f"{', '.join(map(str, folders))}: expected run directories that train.py wrote (with run.json "
+            f"{', '.join(map(str, folders))}: expected run directories that a training wrote (with run.json "
             "and config.yaml), found none"
         )
     return [read_directory(path) for path in sorted(found.values())]
@@ -89,8 +89,7 @@ def _read(folder: Path) -> Run:
         _check_cases(folder / "metrics" / "cases.csv", cases)
     elif status == FINISHED:
         raise RunError(
-            f"{folder}: expected metrics/cases.csv in a finished run, found none; start over with train.py "
-            "force=true"
+            f"{folder}: expected metrics/cases.csv in a finished run, found none; start over with force=true"
         )
     return _run(folder, facts, settings, status, reason, cases, epochs)
 
@@ -154,7 +153,7 @@ def _table(path: Path, columns: Iterable[str]) -> pd.DataFrame | None:
     if absent:
         raise RunError(
             f"{path}: expected columns {', '.join(columns)}, found no {', '.join(absent)}; "
-            "another version of rwseg wrote it: train the run again with train.py force=true, or report it "
+            "another version of rwseg wrote it: train the run again with force=true, or report it "
             "with that version"
         )
     return table

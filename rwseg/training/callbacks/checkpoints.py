@@ -87,7 +87,7 @@ def load_checkpoint(path: Path, config_digest: str) -> dict[str, Any]:
     if found != config_digest:
         raise RunError(
             f"{path}: expected a checkpoint of this run's configuration ({config_digest}), found one of "
-            f"another ({found}); start over with train.py force=true, or use the run directory that it came "
+            f"another ({found}); start over with force=true, or use the run directory that it came "
             "from"
         )
     return dict(content)
@@ -106,10 +106,10 @@ def _read(path: Path) -> Any:
     except UnpicklingError as error:
         raise RunError(
             f"{path}: expected a checkpoint of tensors and plain values, found other objects, which could "
-            "run code when read; delete it, or start over with train.py force=true"
+            "run code when read; delete it, or start over with force=true"
         ) from error
     except (BadZipFile, *MALFORMED) as error:
         raise RunError(
             f"{path}: expected a checkpoint of rwseg, found a file that cannot be read ({error}); "
-            "delete it, or start over with train.py force=true"
+            "delete it, or start over with force=true"
         ) from error

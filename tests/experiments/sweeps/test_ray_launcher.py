@@ -233,7 +233,7 @@ def jobs_of(folder: Path) -> command.Jobs:
 
 def test_only_a_sweep_goes_to_ray(tmp_path: Path) -> None:
     alone = command.Jobs(lambda cfg, choices: None, command.SCHEMAS["train"], None, [])
-    with pytest.raises(ConfigError, match=r"expected a sweep of train\.py"):
+    with pytest.raises(ConfigError, match=r"expected a sweep of trainings"):
         launch(alone, [["seed=0"]], 0, [], SETTINGS)
 
 

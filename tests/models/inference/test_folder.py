@@ -275,7 +275,7 @@ def test_predictions_of_other_weights_never_mix(tmp_path: Path) -> None:
     predict_folder([other], images, out, "last", force=True)
     assert json.loads((out / "predictions.json").read_text())["runs"] != record["runs"]
     (out / "predictions.json").write_text("{}")
-    with pytest.raises(RunError, match=r"predictions\.json: expected what evaluate\.py wrote"):
+    with pytest.raises(RunError, match=r"predictions\.json: expected what an evaluation wrote"):
         predict_folder([other], images, out, "last", force=False)
 
 

@@ -73,10 +73,10 @@ def test_the_facts_of_a_training_are_those_of_its_data() -> None:
     ("change", "message"),
     [
         ({"format": 99}, r"data\.json: expected format 2, found 99: .* another version of rwseg"),
-        ({"channels": []}, r"data\.json: expected what train\.py wrote, .*senseless channels"),
+        ({"channels": []}, r"data\.json: expected what a training wrote, .*senseless channels"),
         ({"slice_axis": 3, "patch_size": [0, 8]}, r"data\.json: .*senseless slice_axis, patch_size"),
-        ({"preprocessing": None}, r"data\.json: expected what train\.py wrote, found TypeError"),
-        ({"surprise": 1}, r"data\.json: expected what train\.py wrote, .*surprise"),
+        ({"preprocessing": None}, r"data\.json: expected what a training wrote, found TypeError"),
+        ({"surprise": 1}, r"data\.json: expected what a training wrote, .*surprise"),
     ],
 )
 def test_data_of_another_version_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
@@ -90,7 +90,7 @@ def test_data_of_another_version_is_refused(tmp_path: Path, change: dict[str, ob
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "{}"])
 def test_damaged_data_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "data.json").write_text(text)
-    with pytest.raises(RunError, match=r"data\.json: expected what train\.py wrote, found"):
+    with pytest.raises(RunError, match=r"data\.json: expected what a training wrote, found"):
         load_inference_spec(tmp_path)
 
 

@@ -156,7 +156,7 @@ def test_a_table_without_rows_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("below", ["", "empty"])
 def test_folders_without_runs_are_refused(tmp_path: Path, below: str) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RunError, match=r"expected run directories that train.py wrote.*found none"):
+    with pytest.raises(RunError, match=r"expected run directories that a training wrote.*found none"):
         find_runs([tmp_path / below])
     with pytest.raises(RunError, match="nowhere: expected a folder"):
         find_runs([tmp_path / "nowhere"])
