@@ -80,7 +80,10 @@ class Learner(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Fused Adam, and the polynomial decay of its learning rate per epoch."""
         optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+            [*self.network.parameters(), *self.loss.parameters()],  # a user's loss may have some
+            lr=self.learning_rate,
+            weight_decay=self.weight_decay,
+            fused=True,
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda epoch: max(0.0, 1 - epoch / self.epochs) ** self.poly_power

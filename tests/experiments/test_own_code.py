@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from trainings import run, start
 
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.composition import preflight
+from rwseg.experiments.load_run import load_run
 
 MINE = """
 import torch
@@ -23,6 +25,20 @@ class MyLoss(torch.nn.Module):
     def forward(self, logits, labels):
         assert logits.dtype == torch.float32 and labels.dtype == torch.int64
         return self.weight * F.cross_entropy(logits, labels)
+"""
+
+LEARNT = """
+import torch
+from torch.nn import functional as F
+
+
+class Learnt(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.log_variance = torch.nn.Parameter(torch.zeros(()))
+
+    def forward(self, logits, labels):
+        return F.cross_entropy(logits, labels) * torch.exp(-self.log_variance) + self.log_variance
 """
 
 
@@ -70,3 +86,14 @@ def test_a_loss_that_does_not_fit_is_refused_before_anything_is_prepared(
         run([*tiny, *own])
     assert not (tmp_path / "outputs").exists()
     assert len(preflight("train", ["-m", *tiny, *own])) == 1  # nothing is called there
+
+
+def test_weights_that_a_loss_learns_are_trained_with_the_network(
+    tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "learnt_weight.py").write_text(LEARNT)
+    folder = run([*tiny, "schedule.epochs=1", "loss=custom", "loss._target_=learnt_weight.Learnt"])
+    state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert float(state["loss.main.loss.log_variance"]) != 0
+    assert load_run(folder, device="cpu").classes[0] == "background"
