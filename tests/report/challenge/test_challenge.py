@@ -166,7 +166,9 @@ def test_an_incomplete_export_writes_nothing(
     (evaluation / "predictions" / "patient102_frame04.nii.gz").unlink()
     out = tmp_path / "submission"
     assert main(["export", str(evaluation), "--root", str(root), "-o", str(out)]) == 2
-    assert "4 test volumes, 1 missing: patient102_frame04.nii.gz; run rwseg evaluate" in capsys.readouterr().err
+    assert (
+        "4 test volumes, 1 missing: patient102_frame04.nii.gz; run rwseg evaluate" in capsys.readouterr().err
+    )
     assert not out.exists()
 
 
