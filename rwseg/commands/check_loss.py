@@ -92,7 +92,8 @@ def _check(asked: argparse.Namespace, cfg: object, choices: dict[str, str]) -> i
         yield wrong_signs(loss, asked.classes, path)
 
     failed = [found.row for found in findings() if _print(found, console, asked.allow) == "fails"]
-    console.print(f"{len(failed)} rows fail: {', '.join(failed)}" if failed else "no row fails", markup=False)
+    said = f"{len(failed)} row{'s' * (len(failed) > 1)} failed: {', '.join(failed)}"
+    console.print(said if failed else "no row failed", markup=False)
     return 1 if failed else 0
 
 

@@ -35,7 +35,7 @@ def test_a_row_each_a_picture_and_status_0(folder: Path, capsys: pytest.CaptureF
     assert main(["own_mine.MyLoss", "weight=2", "--classes", "3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "MyLoss, 3 classes"
-    assert lines[-1] == "no row fails"
+    assert lines[-1] == "no row failed"
     assert all(any(line.startswith(f"  pass   {row}") for line in lines) for row in (*ROWS, "wrong signs"))
     picture = matplotlib.image.imread(folder / "outputs/check-loss/MyLoss.png")
     assert picture.shape[1] > 4 * picture.shape[0]  # labels, prediction, probability and gradient
@@ -48,7 +48,7 @@ def test_what_fails_is_the_exit_status_unless_it_is_allowed(
     own_code.write(folder, "own_broken", BROKEN)
     assert main(["own_broken.Loss", "-o", "x.png", *more]) == status
     shown = capsys.readouterr().out
-    assert ("1 rows fail: softmax" if status else "no row fails") in shown
+    assert ("1 row failed: softmax" if status else "no row failed") in shown
     assert "give logits to cross_entropy" in shown
     assert (folder / "x.png").is_file()
 
