@@ -25,9 +25,10 @@ class ForeignLoss(nn.Module):
     """Any callable `(logits, labels) -> scalar`, called as it may expect it.
 
     It gets logits `(B, K, *S)` in float32 (or float64) with autocast off, so that it needs no care for half
-    precision, and labels as int64 class indices `(B, *S)`. One that says by the attribute `map_name` which of
-    `rwseg.maps.MAP_NAMES` it wants, and by `rectified` whether in compact form (False where it does not say),
-    is called with `region_map=` too: the map that is given or, without one, that of the labels in pixels.
+    precision, and labels as int64 class indices `(B, *S)`; MONAI's, which want it so, `(B, 1, *S)`. One that
+    says by the attribute `map_name` which of `rwseg.maps.MAP_NAMES` it wants, and by `rectified` whether in
+    compact form (False where it does not say), is called with `region_map=` too: the map that is given or,
+    without one, that of the labels in pixels.
     Raises `ValueError` for what cannot be called and for a map that there is not.
     """
 
@@ -36,6 +37,7 @@ class ForeignLoss(nn.Module):
         if not callable(loss):
             raise ValueError(f"loss: expected a callable (logits, labels) -> scalar, got {loss!r}")
         self.loss = loss
+        self.with_channel = type(loss).__module__.startswith("monai.losses")
         self.map_name: str | None = getattr(loss, "map_name", None)
         self.rectified = bool(getattr(loss, "rectified", False))
         if self.map_name is not None:
@@ -52,7 +54,8 @@ class ForeignLoss(nn.Module):
         wanted = self._map(logits, labels, region_map)
         try:
             with torch.autocast(logits.device.type, enabled=False):
-                value = self.loss(full_precision(logits), labels, **wanted)
+                target = labels[:, None] if self.with_channel else labels
+                value = self.loss(full_precision(logits), target, **wanted)
         except Exception as error:
             error.add_note(f"{self.name} was called with {_described(logits, labels)}")
             raise

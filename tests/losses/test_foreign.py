@@ -5,6 +5,7 @@ from functools import partial
 import own_losses as own
 import pytest
 import torch
+from monai import losses as monai_losses
 from torch import Tensor, nn
 
 from rwseg.losses import (
@@ -56,6 +57,12 @@ def test_it_is_called_in_float32_without_autocast_with_int64_labels(
     with torch.autocast("cpu", torch.bfloat16):
         ForeignLoss(loss)(logits.to(half), labels[:, None].to(kind))
     assert seen == [(torch.float32, torch.int64, labels.shape, torch.float32)]
+
+
+def test_losses_of_monai_get_labels_with_the_channel_that_they_want() -> None:
+    logits, labels = make()
+    plain = monai_losses.DiceCELoss(softmax=True, to_onehot_y=True)
+    assert torch.equal(as_segmentation_loss(plain)(logits, labels), plain(logits, labels[:, None]))
 
 
 def test_value_and_gradient_are_its_own() -> None:

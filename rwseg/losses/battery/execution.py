@@ -97,8 +97,9 @@ def compiled(loss: SegmentationLoss, classes: int) -> Finding:
 
 
 def _raw(loss: SegmentationLoss) -> Callable[..., Any]:
-    """The loss as its author wrote it, unless it is to be given its map."""
-    return loss.loss if isinstance(loss, ForeignLoss) and loss.map_name is None else loss
+    """The loss as its author wrote it, unless it is given more than logits and labels."""
+    plain = isinstance(loss, ForeignLoss) and loss.map_name is None and not loss.with_channel
+    return loss.loss if isinstance(loss, ForeignLoss) and plain else loss
 
 
 @contextmanager
