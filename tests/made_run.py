@@ -51,7 +51,7 @@ def make_run(
     planned.dataset.patch_size = list(data.patch_size)
     planned.model.pools = [list(pool) for pool in data.pools]
     torch.manual_seed(seed)
-    network = build_network(planned.model, len(data.channels), len(data.classes))
+    network = build_network(planned.model, len(data.channels), len(data.classes), data.patch_size)
     for epoch, name in enumerate(("best", "last")):
         with torch.no_grad():
             for weight in network.parameters():

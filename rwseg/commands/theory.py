@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
+from torch import Tensor, nn
 
 from rwseg.core.errors import RunError, RwsegError
 from rwseg.core.files import replacing
@@ -31,7 +31,6 @@ from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config
 from rwseg.models.inference.sliding_window import predict_volume
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH
-from rwseg.models.unet import UNet
 from rwseg.report.figures.theory_pixels import Stage, negatives_figure
 from rwseg.report.figures.theory_weights import gradient_signs_figure, small_gradients_figure
 from rwseg.training.callbacks.checkpoints import BEST, LAST, load_checkpoint
@@ -97,7 +96,7 @@ def run_figure(run_dir: Path, case: str | None) -> Figure:
     image = torch.from_numpy(np.array(data.image(entry)[:, index : index + 1]))  # (C, 1, H, W)
 
     torch.manual_seed(cfg.seed)
-    network = build_network(cfg.model, len(data.channels), len(data.classes))
+    network = build_network(cfg.model, len(data.channels), len(data.classes), run.patch_size)
     stages = [Stage("untrained", _softmax(network, image, cfg))]
     for checkpoint in {content["epoch"]: content for content in checkpoints}.values():
         prefix = "network."
@@ -125,7 +124,7 @@ def _entry(data: Prepared, case: str | None) -> Entry:
     )
 
 
-def _softmax(network: UNet, image: Tensor, cfg: TrainConfig) -> Tensor:
+def _softmax(network: nn.Module, image: Tensor, cfg: TrainConfig) -> Tensor:
     """The softmax `(K, H, W)` of one slice `(C, 1, H, W)`; training averages over no flips either."""
     patch = tuple(cfg.dataset.patch_size or ())
     probabilities = predict_volume(network.eval(), image, patch, False, WINDOW_BATCH)

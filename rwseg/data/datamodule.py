@@ -15,6 +15,8 @@ from rwseg.core.errors import DataError
 from rwseg.data.augmentation.batches import augmented_batch, loader_size
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.augmentation.draws import STREAM, draws_per_sample
+from rwseg.data.augmentation.own import STREAM as OWN_STREAM
+from rwseg.data.augmentation.own import OwnAugmentation
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.sampling.patches import oversampled_samples, uniforms
@@ -47,7 +49,8 @@ class SliceDataModule(pl.LightningDataModule):
 
     `map_name` and `rectified` come from the loss; `source` says whether its map is precomputed (`cached`: of
     the volume in mm; cut, warped and flipped like the image) or left to the loss (`online`: made of the
-    augmented labels). `foreground` is the share of foreground oversampling. Sample numbers follow
+    augmented labels). `augment` is ours, and `own_augmentation` one of the user's after it.
+    `foreground` is the share of foreground oversampling. Sample numbers follow
     from epoch and batch number, so a resumed run sees the batches that it would have seen. Each process of
     `world` gets its share of a batch and every so many-th volume. `data_seconds` adds up the time that
     training waited for batches. Raises `DataError` for a split that is empty, holds a case without a label,
@@ -68,6 +71,7 @@ class SliceDataModule(pl.LightningDataModule):
         seed: int,
         validate_on: Literal["train", "val"] = "val",
         world: World = ALONE,
+        own_augmentation: OwnAugmentation | None = None,
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -78,6 +82,7 @@ class SliceDataModule(pl.LightningDataModule):
         self.batches_per_epoch = batches_per_epoch
         self.oversampled = oversampled_samples(batch_size, foreground)
         self.augment = augment
+        self.own_augmentation = own_augmentation
         self.masked = prepared.preprocessing.normalisation == "zscore_nonzero" and augmented(augment)
         self.seed = seed
         self.train_entries = _with_labels(prepared, "train")
@@ -132,7 +137,11 @@ class SliceDataModule(pl.LightningDataModule):
         )
         count = draws_per_sample(len(self.prepared.channels))
         draws = uniforms(self.seed, first, size, count, STREAM)
-        return augmented_batch(self.slice_cache, boxes, draws, self.augment, patch, self.masked)
+        batch = augmented_batch(self.slice_cache, boxes, draws, self.augment, patch, self.masked)
+        if self.own_augmentation is None:
+            return batch
+        own = uniforms(self.seed, first, 1, stream=OWN_STREAM)[0, 0]
+        return self.own_augmentation(batch, int(own * 2**32))
 
     def volume(self, entry: Entry, device: torch.device) -> ValidationVolume:
         """A whole prepared volume."""

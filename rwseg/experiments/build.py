@@ -6,19 +6,30 @@ import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from rwseg.core.distributed import ALONE, World
+from rwseg.data.augmentation.own import NOTHING
 from rwseg.data.case import IGNORE
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.preprocessing.local_copy import local_copy
-from rwseg.experiments.config.schema import ModelConfig
+from rwseg.experiments.config.schema import Model
+from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
+from rwseg.experiments.own_parts import own_augmentation, own_network
 from rwseg.experiments.prepared_run import PreparedRun, pair, source_of, workers
 from rwseg.losses import build_loss
 from rwseg.models.inference.inference_spec import InferenceSpec, inference_spec
+from rwseg.models.own_network import OwnNetwork
 from rwseg.models.unet import UNet
 from rwseg.training.lightning_module import Learner
 
 
-def build_network(model: ModelConfig, num_channels: int, num_classes: int) -> UNet:
-    """The U-Net of a (planned) configuration for data of so many channels and classes."""
+def build_network(
+    model: Model, num_channels: int, num_classes: int, patch_size: tuple[int, int]
+) -> UNet | OwnNetwork:
+    """The network of a (planned) configuration for data of so many channels and classes.
+
+    Raises `ConfigError` as `own_network` for one of the user's.
+    """
+    if isinstance(model, dict):
+        return own_network(model, num_channels, num_classes, patch_size)
     network = UNet(
         in_channels=num_channels,
         num_classes=num_classes,
@@ -47,26 +58,26 @@ def build_data(run: PreparedRun, world: World = ALONE) -> SliceDataModule:
         batch_size=run.batch_size,
         batches_per_epoch=cfg.schedule.batches_per_epoch,
         foreground=cfg.schedule.foreground,
-        augment=cfg.augment,
+        augment=NOTHING if isinstance(cfg.augment, dict) else cfg.augment,
         source=cfg.map.source,
         seed=cfg.seed,
         validate_on="train" if cfg.dataset.fold == "all" else "val",  # as nnU-Net, where nothing is left
         world=world,
+        own_augmentation=own_augmentation(cfg, loss.map_name, len(data.classes)),
     )
 
 
 def build_learner(run: PreparedRun) -> Learner:
     """The Lightning module of a run."""
-    cfg, data, schedule = run.cfg, run.data, run.cfg.schedule
+    cfg, data = run.cfg, run.data
     return Learner(
-        build_network(cfg.model, len(data.channels), len(data.classes)),
+        build_network(cfg.model, len(data.channels), len(data.classes), run.patch_size),
         build_loss(cfg),
         classes=data.classes,
         patch_size=run.patch_size,
-        epochs=schedule.epochs,
-        learning_rate=schedule.learning_rate,
-        weight_decay=schedule.weight_decay,
-        poly_power=schedule.poly_power,
+        optimizer=optimizer_of(cfg),
+        schedule=lr_schedule_of(cfg),
+        seed=cfg.seed,
         flips=cfg.evaluation.flips,
         missed=cfg.evaluation.missed,
         measure_every=cfg.stability.every,
@@ -77,10 +88,11 @@ def build_learner(run: PreparedRun) -> Learner:
 
 def spec_of(run: PreparedRun) -> InferenceSpec:
     """What a prediction will need to know of a run and its data."""
+    model = run.cfg.model
     return inference_spec(
         run.data,
         source_of(run.cfg),
         patch_size=run.patch_size,
-        pools=tuple(pair(pool) for pool in run.cfg.model.pools or ()),
+        pools=() if isinstance(model, dict) else tuple(pair(pool) for pool in model.pools or ()),
         batch_size=run.batch_size,
     )

@@ -27,7 +27,7 @@ from rwseg.experiments.config.names import keys_of, suggestion
 from rwseg.experiments.config.overrides import Setting
 from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices, TrainConfig
 from rwseg.experiments.config.targets import own_prefixes, target_faults, targets_of
-from rwseg.experiments.config.validation import in_words, inspect, resolved
+from rwseg.experiments.config.validation import in_words, inspect, resolved, with_types
 
 # Hydra 1.4 drops the argument that Hydra 1.3 wants for its present behaviour.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__ < "1.4" else {}
@@ -70,7 +70,10 @@ def compose(config_name: str, overrides: Sequence[str]) -> tuple[DictConfig, Cho
     choices = named(cfg.hydra.runtime.choices)
     with open_dict(cfg):
         del cfg["hydra"]
-    return cfg, choices
+    try:
+        return with_types(cfg), choices
+    except OmegaConfBaseException as error:
+        raise ConfigError(in_words(error, SCHEMAS.get(config_name, TrainConfig))) from error
 
 
 def named(choices: Mapping[Any, Any]) -> Choices:

@@ -38,10 +38,11 @@ def load_run(
     # A planned run has null in its configuration where the plan decided.
     config.dataset.patch_size = list(data.patch_size)
     config.dataset.batch_size = data.batch_size
-    config.model.pools = [list(pool) for pool in data.pools]
+    if not isinstance(config.model, dict):
+        config.model.pools = [list(pool) for pool in data.pools]
     prefix = "network."
     try:
-        network = build_network(config.model, len(data.channels), len(data.classes))
+        network = build_network(config.model, len(data.channels), len(data.classes), data.patch_size)
         state = content["state_dict"].items()
         network.load_state_dict({k.removeprefix(prefix): v for k, v in state if k.startswith(prefix)})
     except MALFORMED as error:

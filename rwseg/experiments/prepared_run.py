@@ -126,10 +126,11 @@ def pair(values: Sequence[Any] | None) -> tuple[Any, Any]:
 
 def _planned(cfg: TrainConfig, plan: Plan) -> TrainConfig:
     full = deepcopy(cfg)
-    groups: Sequence[tuple[str, Any, dict[str, Any]]] = (
-        ("dataset", full.dataset, {"patch_size": list(plan.patch_size), "batch_size": plan.batch_size}),
-        ("model", full.model, {"pools": [list(pool) for pool in plan.pools]}),
-    )
+    groups: list[tuple[str, Any, dict[str, Any]]] = [
+        ("dataset", full.dataset, {"patch_size": list(plan.patch_size), "batch_size": plan.batch_size})
+    ]
+    if not isinstance(full.model, dict):
+        groups.append(("model", full.model, {"pools": [list(pool) for pool in plan.pools]}))
     for name, group, values in groups:
         for key, value in values.items():
             if getattr(group, key) is None:

@@ -22,6 +22,7 @@ from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import plain
 from rwseg.experiments.device import device_name, training_device
 from rwseg.experiments.loggers import tracked
+from rwseg.experiments.own_parts import check_own_code, check_own_network
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of
 from rwseg.experiments.run_claim import claimed, clear, gone_unless_begun
 from rwseg.experiments.run_directory import run_path, save_config
@@ -69,8 +70,10 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
         return
     callbacks = configured_callbacks(cfg.callbacks or {})
     try_loss(cfg)
+    check_own_code(cfg)
     run = prepare_run(cfg)  # before the run directory is touched: faulty data leave none, and clear none
     _check_share(run.cfg, peers.world, device)
+    check_own_network(run, peers.world.size)
     with claimed(folder) as lease, gone_unless_begun(folder) as begun:
         if left_alone(folder, cfg):  # finished meanwhile, by another process
             return
@@ -159,7 +162,8 @@ def _check_share(cfg: TrainConfig, world: World, device: str) -> None:
             f"dataset.batch_size={cfg.dataset.batch_size}: expected a multiple of the {world.size} processes "
             "that train together; give another batch size, or start another number of processes"
         )
-    if world.size > 1 and cfg.model.norm == "batch" and device == "cpu":
+    has_batch_norm = not isinstance(cfg.model, dict) and cfg.model.norm == "batch"
+    if world.size > 1 and has_batch_norm and device == "cpu":
         raise ConfigError(
             f"model.norm=batch: expected GPUs with {world.size} processes, for PyTorch synchronises its "
             "statistics there only, got the CPU; give model.norm=instance, or train in one process"

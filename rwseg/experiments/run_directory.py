@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from itertools import islice, zip_longest
@@ -19,7 +19,7 @@ from rwseg.core.errors import MALFORMED, ConfigError, RunError
 from rwseg.core.files import write_text
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.command_line import search_path
-from rwseg.experiments.config.schema import CONF, Choices, TrainConfig, TrainerConfig
+from rwseg.experiments.config.schema import ADAM, CONF, POLY, Choices, TrainConfig, TrainerConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check, plain, resolved
 
@@ -49,9 +49,18 @@ NO_EFFECT = (
 The data itself stands in run.json by its hash.
 """
 
+OF_BEFORE = {
+    group: {f"{group}.{key}": json.dumps(value) for key, value in settings.items()}
+    for group, settings in (("optimizer", ADAM), ("schedule.lr", POLY))
+}
+"""Groups that runs of before did not have, flat, as these runs were."""
+
 LONGEST_COMPONENT = 120
 
 ABSENT = "-"
+
+OWN = "=custom"
+"""The end of an option for a class of the user's, whose name and arguments stand in no file."""
 
 Flat = dict[str, str]
 
@@ -85,6 +94,10 @@ def comparable(cfg: TrainConfig | DictConfig | dict[str, Any]) -> Flat:
     flat = _flatten(cfg if isinstance(cfg, dict) else plain(cfg), "")
     ignored = tuple(f"{name}." for name in NO_EFFECT)
     kept = {key: text for key, text in flat if not f"{key}.".startswith(ignored)}
+    for group, before in OF_BEFORE.items():
+        own = {key: text for key, text in kept.items() if f"{key}.".startswith(f"{group}.")}
+        if own in (before, {group: "{}"}):
+            kept = {key: text for key, text in kept.items() if key not in own}
     return {key: text for key, text in kept.items() if _neutral().get(key) != text}
 
 
@@ -163,17 +176,21 @@ def _other_settings(cfg: TrainConfig, chosen: list[str]) -> list[str]:
     options = [plan] if "dataset.plan" in _differences(asked, chosen) else []
     # Composing takes long, and a group's values depend on neither: all losses of a sweep share the trials.
     context = [option for option in chosen if not option.startswith(("loss=", "strategy="))] + options
-    differing = {key.partition(".")[0] for key in _differences(asked, [*chosen, *options])}
-    options += _nearest(asked, context, sorted(groups), differing)
+    for some in (["optimizer"], sorted(groups - {"optimizer"})):  # some optimizers set the schedule's values
+        differing = {_group_of(key, groups) for key in _differences(asked, [*chosen, *options])}
+        nearest = _nearest(asked, context, some, differing)
+        options, context = options + nearest, context + nearest
     rest = _differences(asked, [*chosen, *options])
-    return [*options, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
+    # The class of one's own is in the rest; a slash would make a folder.
+    named = [option.replace("/", ".") for option in options if not option.endswith(OWN)]
+    return [*named, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
 
 
 def _nearest(asked: Flat, context: list[str], groups: list[str], differing: set[str]) -> list[str]:
     """The option of each of `groups` in `differing` that is nearest to `asked`; none where that is its own.
 
-    No group's values depend on another's, so one composition tries an option of each of them; all runs share
-    the trials, in whatever groups they differ.
+    The values of none of `groups` depend on another's, so one composition tries an option of each of them;
+    all runs share the trials, in whatever groups they differ.
     """
     trials = {group: ["", *_options(group)] for group in groups}
     sought = differing.intersection(groups)
@@ -185,7 +202,7 @@ def _nearest(asked: Flat, context: list[str], groups: list[str], differing: set[
     nearest = []
     for group in sought:
         pairs = zip(trials[group], tried, strict=False)
-        nearest.append(min(pairs, key=lambda pair: _count(pair[1], group))[0])
+        nearest.append(min(pairs, key=lambda pair: _count(pair[1], group, trials))[0])
     return sorted(filter(None, nearest))
 
 
@@ -194,8 +211,14 @@ def _options(group: str) -> list[str]:
     return [f"{group}={file.stem}" for file in files]
 
 
-def _count(differences: Flat, group: str) -> int:
-    return sum(key.startswith(f"{group}.") for key in differences)
+def _count(differences: Flat, group: str, groups: Iterable[str]) -> int:
+    return sum(_group_of(key, groups) == group for key in differences)
+
+
+def _group_of(key: str, groups: Iterable[str]) -> str:
+    """The group whose setting it is: of `schedule.lr.interval` that is `schedule/lr`, not `schedule`."""
+    owners = (group for group in groups if key.startswith(f"{group.replace('/', '.')}."))
+    return max(owners, key=len, default="")
 
 
 def _is_alias(file: Path) -> bool:
@@ -210,7 +233,11 @@ def _differences(asked: Flat, options: list[str]) -> Flat:
 
 
 def _reference(*options: str) -> tuple[Flat, Choices]:
-    return _composed_with(search_path.get(), options)
+    """What `options` give; a group that is the user's own (`OWN`) gives nothing."""
+    own = tuple(option for option in options if option.endswith(OWN))
+    flat, choices = _composed_with(search_path.get(), tuple(one for one in options if one not in own))
+    left_out = tuple(option.removesuffix(OWN).replace("/", ".") + "." for option in own)
+    return {key: text for key, text in flat.items() if not key.startswith(left_out)}, choices
 
 
 @cache

@@ -16,17 +16,18 @@ from rwseg.maps import RectifiedMap
 Target = TypeVar("Target", Tensor, RectifiedMap, RegionMap)
 
 
-def head_weights(num_heads: int) -> tuple[float, ...]:
+def head_weights(num_heads: int, deepest_counts: bool = False) -> tuple[float, ...]:
     """Return the heads' weights, full resolution first: `2 ** -i`, the last one 0, then scaled to sum 1.
 
-    A single head weighs 1. Raises `ValueError` for fewer than one head.
+    That is nnU-Net's rule; with `deepest_counts` the last one weighs `2 ** -i` too. A single head weighs 1.
+    Raises `ValueError` for fewer than one head.
 
     >>> head_weights(3)
     (0.6666666666666666, 0.3333333333333333, 0.0)
     """
     if num_heads < 1:
         raise ValueError(f"num_heads: expected at least 1, got {num_heads}")
-    weights = [2.0**-i for i in range(max(1, num_heads - 1))]
+    weights = [2.0**-i for i in range(num_heads if deepest_counts else max(1, num_heads - 1))]
     return tuple(weight / sum(weights) for weight in weights) + (0.0,) * (num_heads - len(weights))
 
 

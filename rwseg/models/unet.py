@@ -31,6 +31,9 @@ class UNet(nn.Module):
     shape does not fit.
     """
 
+    deepest_head_counts = False
+    """The head of the lowest resolution does not train, as in nnU-Net."""
+
     def __init__(
         self,
         in_channels: int,

@@ -1,17 +1,21 @@
-"""The Lightning module: a network, a loss and the paper's optimisation."""
+"""The Lightning module: a network, a loss, and how they are optimised."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
 import torch.distributed as dist
-from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
+from pytorch_lightning.utilities.types import LRSchedulerConfigType, OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from rwseg.core.errors import ConfigError
 from rwseg.data.datamodule import ValidationVolume
 from rwseg.data.sampling.slice_cache import Batch
 from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss, without_ignored
@@ -19,6 +23,7 @@ from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
 from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, validation_metrics
+from rwseg.models.own_network import OwnNetwork
 from rwseg.models.unet import UNet
 from rwseg.training.diagnostics.loss_monitor import epoch_means, measure
 from rwseg.training.diagnostics.stability import CollapseWatch
@@ -29,8 +34,9 @@ log = logging.getLogger(__name__)
 class Learner(pl.LightningModule):
     """Trains `network` with `loss`; validates on whole volumes on the native grid.
 
-    Adam with L2 `weight_decay`, `lr(e) = learning_rate (1 - e / epochs) ** poly_power` set once per epoch,
-    and nnU-Net's head weights (facts of the paper's code: Adam 1e-4, 3e-5, power 0.9).
+    `optimizer` makes the optimizer of the network's parameters, `schedule` what Lightning is told of that
+    optimizer's learning rate (`rwseg.experiments.optimisation`). Heads are weighed as in nnU-Net.
+    Random numbers that a network draws in training, as dropout does, follow from `seed`, epoch and process.
 
     Logs per epoch `train/loss`, the means of `loss_monitor.measure` over each `measure_every`-th batch, those
     of `whole_volumes.validation_metrics`, and `val/loss` and `val/loss_gap`: the full-resolution loss on some
@@ -43,14 +49,13 @@ class Learner(pl.LightningModule):
 
     def __init__(
         self,
-        network: UNet,
+        network: UNet | OwnNetwork,
         loss: CombinedLoss,
         classes: Sequence[str],
         patch_size: tuple[int, int],
-        epochs: int,
-        learning_rate: float,
-        weight_decay: float,
-        poly_power: float,
+        optimizer: Callable[[Iterable[Parameter]], Optimizer],
+        schedule: Callable[[Optimizer], LRSchedulerConfigType],
+        seed: int,
         flips: bool,
         missed: MissedPolicy,
         measure_every: int,
@@ -62,10 +67,9 @@ class Learner(pl.LightningModule):
         self.loss = loss
         self.classes = tuple(classes)
         self.patch_size = patch_size
-        self.epochs = epochs
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.poly_power = poly_power
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.seed = seed
         self.flips = flips
         self.missed: MissedPolicy = missed
         self.measure_every = measure_every
@@ -78,17 +82,9 @@ class Learner(pl.LightningModule):
         self.cases_epoch = -1
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Fused Adam, and the polynomial decay of its learning rate per epoch."""
-        optimizer = torch.optim.Adam(
-            [*self.network.parameters(), *self.loss.parameters()],  # a user's loss may have some
-            lr=self.learning_rate,
-            weight_decay=self.weight_decay,
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda epoch: max(0.0, 1 - epoch / self.epochs) ** self.poly_power
-        )
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
+        """The optimizer, and the schedule of its learning rate."""
+        optimizer = self.optimizer([*self.network.parameters(), *self.loss.parameters()])  # own losses have some
+        return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer)}
 
     def configure_gradient_clipping(
         self,
@@ -98,25 +94,46 @@ class Learner(pl.LightningModule):
     ) -> None:
         """Clip the gradients of the whole batch, in 16-bit training the unscaled ones.
 
-        Lightning leaves unscaling to a fused Adam, which does it after clipping; it refuses the two together.
+        Lightning leaves unscaling to a fused optimizer, which does it after clipping; it refuses the two
+        together. Any other one has its gradients unscaled by now.
         """
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
             scaler.unscale_(optimizer)
         if gradient_clip_val is not None and gradient_clip_algorithm == "value":
             torch.nn.utils.clip_grad_value_(self.network.parameters(), gradient_clip_val)
         elif gradient_clip_val is not None:
             torch.nn.utils.clip_grad_norm_(self.network.parameters(), gradient_clip_val)
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Take a step; one that waits for a plateau has taken it in `on_train_epoch_end`."""
+        if metric is None:
+            scheduler.step()
+
+    def on_train_epoch_end(self) -> None:
+        """Tell a schedule that waits for a plateau what it monitors, before the checkpoint is written."""
+        if self.cases_epoch != self.current_epoch:
+            return
+        metrics = self.trainer.callback_metrics
+        for config in self.trainer.lr_scheduler_configs:
+            if not isinstance(config.scheduler, ReduceLROnPlateau):
+                continue
+            if config.monitor not in metrics:
+                names = ", ".join(sorted(metrics))
+                raise ConfigError(f"schedule.lr.monitor={config.monitor}: expected one of {names}")
+            config.scheduler.step(float(metrics[config.monitor]))
+
     def on_train_epoch_start(self) -> None:
         """Tell the loss the epoch: its strategy may depend on it, and it cannot know."""
         self.loss.set_epoch(self.current_epoch)
+        own = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(own.generate_state(1)[0]))
         self.measurements = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The supervised loss of a batch over all heads."""
         outputs = self.network(batch.image)
-        weights = head_weights(len(outputs))
+        weights = head_weights(len(outputs), self.network.deepest_head_counts)
         loss = supervised_loss(
             self.loss, outputs, batch.labels, batch.region_map, weights=weights, ignore=self.ignore
         )

@@ -19,7 +19,7 @@ from rwseg.core.paths import is_at_home
 from rwseg.experiments.config.names import suggestion
 from rwseg.experiments.config.schema import Choices
 
-UNTYPED = ("loss.", "logger.", "callbacks.", "strategy.partner.")
+UNTYPED = ("loss.", "logger.", "callbacks.", "strategy.partner.", "optimizer.", "schedule.lr.")
 """Settings that the schema leaves to the chosen file: their types are those of the file's values."""
 
 OPEN = ("logger.", "callbacks.")
@@ -178,19 +178,27 @@ def key_faults(
     if setting.override.is_delete():
         yield f"'{setting.text}': {NEEDED}; give {key} another value"
         return
+    group = key.partition(".")[0]
+    if key == f"{group}._target_" and key not in known and group in choices:
+        yield f"'{setting.text}': a class of your own is chosen as {group}=custom {setting.text}"
+        return
     if key in SET_ELSEWHERE and "output_root" in known:  # train.py: an evaluation has none of these
         yield f"'{setting.text}': Lightning's {key.partition('.')[2]} is set by {SET_ELSEWHERE[key]}=... here"
         return
     parent, _, last = key.rpartition(".")
+    if key.replace(".", "/") in choices and "." in key:
+        yield f"'{setting.text}': a group is chosen as {key.replace('.', '/')}=OPTION"
+        return
     children = [name for name in known if name.rpartition(".")[0] == key]
     if key not in known or key != setting.key or setting.override.package:
         siblings = [name for name in known if name.rpartition(".")[0] == parent]
         settings = ", ".join(name for name in siblings if not name.endswith("._target_")) or "no settings"
-        owner = f"{parent}={choices[parent]}" if parent in choices else parent
+        place = parent.replace(".", "/")
+        owner = f"{place}={choices[place]}" if place in choices else parent
         hint = f"; {owner} takes {settings}" if parent in known else "; --cfg job shows all settings"
         near = suggestion(SHORT.get(last, key), [*choices, *known])
         if key.startswith(own) and not setting.override.package:
-            near = f"; a further argument is added by +{setting.text}"
+            near += f"; a further argument is added by +{setting.text}"
         yield f"unknown key '{setting.key}' in '{setting.text}'{near or hint}"
     elif children:
         yield f"'{setting.text}': expected a value for one of {', '.join(children)}"

@@ -74,6 +74,19 @@ def is_run_dirs(value: Any) -> bool:
     return bool(folders) and all(isinstance(folder, str) and folder for folder in folders)
 
 
+LR_SCHEDULE = "a schedule of the learning rate by its _target_, and interval=epoch or step"
+
+
+def is_target(value: Any) -> bool:
+    """Whether it names a class or a function, beside its arguments."""
+    return isinstance(value, Mapping) and isinstance(value.get("_target_"), str)
+
+
+def is_lr_schedule(value: Any) -> bool:
+    """Whether it names a schedule of the learning rate, and how often that takes a step."""
+    return is_target(value) and value.get("interval") in ("epoch", "step")
+
+
 def is_folder_name(value: str | None) -> bool:
     """Whether it names a folder in another one, which may be replaced, or is None."""
     return value is None or re.fullmatch(r"\w[\w.+=-]*", value) is not None
@@ -109,11 +122,12 @@ def predict_rules(cfg: "EvaluateConfig | PredictConfig") -> Iterator[str]:
 
 def _plan_rules(cfg: "TrainConfig") -> Iterator[str]:
     dataset, spacing = cfg.dataset, cfg.dataset.spacing
-    planned = {
+    planned: dict[str, Any] = {
         "dataset.patch_size": dataset.patch_size,
         "dataset.batch_size": dataset.batch_size,
-        "model.pools": cfg.model.pools,
     }
+    if not isinstance(cfg.model, dict):
+        planned["model.pools"] = cfg.model.pools
     for key, value in planned.items():
         if dataset.plan == "fixed" and value is None:
             yield f"{key}: expected a value with dataset.plan=fixed, got null; give one, or dataset.plan=auto"
@@ -143,16 +157,19 @@ def _map_rules(cfg: "TrainConfig") -> Iterator[str]:
 
 
 def _network_rules(cfg: "TrainConfig") -> Iterator[str]:
-    model, patch, pools = cfg.model, cfg.dataset.patch_size, cfg.model.pools
+    model, patch = cfg.model, cfg.dataset.patch_size
+    if patch is not None and len(patch) != 2:
+        yield f"dataset.patch_size: expected [height, width], got {patch}"
+        return
+    if isinstance(model, dict):
+        return  # it is asked what sizes it takes: rwseg.models.own_network
+    pools = model.pools
     if model.max_features < model.features:
         yield f"model.max_features: expected {model.features} or more, got {model.max_features}"
     if pools is None or patch is None:
         return  # checked again with the plan's values
     if not pools or any(pool not in ([2, 2], [2, 1], [1, 2]) for pool in pools):
         yield f"model.pools: expected kernels [2, 2], [2, 1] or [1, 2], at least one, got {pools}"
-        return
-    if len(patch) != 2:
-        yield f"dataset.patch_size: expected [height, width], got {patch}"
         return
     factors = [prod(pool[axis] for pool in pools) for axis in range(2)]
     for axis, (size, factor) in enumerate(zip(patch, factors, strict=True)):
@@ -195,7 +212,8 @@ def _process_rules(cfg: "TrainConfig") -> Iterator[str]:
     batch = cfg.dataset.batch_size
     if batch is not None and batch % processes:  # null: checked again with the plan's
         yield f"dataset.batch_size={batch}: expected a multiple of the {processes} processes of trainer"
-    if processes > 1 and cfg.model.norm == "batch" and not cfg.trainer.sync_batchnorm:
+    has_batch_norm = not isinstance(cfg.model, dict) and cfg.model.norm == "batch"
+    if processes > 1 and has_batch_norm and not cfg.trainer.sync_batchnorm:
         yield (
             "model.norm=batch: expected trainer.sync_batchnorm=true with several processes, got false, which "
             "takes the statistics of a process's share of the batch"

@@ -15,18 +15,21 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
-from rwseg.core.constraints import Count, NotNegative, Positive, Probability, one_of, such_as
+from rwseg.core.constraints import Count, NotNegative, OrOwn, Positive, Probability, one_of, or_else, such_as
 from rwseg.core.program import typed
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.experiments.config.rules import (
+    LR_SCHEDULE,
     is_count,
     is_fold,
     is_folder_name,
     is_labels,
+    is_lr_schedule,
     is_names,
     is_run_dirs,
     is_sizes,
     is_subject,
+    is_target,
     is_window,
 )
 
@@ -123,9 +126,14 @@ class StrategyConfig:
     alpha_floor: Probability
 
 
+ADAM = {"_target_": "torch.optim.Adam", "fused": True}
+POLY = {"_target_": "rwseg.training.learning_rate.poly", "interval": "epoch"}
+"""What runs have whose config.yaml is older than the groups `optimizer` and `schedule/lr`."""
+
+
 @dataclass
 class ScheduleConfig:
-    """Optimisation."""
+    """Optimisation; `lr` changes the learning rate, as the file of `schedule/lr` has it."""
 
     epochs: Count
     batches_per_epoch: Count
@@ -134,11 +142,12 @@ class ScheduleConfig:
     poly_power: NotNegative
     clip_norm: Positive
     foreground: Probability
+    lr: Annotated[Any, or_else(POLY), such_as(is_lr_schedule, LR_SCHEDULE)] = field(default_factory=dict)
 
 
 @dataclass
 class ModelConfig:
-    """The 2D U-Net."""
+    """The 2D U-Net; a network of another class has whatever settings that takes."""
 
     features: Count
     max_features: int
@@ -218,6 +227,16 @@ class StabilityConfig:
     patience: Count
 
 
+if TYPE_CHECKING:
+    Model = ModelConfig | dict[str, Any]
+    Augment = AugmentConfig | dict[str, Any]
+else:
+    Model = Augment = Any
+
+TYPED: Mapping[str, type] = {"model": ModelConfig, "augment": AugmentConfig}
+"""Groups that have a schema of their own unless they name a class or function of the user's by `_target_`."""
+
+
 @dataclass
 class TrainConfig:
     """Everything that `train.py` takes; loss, logger and callbacks are as the chosen files have them."""
@@ -226,8 +245,8 @@ class TrainConfig:
     loss: Any
     strategy: StrategyConfig
     schedule: ScheduleConfig
-    model: ModelConfig
-    augment: AugmentConfig
+    model: Annotated[Model, OrOwn(ModelConfig)]
+    augment: Annotated[Augment, OrOwn(AugmentConfig)]
     map: MapConfig
     trainer: TrainerConfig
     evaluation: EvaluationConfig
@@ -239,6 +258,9 @@ class TrainConfig:
     force: bool
     logger: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
+    optimizer: Annotated[Any, or_else(ADAM), such_as(is_target, "an optimizer by its _target_")] = field(
+        default_factory=dict
+    )
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
+from functools import cache, reduce
 from inspect import Parameter, isroutine, signature
 from typing import Any, NamedTuple
 
@@ -15,6 +15,27 @@ CUSTOM = "custom"
 
 LOSSES = ("loss", "strategy.partner")
 """What is called with logits and labels."""
+
+
+class Use(NamedTuple):
+    """What we add when we call a class: so many arguments before all others, and some by name if it has them.
+
+    Settings `beside` its arguments are for us. A `function` may be called later, with all that it lacks.
+    """
+
+    positional: int = 0
+    named: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    function: bool = False
+
+
+USES: Mapping[str, Use] = {
+    "model": Use(named=("in_channels", "out_channels", "num_classes", "spatial_dims", "img_size")),
+    "optimizer": Use(1, ("lr", "weight_decay")),
+    "schedule.lr": Use(1, ("T_max", "total_steps", "poly_power"), beside=("interval", "monitor")),
+    "augment": Use(function=True),
+}
+"""By the keys of classes; any other one gets its settings alone."""
 
 _HYDRA = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
 
@@ -70,7 +91,7 @@ def displayed(cfg: Any, choices: Choices) -> Choices:
 
 
 def _class_name(cfg: Any, group: str) -> str:
-    node = getattr(cfg, group, None)
+    node = reduce(lambda part, name: getattr(part, name, None), group.split("/"), cfg)
     path = node.get("_target_") if isinstance(node, Mapping) else None
     return CUSTOM if path is None else str(path).rpartition(".")[2]
 
@@ -89,7 +110,7 @@ def target_faults(content: Any, given: Collection[str], choices: Choices) -> Ite
             yield f"{target.given}: {error}"
             continue
         if callable(found):
-            yield from _argument_faults(target, found, given, choices)
+            yield from argument_faults(target, found, given, choices)
         else:
             yield f"{target.given}: expected a class or a function, got {found!r}"
 
@@ -101,23 +122,27 @@ def _shipped() -> frozenset[str]:
     return frozenset(path for text in texts for path in re.findall(r"_target_: ([\w.]+)", text))
 
 
-def _argument_faults(target: Target, found: Any, given: Collection[str], choices: Choices) -> Iterator[str]:
+def argument_faults(
+    target: Target, found: Any, given: Collection[str] = (), choices: Choices | None = None
+) -> Iterator[str]:
     """Arguments that it does not take or lacks; none where Python does not know what it takes."""
+    use = USES.get(target.key, Use())
     try:
         parameters = list(signature(found).parameters.values())
     except (TypeError, ValueError):
         return
     names = [one.name for one in parameters if one.kind in (one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    asked = [key for key in target.node if key not in _HYDRA]
+    asked = [key for key in target.node if key not in _HYDRA and key not in use.beside]
     if not any(one.kind == one.VAR_KEYWORD for one in parameters):
         for name in asked:
             if name not in names:
                 near = suggestion(name, names) or f"; it takes {', '.join(names) or 'none'}"
-                origin = "" if f"{target.key}.{name}" in given else _origin(target, choices)
+                origin = "" if f"{target.key}.{name}" in given else _origin(target, choices or {})
                 fault = f"expected an argument of {target.path}, got {name!r}"
                 yield f"{target.key}.{name}: {fault}{near}{origin}"
-    lacking = _lacking(parameters, asked, len(target.node.get("_args_") or ()))
-    if not lacking or target.node.get("_partial_"):
+    positional = use.positional + len(target.node.get("_args_") or ())
+    lacking = _lacking(parameters, [*asked, *use.named], positional)
+    if not lacking or target.node.get("_partial_") or (use.function and isroutine(found)):
         return
     if target.key in LOSSES and isroutine(found) and len(lacking) == 2:
         yield (

@@ -9,11 +9,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 from pydantic import ValidationError
 
+from rwseg.core.constraints import TAGS, is_own
 from rwseg.core.errors import ConfigError
 from rwseg.core.paths import from_home, is_at_home
 from rwseg.experiments.config.names import keys_of_schema, suggestion
 from rwseg.experiments.config.rules import evaluate_rules, predict_rules, train_rules
-from rwseg.experiments.config.schema import FOR_TRAINING, EvaluateConfig, PredictConfig, TrainConfig
+from rwseg.experiments.config.schema import (
+    FOR_TRAINING,
+    TYPED,
+    EvaluateConfig,
+    PredictConfig,
+    TrainConfig,
+)
 
 RULES: Mapping[type, Callable[[Any], Iterator[str]]] = {
     TrainConfig: train_rules,
@@ -73,7 +80,8 @@ def unread(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _sentence(fault: Any) -> str:
     """pydantic's error as `schedule.epochs: expected greater than 0, got 0`; words of ours as they are."""
-    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"])
+    parts = (part for part in fault["loc"] if part not in TAGS)
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
     words = fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
     return f"{place[1:]}: {words}" + ("" if ", got " in words else f", got {fault['input']}")
 
@@ -83,8 +91,9 @@ def _unchecked(content: Mapping[str, Any], schema: Any) -> Any:
     made = object.__new__(schema)
     for item in fields(schema):
         value = content[item.name]
-        is_group = isinstance(item.type, type) and is_dataclass(item.type)
-        setattr(made, item.name, _unchecked(value, item.type) if is_group else value)
+        kind = item.type if is_own(value) else TYPED.get(item.name, item.type)
+        is_group = isinstance(kind, type) and is_dataclass(kind) and isinstance(value, Mapping)
+        setattr(made, item.name, _unchecked(value, kind) if is_group else value)
     return made
 
 
@@ -97,7 +106,8 @@ def resolved(cfg: Any, schema: type, whole: bool = True) -> dict[str, Any]:
     try:
         given = cfg if isinstance(cfg, DictConfig) else OmegaConf.create(plain(cfg))
         typed = given if OmegaConf.get_type(given) is schema else OmegaConf.merge(_structure(schema), given)
-        content = OmegaConf.to_container(typed, resolve=True)
+        assert isinstance(typed, DictConfig)
+        content = OmegaConf.to_container(with_types(typed), resolve=True)
     except OmegaConfBaseException as error:
         raise ConfigError(in_words(error, schema)) from error
     missing: list[str] = []
@@ -112,6 +122,22 @@ def resolved(cfg: Any, schema: type, whole: bool = True) -> dict[str, Any]:
 def _to_give(key: str) -> str:
     is_target = key.endswith("._target_")
     return TO_GIVE.get(key, "MODULE.NAME of a class or a function" if is_target else "a value")
+
+
+def with_types(cfg: DictConfig) -> DictConfig:
+    """`cfg` with the groups of `TYPED` as their schemas have them, unless they are of the user's own.
+
+    Raises OmegaConf's errors for an unknown key or a mistyped value.
+    """
+    for group, schema in TYPED.items():
+        given = OmegaConf.select(cfg, group)
+        if given is not None and not is_own(given) and OmegaConf.get_type(given) is not schema:
+            try:
+                cfg[group] = OmegaConf.merge(_structure(schema), given)
+            except OmegaConfBaseException as error:
+                error.full_key = f"{group}.{error.full_key}"
+                raise
+    return cfg
 
 
 def plain(cfg: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def measure(method: Method, steps: int, seconds: float) -> RunTimes:
     torch.set_num_threads(method.settings.trainer.threads)
     run = prepare_run(method.settings)
     times, prepared = time_run(run, steps, seconds), run.data
-    network = build_network(run.cfg.model, len(prepared.channels), len(prepared.classes))
+    network = build_network(run.cfg.model, len(prepared.channels), len(prepared.classes), run.patch_size)
     weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
     return RunTimes(
         name=method.name,

@@ -10,6 +10,7 @@ from rwseg.core.errors import ConfigError
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.experiments.build import build_data, build_learner
 from rwseg.experiments.device import device_name, precision
+from rwseg.experiments.own_parts import check_own_network
 from rwseg.experiments.prepared_run import PreparedRun
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.models.inference.whole_volumes import predict_labels
@@ -49,6 +50,7 @@ def time_run(run: PreparedRun, steps: int, seconds: float) -> StepTimes:
             f"trainer.devices={cfg.trainer.devices}: expected 1, for steps are timed on one device; several "
             "share the hours of one"
         )
+    check_own_network(run)
     data, learner = build_data(run), build_learner(run)
     data.prepare_data()
     name = device_name(cfg.trainer.accelerator)
@@ -88,7 +90,7 @@ def _steps(
             outputs,
             batch.labels,
             batch.region_map,
-            weights=head_weights(len(outputs)),
+            weights=head_weights(len(outputs), learner.network.deepest_head_counts),
             ignore=learner.ignore,
         )
         optimizer.zero_grad()
