@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from rwseg.core.errors import ConfigError
+from rwseg.core.own_code import told
 from rwseg.data.augmentation.own import OwnAugmentation
 from rwseg.data.preprocessing.distances import KIND_OF_MAP
 from rwseg.experiments.config.schema import TrainConfig
@@ -29,7 +30,7 @@ def own_network(model: dict[str, Any], num_channels: int, num_classes: int, patc
     try:
         made = make()
     except Exception as error:
-        raise ConfigError(f"model: {name} raised {type(error).__name__}: {error}") from error
+        raise ConfigError(f"model: {name} raised {told(error)}") from error
     if not isinstance(made, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(made).__name__} of {name}")
     network = OwnNetwork(made)

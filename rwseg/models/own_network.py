@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any, final
 
 import torch
@@ -11,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from rwseg.core.errors import ConfigError
+from rwseg.core.own_code import told
 
 LONGEST_STEP = 256
 """The largest multiple of pixels that sizes are tried in, to name one that a network takes."""
@@ -35,8 +34,10 @@ class OwnNetwork(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         """Logits of `images` `(B, C, H, W)`, full resolution first (see the class)."""
         outputs = self.module(images)
-        if isinstance(outputs, Tensor):
-            outputs = outputs.unbind(1) if outputs.ndim == 5 else (outputs,)
+        if isinstance(outputs, Tensor) and outputs.ndim == 5:
+            outputs = outputs.unbind(1)
+        elif not isinstance(outputs, list | tuple):
+            outputs = (outputs,)
         return list(outputs) if self.training else list(outputs[:1])
 
 
@@ -103,11 +104,7 @@ def _complaint(
     try:
         outputs = _outputs(network, channels, size, batch_size)
     except Exception as error:  # noqa: BLE001 -- it is the user's code: whatever it raises is told
-        place = extract_tb(error.__traceback__)[-1]
-        return (
-            f"refused patches of {list(size)} with {channels} channel(s): {type(error).__name__}: {error} "
-            f"({Path(place.filename).name}, line {place.lineno})"
-        )
+        return f"refused patches of {list(size)} with {channels} channel(s): {told(error)}"
     return _fault(outputs, classes, size)
 
 

@@ -59,6 +59,20 @@ def path(*overrides: str) -> str:
             ["loss=rw_boundary", "loss.rectify=true"],
             "default/phantom/rw_boundary/alone/loss.rectify-true/seed0",
         ),
+        (["optimizer=sgd"], "default/phantom/rrw/alone/optimizer-sgd/seed0"),
+        (
+            ["optimizer=sgd", "schedule=small", "schedule.learning_rate=0.1", "schedule/lr=cosine"],
+            "default/phantom/rrw/alone/"
+            "optimizer-sgd+schedule-small+schedule.lr-cosine+schedule.learning_rate-0.1/seed0",
+        ),
+        (
+            ["model=custom", "model._target_=mine.Net", "+model.width=8"],
+            "default/phantom/rrw/alone/model._target_-mine.Net+model.width-8/seed0",
+        ),
+        (
+            ["model=dynunet", "model.dropout=0.1", "augment=custom", "augment._target_=mine.noisy"],
+            "default/phantom/rrw/alone/model-dynunet+augment._target_-mine.noisy+model.dropout-0.1/seed0",
+        ),
         (["evaluation.missed=diagonal"], "default/phantom/rrw/alone/evaluation.missed-diagonal/seed0"),
         (["dataset.name='a/b c'"], "default/phantom/rrw/alone/dataset.name-%22a%2Fb%20c%22/seed0"),
     ],
@@ -95,6 +109,11 @@ EQUAL = [
     ),
     (["trainer=cpu"], ["trainer.accelerator=cpu", "trainer.precision=32-true"]),
     (["augment=none"], ["augment.flips=no"]),
+    (["optimizer=sgd"], ["schedule.learning_rate=0.01", "optimizer=sgd"]),
+    (
+        ["optimizer=custom", "optimizer._target_=torch.optim.AdamW", "+optimizer.fused=true"],
+        ["optimizer=adamw", "schedule.weight_decay=3e-5"],
+    ),
     (["schedule.learning_rate=1"], ["schedule.learning_rate=1.0"]),
     (["loss=focal", "loss.gamma=3"], ["loss=focal", "loss.gamma=3.0"]),
     (["model.pools=[[2,2],[2,1]]", "seed=2"], ["++seed=2", "model.pools=[[2,2],[2,1]]"]),
@@ -108,6 +127,15 @@ def test_the_same_configuration_written_differently(first: list[str], second: li
 
 
 DIFFERENT = [
+    (["optimizer=sgd"], ["schedule.learning_rate=0.01"]),
+    (["optimizer=adamw"], ["optimizer=adamw", "~optimizer.fused"]),
+    (["schedule/lr=constant"], ["schedule/lr=constant", "schedule.lr.interval=step"]),
+    (
+        ["model=custom", "model._target_=mine.Net"],
+        ["model=custom", "model._target_=mine.Net", "+model.width=4"],
+    ),
+    (["model=custom", "model._target_=mine.Net"], ["model=custom", "model._target_=mine.Deep"]),
+    (["augment=custom", "augment._target_=mine.noisy"], ["augment=none"]),
     (["dataset.name='a/b'"], ["dataset.name=a_b"]),
     (["dataset.name='a,seed=1'"], ["dataset.name=a"]),
     (["dataset.name='1'"], ["dataset.name='1.0'"]),
@@ -176,6 +204,8 @@ OPTIONS = {
     "loss": ["rrw", "rw_boundary"],
     "strategy.alpha_step": ["0.01", "0.5"],
     "evaluation.missed": ["nan", "diagonal"],
+    "optimizer": ["adam", "sgd"],
+    "schedule/lr": ["poly", "cosine"],
     "seed": ["0", "1"],
     "prepared_root": ["here", "there"],
     "logger": ["csv", "wandb"],

@@ -198,7 +198,7 @@ def key_faults(
         hint = f"; {owner} takes {settings}" if parent in known else "; --cfg job shows all settings"
         near = suggestion(SHORT.get(last, key), [*choices, *known])
         if key.startswith(own) and not setting.override.package:
-            near += f"; a further argument is added by +{setting.text}"
+            near += f"{' A' if near else '; a'} further argument is added by +{setting.text}"
         yield f"unknown key '{setting.key}' in '{setting.text}'{near or hint}"
     elif children:
         yield f"'{setting.text}': expected a value for one of {', '.join(children)}"

@@ -6,13 +6,9 @@ from typing import Any
 
 import torch
 
-from rwseg.experiments.build import build_network
 from rwseg.experiments.cost.estimate import Method, RunTimes
 from rwseg.experiments.cost.step_time import time_run
 from rwseg.experiments.prepared_run import prepare_run
-
-STATES = 3
-"""What a checkpoint holds for each weight: itself, and Adam's two moments."""
 
 
 def measure(method: Method, steps: int, seconds: float) -> RunTimes:
@@ -23,8 +19,6 @@ def measure(method: Method, steps: int, seconds: float) -> RunTimes:
     torch.set_num_threads(method.settings.trainer.threads)
     run = prepare_run(method.settings)
     times, prepared = time_run(run, steps, seconds), run.data
-    network = build_network(run.cfg.model, len(prepared.channels), len(prepared.classes), run.patch_size)
-    weights = sum(weight.numel() * weight.element_size() for weight in network.parameters())
     return RunTimes(
         name=method.name,
         device=times.device,
@@ -34,7 +28,7 @@ def measure(method: Method, steps: int, seconds: float) -> RunTimes:
         volume=times.volume,
         volumes=times.volumes,
         classes=len(prepared.classes) - 1,
-        checkpoint=STATES * weights,
+        checkpoint=times.checkpoint,
         data=prepared.folder.name,
         prepared=_size(prepared.folder),
     )

@@ -22,7 +22,10 @@ FEWEST_STEPS = 2
 
 @dataclass(frozen=True)
 class StepTimes:
-    """Medians in seconds: a whole step, its data, one measurement of the stability meter, one volume."""
+    """Medians in seconds: a whole step, its data, one measurement of the stability meter, one volume.
+
+    `checkpoint` are the bytes of the network's weights and of what the optimizer keeps of them.
+    """
 
     batch_shape: str
     device: str
@@ -31,6 +34,7 @@ class StepTimes:
     meter: float
     volume: float
     volumes: int
+    checkpoint: int
 
     @property
     def data_share(self) -> float:
@@ -61,23 +65,31 @@ def time_run(run: PreparedRun, steps: int, seconds: float) -> StepTimes:
         torch.float16 if device.type == "cuda" else torch.bfloat16,
         enabled=precision(cfg.trainer.precision, name) != "32-true",
     )
+    optimizer = learner.configure_optimizers()["optimizer"]
     with autocast:
-        times = _steps(data, learner, device, cfg.schedule.clip_norm, steps, seconds)
+        times = _steps(data, learner, optimizer, device, cfg.schedule.clip_norm, steps, seconds)
         volume = _volume(data, learner, device)
     shape = (run.batch_size, *run.patch_size)
     step, built, meter = np.median(times, axis=0).tolist()
-    return StepTimes("x".join(map(str, shape)), name, step, built, meter, volume, len(data.val_entries))
+    kept = [
+        *learner.network.parameters(),
+        *(value for of in optimizer.state.values() for value in of.values()),
+    ]
+    checkpoint = sum(value.nbytes for value in kept if isinstance(value, torch.Tensor))
+    return StepTimes(
+        "x".join(map(str, shape)), name, step, built, meter, volume, len(data.val_entries), checkpoint
+    )
 
 
 def _steps(
     data: SliceDataModule,
     learner: Learner,
+    optimizer: torch.optim.Optimizer,
     device: torch.device,
     clip_norm: float,
     steps: int,
     seconds: float,
 ) -> list[tuple[float, float, float]]:
-    optimizer = learner.configure_optimizers()["optimizer"]
     times: list[tuple[float, float, float]] = []
     begun = _now(device)
     for step in range(steps + 1):

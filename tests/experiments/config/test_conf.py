@@ -13,19 +13,29 @@ from rwseg.experiments.config.validation import check
 from rwseg.losses import build_loss
 from rwseg.models.unet import UNet
 
-FILES = sorted(CONF.glob("*/*.yaml"))
-OPTIONS = {file: f"{file.parent.name}={file.stem}" for file in FILES}
+FILES = sorted({*CONF.glob("*/*.yaml"), *CONF.glob("schedule/lr/*.yaml")})
+OPTIONS = {file: f"{file.parent.relative_to(CONF).as_posix()}={file.stem}" for file in FILES}
+OWN = {
+    "loss": "torch.nn.CrossEntropyLoss",
+    "model": "torch.nn.Conv2d",
+    "optimizer": "torch.optim.RMSprop",
+    "schedule/lr": "torch.optim.lr_scheduler.ConstantLR",
+    "augment": "torch.add",
+}
+"""Something for the options `custom`, which are nothing by themselves."""
 DATASETS = [file.stem for file in FILES if file.parent.name == "dataset"]
 GROUPS = {"dataset", "loss", "strategy", "schedule", "model", "augment"} | {
     "trainer",
     "callbacks",
     "logger",
     "experiment",
+    "optimizer",
+    "schedule/lr",
 }
 
 
 def test_the_groups_are_those_of_contract_c4() -> None:
-    assert {file.parent.name for file in FILES} == GROUPS
+    assert {option.partition("=")[0] for option in OPTIONS.values()} == GROUPS
     _, choices = compose("train", [])
     assert choices.keys() == GROUPS
 
@@ -54,8 +64,10 @@ def test_every_dataset_has_a_fixed_plan_or_leaves_it_to_its_data(dataset: str, p
 
 @pytest.mark.parametrize("file", FILES, ids=OPTIONS.values())
 def test_every_option_can_be_chosen(file: Path) -> None:
-    group, option = file.parent.name, file.stem
+    group, option = OPTIONS[file].split("=")
     overrides = [OPTIONS[file]]
+    if option == "custom":
+        overrides.append(f"{group.replace('/', '.')}._target_={OWN[group]}")
     if group == "model":  # a network goes with patches of its own
         overrides += [f"dataset={option}"] if option in DATASETS else []
     if option == CUSTOM:
@@ -111,6 +123,7 @@ def test_no_experiment_is_called_as_the_runs_without_one() -> None:
 
 def test_the_settings_of_a_group_are_the_same_in_all_its_files() -> None:
     for group in ("dataset", "schedule", "strategy", "augment", "trainer"):
-        options = [OPTIONS[file] for file in FILES if file.parent.name == group]
+        options = [f"{group}={file.stem}" for file in FILES if file.parent == CONF / group]
+        options = [option for option in options if not option.endswith("=custom")]
         keys = {tuple(sorted(compose("train", [option])[0][group].keys())) for option in options}
         assert len(keys) == 1, group
