@@ -83,7 +83,8 @@ class Learner(pl.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer, and the schedule of its learning rate."""
-        optimizer = self.optimizer([*self.network.parameters(), *self.loss.parameters()])  # own losses have some
+        weights = [*self.network.parameters(), *self.loss.parameters()]  # a user's loss may have some
+        optimizer = self.optimizer(weights)
         return {"optimizer": optimizer, "lr_scheduler": self.schedule(optimizer)}
 
     def configure_gradient_clipping(

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
-from rwseg.experiments.comparable import config_digest
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
@@ -16,6 +15,7 @@ from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
+from rwseg.experiments.run_directory import config_digest
 
 
 def config(*overrides: str) -> TrainConfig:

@@ -63,7 +63,7 @@ def path(*overrides: str) -> str:
         (
             ["optimizer=sgd", "schedule=small", "schedule.learning_rate=0.1", "schedule/lr=cosine"],
             "default/phantom/rrw/alone/"
-            "optimizer-sgd+schedule-small+schedule.lr-cosine+schedule.learning_rate-0.1/seed0",
+            "optimizer-sgd+schedule.lr-cosine+schedule-small+schedule.learning_rate-0.1/seed0",
         ),
         (
             ["model=custom", "model._target_=mine.Net", "+model.width=8"],
