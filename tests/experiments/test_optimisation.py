@@ -1,21 +1,27 @@
 """Optimizers and schedules of the learning rate: PyTorch's own numbers, and the runs of before."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 from omegaconf import OmegaConf
+from pytorch_lightning.plugins import MixedPrecision
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from rwseg.core.errors import ConfigError
+from rwseg.experiments.build import build_data, build_learner
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
+from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest
+from rwseg.training.fit import expect_warnings
 
 
 def config(*overrides: str) -> TrainConfig:
@@ -139,3 +145,44 @@ def test_runs_from_before_these_groups_are_the_same_runs() -> None:
     )
     same = config("optimizer=custom", "optimizer._target_=torch.optim.Adam", "+optimizer.fused=true")
     assert config_digest(same) == config_digest(cfg)
+
+
+def flat(network: nn.Module) -> torch.Tensor:
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+
+def updates(cfg: TrainConfig, scale: float) -> torch.Tensor:
+    """How two steps in 16 bit with scaled gradients, clipped to almost nothing, change each weight."""
+    prepared = prepare_run(cfg)
+    learner, data = build_learner(prepared), build_data(prepared)
+    before = flat(learner.network)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        plugins=[MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=scale))],
+        gradient_clip_val=1e-3,
+        max_steps=2,
+        limit_val_batches=0,
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+    )
+    with warnings.catch_warnings():
+        expect_warnings()
+        warnings.filterwarnings("ignore", message=".*does not have many workers|.*logging interval")
+        trainer.fit(learner, datamodule=data)
+    return flat(learner.network) - before
+
+
+@pytest.mark.parametrize("optimizer", ["optimizer=sgd", "optimizer=sgd ~optimizer.fused"])
+def test_scaled_gradients_are_clipped_unscaled_whoever_unscales_them(tiny: list[str], optimizer: str) -> None:
+    """A fused optimizer leaves it to us, any other one to Lightning; twice raises, never shrinks the step."""
+    cfg = config(*tiny, *optimizer.split(), "schedule.weight_decay=0", "trainer.threads=1")
+    changes = []
+    for scale in (64.0, 4096.0):
+        torch.manual_seed(0)
+        changes.append(updates(cfg, scale))
+    torch.testing.assert_close(changes[0], changes[1], rtol=0.05, atol=1e-6)
+    # Steps of 1e-2 along a gradient of length 1e-3, the second one with momentum and Nesterov's look ahead.
+    assert 1e-2 * 1e-3 < changes[0].norm() < 1e-2 * 1e-3 * 5

@@ -12,10 +12,12 @@ import torch
 from trainings import run, start
 
 from rwseg.core.errors import ConfigError
-from rwseg.experiments.composition import compose
+from rwseg.experiments.composition import compose, preflight
 from rwseg.experiments.config.schema import EvaluateConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.cost.estimate import Method
+from rwseg.experiments.cost.measure import measure
 from rwseg.experiments.evaluation import evaluate_run
 from rwseg.experiments.load_run import load_run
 from rwseg.experiments.run_directory import run_path
@@ -164,3 +166,16 @@ def test_trackers_show_the_class_and_not_that_it_is_custom() -> None:
     assert found.method == (
         "phantom/Net/rrw/alone (default/model._target_-mine.Net+optimizer._target_-torch.optim.RMSprop)"
     )
+
+
+def test_the_cost_of_an_own_network_is_measured_with_what_its_optimizer_keeps(tiny: list[str]) -> None:
+    settings = [*own(tiny), *NET, "optimizer=sgd"]
+    ((cfg, _),) = preflight("train", ["-m", *settings])
+    found = measure(Method("net", cfg, 1, 0), steps=2, seconds=1)
+    weights = sum(weight.numel() for weight in mine.Net(1, 4).parameters())
+    assert found.checkpoint == 2 * 4 * weights  # themselves, and their momentum
+    assert found.step > 0
+    target = ["model._target_=mine.Deep", "dataset.patch_size=[31,47]"]
+    ((cfg, _),) = preflight("train", ["-m", *settings, *target])
+    with pytest.raises(ConfigError, match="model: Deep refused"):
+        measure(Method("deep", cfg, 1, 0), steps=2, seconds=1)
