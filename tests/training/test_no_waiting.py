@@ -171,6 +171,7 @@ def test_gradients_are_unscaled_before_they_are_clipped(tiny: list[str]) -> None
     learner._trainer = trainer  # type: ignore[assignment]
     optimizer = learner.configure_optimizers()["optimizer"]
     assert isinstance(optimizer, torch.optim.Adam)
+    (group,) = optimizer.param_groups
     before = [p.detach().clone() for p in learner.network.parameters()]
 
     def value() -> torch.Tensor:
@@ -194,6 +195,6 @@ def test_gradients_are_unscaled_before_they_are_clipped(tiny: list[str]) -> None
     scaler.step(optimizer)
     for parameter, old in zip(parameters, before, strict=True):
         if parameter.grad is not None:
-            decayed = parameter.grad + learner.weight_decay * old
-            expected = old - learner.learning_rate * decayed / (decayed.abs() + 1e-8)  # Adam's first step
+            decayed = parameter.grad + group["weight_decay"] * old
+            expected = old - group["lr"] * decayed / (decayed.abs() + 1e-8)  # Adam's first step
             torch.testing.assert_close(parameter.detach(), expected, rtol=1e-4, atol=1e-6)

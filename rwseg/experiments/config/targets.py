@@ -84,9 +84,13 @@ def own_prefixes(known: Mapping[str, str], given: Mapping[str, Any]) -> tuple[st
 
 
 def displayed(cfg: Any, choices: Choices) -> Choices:
-    """`choices` of a checked configuration with a class's name for `custom`: `MyLoss` for `mine.MyLoss`."""
+    """`choices` of a checked configuration with a class's name for `custom`: `MyLoss` for `mine.MyLoss`.
+
+    A group in another is `schedule.lr`: trackers make folders of names with slashes.
+    """
     return {
-        group: _class_name(cfg, group) if option == CUSTOM else option for group, option in choices.items()
+        group.replace("/", "."): _class_name(cfg, group) if option == CUSTOM else option
+        for group, option in choices.items()
     }
 
 

@@ -66,12 +66,10 @@ def test_every_dataset_has_a_fixed_plan_or_leaves_it_to_its_data(dataset: str, p
 def test_every_option_can_be_chosen(file: Path) -> None:
     group, option = OPTIONS[file].split("=")
     overrides = [OPTIONS[file]]
-    if option == "custom":
+    if option == CUSTOM:
         overrides.append(f"{group.replace('/', '.')}._target_={OWN[group]}")
     if group == "model":  # a network goes with patches of its own
         overrides += [f"dataset={option}"] if option in DATASETS else []
-    if option == CUSTOM:
-        overrides.append(f"{group}._target_=torch.nn.CrossEntropyLoss")
     cfg, choices = compose("train", overrides)
     typed = check(cfg)
     assert choices[group] == option
@@ -124,6 +122,6 @@ def test_no_experiment_is_called_as_the_runs_without_one() -> None:
 def test_the_settings_of_a_group_are_the_same_in_all_its_files() -> None:
     for group in ("dataset", "schedule", "strategy", "augment", "trainer"):
         options = [f"{group}={file.stem}" for file in FILES if file.parent == CONF / group]
-        options = [option for option in options if not option.endswith("=custom")]
+        options = [option for option in options if not option.endswith(f"={CUSTOM}")]
         keys = {tuple(sorted(compose("train", [option])[0][group].keys())) for option in options}
         assert len(keys) == 1, group

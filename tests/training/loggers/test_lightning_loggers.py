@@ -17,6 +17,7 @@ from trainings import run
 
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
+from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.run_identity import Identity
@@ -83,6 +84,7 @@ def check_rows(found: dict[str, list[tuple[int, float]]], folder: Path) -> None:
 KILLED = """
 import os, signal, sys
 from rwseg.experiments.composition import compose
+from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 from rwseg.training.loggers import callbacks
@@ -138,7 +140,7 @@ def log_one_epoch(folder: Path, *overrides: str) -> None:
     composed, choices = compose("train", ["logger=mlflow", *overrides])
     cfg = check(composed)
     folder.mkdir(exist_ok=True)
-    identity = Identity(folder, choices, cfg.seed)
+    identity = Identity(folder, displayed(cfg, choices), cfg.seed)
     with tracked(cfg.logger, identity, identity.settings(cfg), (0, 0)) as [tracker]:
         tracker.logger.log_metrics({"epoch": 0, "train/loss": 0.5}, step=0)
 

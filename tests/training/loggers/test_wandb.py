@@ -14,6 +14,7 @@ from wandb_files import config, epoch_rows, exit_codes, history, offline_files, 
 from rwseg.core.errors import RunError
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.schema import Choices, TrainConfig
+from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.run import train_run
@@ -31,7 +32,7 @@ def asked(*overrides: str) -> tuple[TrainConfig, Choices]:
 def begin(cfg: TrainConfig, folder: Path, choices: Choices) -> AbstractContextManager[list[Tracked]]:
     """The loggers of a training that begins."""
     folder.mkdir(exist_ok=True)
-    identity = Identity(folder, choices, cfg.seed)
+    identity = Identity(folder, displayed(cfg, choices), cfg.seed)
     return tracked(cfg.logger, identity, identity.settings(cfg), (0, 0))
 
 
