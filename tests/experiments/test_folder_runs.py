@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from folder_trees import TREES, mask_of, picture_of, save
 from PIL import Image
-from trainings import run
+from trainings import run, start
 
 from rwseg.commands.doctor import main as doctor
 from rwseg.core.errors import ConfigError, DataError
@@ -50,6 +50,15 @@ def test_every_tree_trains_with_what_it_needs(tree: str, tmp_path: Path, two_bat
     subjects = {"one_folder": r"^(TCGA_\d+)", "bids": r"^(sub-\d+)", "slices_of_patients": r"^(patient\d+)"}
     of_names = cases["case"].str.extract(subjects.get(tree, "^(.*)$"))[0]
     assert (cases["subject"] == of_names).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tree", TREES)
+def test_every_tree_trains_by_the_command_itself(tree: str, tmp_path: Path, two_batches: list[str]) -> None:
+    with start([*two_batches, *TREES[tree](tmp_path / "data")], tmp_path) as process:
+        output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    assert "epoch 1/1" in output
 
 
 def test_new_images_come_back_in_the_values_that_were_drawn(tmp_path: Path, two_batches: list[str]) -> None:
