@@ -9,6 +9,7 @@ from rwseg.core.errors import MALFORMED, RunError
 from rwseg.core.paths import user_path
 from rwseg.experiments.build import build_network
 from rwseg.experiments.run_directory import config_digest, load_config
+from rwseg.experiments.run_status import tell_edited
 from rwseg.models.inference.any_size import AnySizeNetwork
 from rwseg.models.inference.inference_spec import load_inference_spec
 from rwseg.models.inference.predictor import Predictor
@@ -38,7 +39,9 @@ def load_run(
     # A planned run has null in its configuration where the plan decided.
     config.dataset.patch_size = list(data.patch_size)
     config.dataset.batch_size = data.batch_size
-    if not isinstance(config.model, dict):
+    if isinstance(config.model, dict):
+        tell_edited(folder, {"model": config.model})
+    else:
         config.model.pools = [list(pool) for pool in data.pools]
     prefix = "network."
     try:

@@ -94,6 +94,12 @@ def left_alone(folder: Path, cfg: TrainConfig) -> bool:
     return finished
 
 
+def tell_edited(folder: Path, content: Mapping[str, Any]) -> None:
+    """Warn of code behind a part of the configuration that was edited since the run was trained with it."""
+    for line in changes(read_run(folder).get("sources") or {}, own_sources(content)):
+        log.warning("%s: code was edited since, and may predict otherwise: %s", folder, line)
+
+
 @contextmanager
 def recorded(
     folder: Path,

@@ -14,7 +14,7 @@ from rwseg.core.own_code import import_from_current_folder
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.run_directory import run_path, save_config
-from rwseg.experiments.run_status import is_finished
+from rwseg.experiments.run_status import is_finished, tell_edited
 from rwseg.experiments.sources import digest_of, modules_of, own_sources
 from rwseg.report.comparison.runs import read_directory
 
@@ -124,6 +124,19 @@ def test_runs_of_before_go_on(facts: dict[str, Any], folder: Path, four_names: N
     run, cfg = begun(folder, **facts)
     own_code.write(folder, "own_helpers", "")
     assert is_finished(run, cfg)
+
+
+def test_an_edited_network_is_told_where_a_run_is_loaded(
+    folder: Path, four_names: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = {"model": {"_target_": "own_mine.MyLoss"}}
+    run, _ = begun(folder, sources=own_sources(model))
+    tell_edited(run, model)
+    assert not caplog.messages
+    own_code.write(folder, "own_helpers", "")
+    tell_edited(run, model)
+    (message,) = caplog.messages
+    assert "code was edited since, and may predict otherwise: model: module own_helpers: saved" in message
 
 
 def test_the_report_tells_runs_of_other_code_apart(folder: Path, four_names: None) -> None:
