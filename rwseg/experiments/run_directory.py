@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
-from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +18,7 @@ from rwseg.core.errors import MALFORMED, ConfigError, RunError
 from rwseg.core.files import write_text
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.command_line import search_path
-from rwseg.experiments.config.schema import ADAM, CONF, POLY, Choices, TrainConfig, TrainerConfig
+from rwseg.experiments.config.schema import ADAM, POLY, Choices, TrainConfig, TrainerConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check, plain, resolved
 
@@ -68,16 +67,17 @@ Flat = dict[str, str]
 def run_path(cfg: TrainConfig, choices: Choices) -> Path:
     """`<output_root>/<experiment>/<dataset>/<loss>/<strategy>[/<other settings>]/seed<seed>`.
 
-    Other settings are those in which `cfg` (checked) differs from what the four names alone give, told by the
-    nearest option of their group and the values beside it: `schedule-small+model.features-16`. They depend on
-    the values alone, so that two different runs never share a directory and equal ones always do. A loss of
-    one's own is named by its class, which stands among the other settings with its module.
+    Other settings are those in which `cfg` (checked) differs from what the four names alone give: the options
+    of their groups as they were chosen, and the values beside them: `schedule-small+model.features-16`. Two
+    different runs never share a directory; equal ones do where the same options were chosen, in whatever
+    order. A loss of one's own is named by its class, which stands among the other settings with its module.
     """
     chosen = [f"{group}={choices[group]}" for group in IDENTITY if choices.get(group, "None") != "None"]
     names = {group: displayed(cfg, choices).get(group, "None") for group in IDENTITY}
     experiment = "default" if names["experiment"] == "None" else names["experiment"]
     middle = [experiment, names["dataset"], names["loss"], names["strategy"]]
-    return Path(cfg.output_root, *middle, *_component(_other_settings(cfg, chosen)), f"seed{cfg.seed}")
+    others = _component(_other_settings(cfg, choices, chosen))
+    return Path(cfg.output_root, *middle, *others, f"seed{cfg.seed}")
 
 
 @cache
@@ -169,61 +169,28 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _other_settings(cfg: TrainConfig, chosen: list[str]) -> list[str]:
-    """`group=option` (the nearest one) and `key=value` that give `cfg` when added to `chosen`."""
-    asked, groups = comparable(cfg), set(_reference(*chosen)[1]).difference(IDENTITY, NO_EFFECT)
+def _other_settings(cfg: TrainConfig, choices: Choices, chosen: list[str]) -> list[str]:
+    """`group=option` as they were chosen and `key=value` that give `cfg` when added to `chosen`."""
+    asked, reference = comparable(cfg), _reference(*chosen)[1]
     plan = f"dataset.plan={cfg.dataset.plan}"  # first: other values are null because of it
     options = [plan] if "dataset.plan" in _differences(asked, chosen) else []
-    # Composing takes long, and a group's values depend on neither: all losses of a sweep share the trials.
-    context = [option for option in chosen if not option.startswith(("loss=", "strategy="))] + options
-    for some in (["optimizer"], sorted(groups - {"optimizer"})):  # some optimizers set the schedule's values
-        differing = {_group_of(key, groups) for key in _differences(asked, [*chosen, *options])}
-        nearest = _nearest(asked, context, some, differing)
-        options, context = options + nearest, context + nearest
+    groups = set(reference).difference(IDENTITY, NO_EFFECT)
+    differing = {_group_of(key, groups) for key in _differences(asked, [*chosen, *options])}
+    options += [
+        f"{group}={choices[group]}"
+        for group in sorted(groups & differing)
+        if choices.get(group, reference[group]) != reference[group]
+    ]
     rest = _differences(asked, [*chosen, *options])
     # The class of one's own is in the rest; a slash would make a folder.
     named = [option.replace("/", ".") for option in options if not option.endswith(OWN)]
     return [*named, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
 
 
-def _nearest(asked: Flat, context: list[str], groups: list[str], differing: set[str]) -> list[str]:
-    """The option of each of `groups` in `differing` that is nearest to `asked`; none where that is its own.
-
-    The values of none of `groups` depend on another's, so one composition tries an option of each of them;
-    all runs share the trials, in whatever groups they differ.
-    """
-    trials = {group: ["", *_options(group)] for group in groups}
-    sought = differing.intersection(groups)
-    longest = max((len(trials[group]) for group in sought), default=0)
-    tried = [
-        _differences(asked, [*context, *filter(None, row)])
-        for row in islice(zip_longest(*trials.values(), fillvalue=""), longest)
-    ]
-    nearest = []
-    for group in sought:
-        pairs = zip(trials[group], tried, strict=False)
-        nearest.append(min(pairs, key=lambda pair: _count(pair[1], group, trials))[0])
-    return sorted(filter(None, nearest))
-
-
-def _options(group: str) -> list[str]:
-    files = sorted((CONF / group).glob("*.yaml"), key=lambda file: (_is_alias(file), file.stem))
-    return [f"{group}={file.stem}" for file in files]
-
-
-def _count(differences: Flat, group: str, groups: Iterable[str]) -> int:
-    return sum(_group_of(key, groups) == group for key in differences)
-
-
 def _group_of(key: str, groups: Iterable[str]) -> str:
     """The group whose setting it is: of `schedule.lr.interval` that is `schedule/lr`, not `schedule`."""
     owners = (group for group in groups if key.startswith(f"{group.replace('/', '.')}."))
     return max(owners, key=len, default="")
-
-
-def _is_alias(file: Path) -> bool:
-    """Whether an option only points to another one: of two with the same values, that one is named."""
-    return re.search(r"^defaults:", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
 
 
 def _differences(asked: Flat, options: list[str]) -> Flat:
