@@ -40,11 +40,24 @@ def test_the_readme_shows_a_step_of_pytorch_and_a_loop_of_monai() -> None:
         assert len(loop.splitlines()) <= 6
 
 
+def prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_to_files(page: Path) -> None:
-    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
-    for target in targets:
-        assert target.startswith("https://") or (page.parent / target).is_file(), target
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target, _, anchor in re.findall(r"\]\(([^)#]*)(#([^)]*))?\)", prose(page)):
+        if target.startswith("https://"):
+            continue
+        file = page.parent / target if target else page
+        assert file.is_file(), target
+        assert not anchor or anchor in anchors(file), f"{target}#{anchor}"
 
 
 def test_every_named_test_exists() -> None:
