@@ -70,14 +70,20 @@ def run_path(cfg: TrainConfig, choices: Choices) -> Path:
     Other settings are those in which `cfg` (checked) differs from what the four names alone give: the options
     of their groups as they were chosen, and the values beside them: `schedule-small+model.features-16`. Two
     different runs never share a directory; equal ones do where the same options were chosen, in whatever
-    order. A loss of one's own is named by its class, which stands among the other settings with its module.
+    order. `<dataset>` is the dataset's own name; where that is not its option's, this stands among the other
+    settings. A loss of one's own is named by its class, which stands among them with its module.
     """
     chosen = [f"{group}={choices[group]}" for group in IDENTITY if choices.get(group, "None") != "None"]
     names = {group: displayed(cfg, choices).get(group, "None") for group in IDENTITY}
     experiment = "default" if names["experiment"] == "None" else names["experiment"]
-    middle = [experiment, names["dataset"], names["loss"], names["strategy"]]
-    others = _component(_other_settings(cfg, choices, chosen))
-    return Path(cfg.output_root, *middle, *others, f"seed{cfg.seed}")
+    others = _other_settings(cfg, choices, chosen)
+    option, name = names["dataset"], cfg.dataset.name
+    if name != option and re.fullmatch(r"\w[\w.+-]*", name):
+        others = [f"dataset={option}", *(one for one in others if not one.startswith("dataset.name="))]
+    else:
+        name = option
+    middle = [experiment, name, names["loss"], names["strategy"]]
+    return Path(cfg.output_root, *middle, *_component(others), f"seed{cfg.seed}")
 
 
 @cache

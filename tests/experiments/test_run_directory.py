@@ -73,6 +73,11 @@ def path(*overrides: str) -> str:
             ["model=dynunet", "model.dropout=0.1", "augment=custom", "augment._target_=mine.noisy"],
             "default/phantom/rrw/alone/model-dynunet+augment._target_-mine.noisy+model.dropout-0.1/seed0",
         ),
+        (
+            ["dataset=nnunet", "dataset.name=Dataset027_ACDC"],
+            "default/Dataset027_ACDC/rrw/alone/dataset-nnunet/seed0",
+        ),
+        (["dataset=folder", "dataset.root=my/cells"], "default/cells/rrw/alone/dataset-folder/seed0"),
         (["evaluation.missed=diagonal"], "default/phantom/rrw/alone/evaluation.missed-diagonal/seed0"),
         (["dataset.name='a/b c'"], "default/phantom/rrw/alone/dataset.name-%22a%2Fb%20c%22/seed0"),
     ],

@@ -146,7 +146,8 @@ def _check_dice(final: pd.DataFrame) -> None:
 
 def _title(methods: Sequence[Method]) -> str:
     run = methods[0].runs[0]
-    dataset = run.choices.get("dataset") or run.settings.get("dataset.name", '"unknown data"').strip('"')
+    name = run.settings.get("dataset.name", "").strip('"')
+    dataset = name or run.choices.get("dataset", "unknown data")
     return f"{count_of(len(methods), 'method')} on {dataset}"
 
 
