@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.timing import paired, parser, report
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 
 TRAIN = str(CONF.parent / "train.py")
 

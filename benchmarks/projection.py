@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.timing import machine, parser
 from rwseg.core.errors import RwsegError
 from rwseg.core.files import write_json
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.cost.estimate import Method, RunTimes, plan_rows, prepared_bytes
 from rwseg.experiments.cost.measure import measure
 from rwseg.experiments.cost.sweeps import commands_of, methods_of

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.timing import paired, parser, report
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run_directory import run_path, save_config
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import preloaded
 
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 

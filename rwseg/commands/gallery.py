@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 
 from rwseg.core.files import write_text
 from rwseg.core.paths import user_path
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.targets import CUSTOM
 from rwseg.losses import (
     RegionWiseLoss,

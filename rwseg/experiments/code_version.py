@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 from rwseg import __version__
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 
 PACKAGE = Path(__file__).resolve().parents[1]
 

@@ -25,7 +25,8 @@ from rwseg.experiments.config.command_line import (
     search_path_in,
     with_search_path,
 )
-from rwseg.experiments.config.schema import CONF, SCHEMAS, Choices
+from rwseg.experiments.config.conf import CONF
+from rwseg.experiments.config.schema import SCHEMAS, Choices
 from rwseg.experiments.config.validation import check
 
 if TYPE_CHECKING:

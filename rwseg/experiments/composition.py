@@ -23,9 +23,10 @@ from yaml import YAMLError
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.config import overrides as words
 from rwseg.experiments.config.command_line import flags, search_path, search_path_in, with_search_path
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.names import keys_of, suggestion
 from rwseg.experiments.config.overrides import Setting
-from rwseg.experiments.config.schema import CONF, FOR_TRAINING, SCHEMAS, Choices, TrainConfig
+from rwseg.experiments.config.schema import FOR_TRAINING, SCHEMAS, Choices, TrainConfig
 from rwseg.experiments.config.targets import own_prefixes, target_faults, targets_of
 from rwseg.experiments.config.validation import in_words, inspect, resolved, with_types
 

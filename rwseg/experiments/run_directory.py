@@ -18,6 +18,7 @@ from rwseg.core.errors import MALFORMED, ConfigError, RunError
 from rwseg.core.files import write_text
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.command_line import search_path
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.schema import ADAM, POLY, Choices, TrainConfig, TrainerConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check, plain, resolved
@@ -78,7 +79,10 @@ def run_path(cfg: TrainConfig, choices: Choices) -> Path:
     experiment = "default" if names["experiment"] == "None" else names["experiment"]
     others = _other_settings(cfg, choices, chosen)
     option, name = names["dataset"], cfg.dataset.name
-    if name != option and re.fullmatch(r"\w[\w.+-]*", name):
+    is_ours = (
+        CONF / "dataset" / f"{option}.yaml"
+    ).is_file()  # a user's own option is the name that they gave
+    if is_ours and name != option and re.fullmatch(r"\w[\w.+-]*", name):
         others = [f"dataset={option}", *(one for one in others if not one.startswith("dataset.name="))]
     else:
         name = option

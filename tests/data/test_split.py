@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rwseg.core.errors import ConfigError, DataError, RwsegError
 from rwseg.data.case import Case, Source, plain_labels
 from rwseg.data.split import FOLDS, Fold, with_fold
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 
 
 def case(name: str, subject: str, split: str = "train", group: str = "", labelled: bool = True) -> Case:

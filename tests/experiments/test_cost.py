@@ -10,7 +10,7 @@ import pytest
 from rwseg.commands.plan import main
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.experiments.composition import preflight
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.cost.estimate import (
     RunTimes,
     bytes_of_run,

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from trainings import run
 
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 SHARED = ["dataset.batch_size=4", "augment=nnunet", "stability.every=2"]

@@ -7,7 +7,7 @@ import pytest
 from challenge_trees import SMALL
 
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
 from rwseg.experiments.run_directory import run_path

@@ -15,7 +15,7 @@ from registered import LOSSES
 from trainings import TRAIN, run, start
 
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run_directory import config_digest
 from rwseg.training.callbacks.checkpoints import load_checkpoint

@@ -14,7 +14,8 @@ from omegaconf import OmegaConf
 from rwseg.core.errors import DataError
 from rwseg.experiments import composition as cli
 from rwseg.experiments.command import run_command
-from rwseg.experiments.config.schema import CONF, Choices, TrainConfig
+from rwseg.experiments.config.conf import CONF
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.config.validation import plain
 
 ROOT = CONF.parent

@@ -16,7 +16,7 @@ from rwseg.core.lease import Lease
 from rwseg.core.signals import Terminated
 from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.preprocessing.prepared import Entry, Prepared
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.run_status import environment, read_run, recorded, update_run
 
 CHOICES = {"dataset": "phantom", "loss": "rrw"}

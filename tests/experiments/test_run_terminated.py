@@ -17,7 +17,7 @@ from lock_files import write_lock
 from trainings import run
 
 from rwseg.core.errors import ClaimLostError
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.models.unet import UNet
 
 SLURM = {

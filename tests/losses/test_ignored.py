@@ -6,7 +6,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from registered import LOSSES
 
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.losses import head_weights, perfect_logits, supervised_loss, without_ignored
 
 IGNORE = 255

@@ -261,7 +261,7 @@ LOGITS, LABELS = make((2, 7, 12))
         (lambda: OneSidedHausdorffLoss()(LOGITS, LABELS, LOGITS[:1]), r"got \(1, 4, 7, 12\)"),
         (lambda: squared_region_wise_loss(LOGITS, LABELS, RectifiedMap(LABELS[:1], LABELS)), "map, inside"),
         (lambda: RRWLoss()(LOGITS, LABELS + 4), r"values in \[0, 4\)"),
-        (lambda: RRWLoss()(LOGITS, LABELS.float()), "integer tensor of class indices"),
+        (lambda: RRWLoss()(LOGITS, LABELS + 0.5), "whole numbers"),
         (lambda: RRWLoss()(LOGITS, LABELS[:1]), r"labels \(1, 7, 12\)"),
         (lambda: RRWLoss()(LOGITS.long(), LABELS), "floating tensor"),
         (lambda: RRWLoss()(LOGITS, LABELS, LOGITS[:, :3]), r"logits \(2, 4, 7, 12\), got \(2, 3, 7, 12\)"),

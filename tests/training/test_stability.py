@@ -230,8 +230,8 @@ def test_a_watch_goes_on_from_its_state() -> None:
     [
         (lambda: wrong_signs(torch.ones(1, 3, 4, 5), torch.ones(1, 4, 6)), r"labels \(1, 4, 6\)"),
         (
-            lambda: gradient_wrong_signs(RRWLoss(), torch.ones(1, 3, 4, 5), torch.ones(1, 4, 5)),
-            "integer tensor",
+            lambda: gradient_wrong_signs(RRWLoss(), torch.ones(1, 3, 4, 5), torch.full((1, 4, 5), 0.5)),
+            "whole numbers",
         ),
         (lambda: CollapseWatch([], 3), "at least one class"),
         (lambda: CollapseWatch(["RV"], 0), r"\['RV'\] and 0"),

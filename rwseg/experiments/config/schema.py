@@ -4,19 +4,14 @@ Hydra finds it in its ConfigStore (`hydra_plugins/rwseg_schemas.py`), types what
 from users' own files, and refuses unknown keys. `validation.check` adds ranges, choices and `rules.py`.
 """
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import MISSING, field, fields
-from os.path import expanduser
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from omegaconf import DictConfig, OmegaConf
 from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from rwseg.core.constraints import Count, NotNegative, OrOwn, Positive, Probability, one_of, or_else, such_as
-from rwseg.core.program import typed
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.experiments.config.rules import (
     LR_SCHEDULE,
@@ -32,30 +27,6 @@ from rwseg.experiments.config.rules import (
     is_target,
     is_window,
 )
-
-_PACKAGE = Path(__file__).resolve().parents[2]
-_WHEEL, _CHECKOUT = _PACKAGE / "conf", _PACKAGE.parent / "conf"
-CONF = _WHEEL if _WHEEL.is_dir() else _CHECKOUT
-"""The options of every group: `conf/` of a checkout, which a wheel holds as `rwseg/conf` (setup.py)."""
-
-
-def _fixed(value: Any, planned: Any = None, *, _root_: DictConfig) -> Any:
-    """`${fixed:[256,224]}`: a value of the fixed plan; null (or a 2nd argument) where dataset.plan=auto."""
-    chosen = planned if _root_.dataset.plan == "auto" else value
-    return OmegaConf.create(chosen) if isinstance(chosen, list) else chosen
-
-
-OmegaConf.register_new_resolver("fixed", _fixed, replace=True)
-
-
-def _folder_name(root: str) -> str:
-    """`${folder_name:/data/retina}`: `retina`, what a dataset is called by its folder."""
-    return Path(expanduser(root)).absolute().name
-
-
-OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
-OmegaConf.register_new_resolver("from_home", expanduser, replace=True)  # for what Hydra itself writes
-OmegaConf.register_new_resolver("command", lambda: shlex.join(typed()), replace=True)  # for --help
 
 if TYPE_CHECKING:
     Choice = Any  # the layers below have a Literal, which OmegaConf 2.3 does not take

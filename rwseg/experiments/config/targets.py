@@ -7,8 +7,9 @@ from inspect import Parameter, isroutine, signature
 from typing import Any, NamedTuple
 
 from rwseg.core.own_code import OwnCodeError, named_object
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.names import suggestion
-from rwseg.experiments.config.schema import CONF, Choices
+from rwseg.experiments.config.schema import Choices
 
 CUSTOM = "custom"
 """The option of a group that is a `_target_` to be given, and nothing else."""

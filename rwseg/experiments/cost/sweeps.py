@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.composition import preflight
-from rwseg.experiments.config.schema import CONF, TrainConfig
+from rwseg.experiments.config.conf import CONF
+from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.cost.estimate import Method
 from rwseg.experiments.run_directory import run_path
 from rwseg.experiments.run_status import is_finished

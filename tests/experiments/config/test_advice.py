@@ -6,9 +6,10 @@ import pytest
 
 from rwseg.core.errors import ConfigError
 from rwseg.experiments import composition as cli
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.overrides import SET_ELSEWHERE
 from rwseg.experiments.config.rules import PARTNERS
-from rwseg.experiments.config.schema import CONF, FOR_TRAINING
+from rwseg.experiments.config.schema import FOR_TRAINING
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from hydra.utils import get_object
 
 from rwseg.data.case import Dataset
 from rwseg.experiments.composition import compose
-from rwseg.experiments.config.schema import CONF, EvaluateConfig
+from rwseg.experiments.config.conf import CONF
+from rwseg.experiments.config.schema import EvaluateConfig
 from rwseg.experiments.config.targets import CUSTOM
 from rwseg.experiments.config.validation import check
 from rwseg.losses import build_loss

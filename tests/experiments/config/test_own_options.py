@@ -11,7 +11,8 @@ from rwseg.core.errors import ConfigError
 from rwseg.experiments import composition as cli
 from rwseg.experiments.command import run_command
 from rwseg.experiments.config.command_line import overrides_last
-from rwseg.experiments.config.schema import CONF, Choices, TrainConfig
+from rwseg.experiments.config.conf import CONF
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.run_directory import run_path
 from rwseg.losses import FocalLoss, build_loss
 

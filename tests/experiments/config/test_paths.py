@@ -16,8 +16,9 @@ from rwseg.core.paths import from_home, is_at_home
 from rwseg.experiments import composition as cli
 from rwseg.experiments.command import run_command
 from rwseg.experiments.config.command_line import with_search_path
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.overrides import with_home
-from rwseg.experiments.config.schema import CONF, SCHEMAS, Choices, TrainConfig
+from rwseg.experiments.config.schema import SCHEMAS, Choices, TrainConfig
 from rwseg.experiments.config.validation import check
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 
 RAY = ["-m", "hydra/launcher=ray"]
 

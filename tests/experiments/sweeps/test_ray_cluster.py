@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from ray_sweeps import cluster, ended, exists, notes, quick, start, wait
 
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.run_claim import claimed
 from rwseg.experiments.sweeps.ray_job import BUSY
 

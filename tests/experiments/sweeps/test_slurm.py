@@ -18,7 +18,8 @@ from omegaconf import DictConfig
 from rwseg.core.errors import ConfigError, RunError, RwsegError
 from rwseg.experiments import command
 from rwseg.experiments import composition as cli
-from rwseg.experiments.config.schema import CONF, Choices, TrainConfig
+from rwseg.experiments.config.conf import CONF
+from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.sweeps import slurm
 from rwseg.experiments.sweeps.manifest import sweep_manifest
 from rwseg.experiments.sweeps.slurm import OnNode, launch

@@ -12,7 +12,7 @@ import pandas as pd
 import preloaded
 import pytest
 
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 from rwseg.report.status.sweep_state import look
 
 SWEEP = [sys.executable, str(CONF.parent / "train.py"), "-m", "loss=rrw,rw_boundary", "seed=range(2)"]

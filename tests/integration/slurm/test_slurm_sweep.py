@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from slurm_cluster import missing, running
 
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 
 pytestmark = [
     pytest.mark.skipif("RWSEG_TEST_SLURM" not in os.environ, reason="make test-slurm runs this"),

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.image import imread
 from wandb_files import config, epoch_rows, exit_codes, offline_files, records, results, started, summary
 
-from rwseg.experiments.config.schema import CONF
+from rwseg.experiments.config.conf import CONF
 
 pytestmark = pytest.mark.xdist_group("wandb_sweep")
 
