@@ -41,8 +41,8 @@ def load(root: Path) -> Source:
     if not (root / _MARKER).is_file():
         raise DataError(
             f"{root}: expected the built-in phantom, which rwseg writes where there is no such folder, got a "
-            f"folder without {_MARKER}; if the data in it are yours, say which kind: dataset=nnunet, "
-            "dataset=acdc, ... (see docs/data.md); else give the phantom another folder with dataset.root=..."
+            f"folder without {_MARKER}; if the data in it are yours, say how they lie: dataset=folder, "
+            "dataset=nnunet, ... (see docs/data.md); else give the phantom another folder by dataset.root=..."
         )
     subjects = _read_marker(root)
     source = load_layout(root, f"This is the built-in phantom: {_MEND}")

@@ -108,7 +108,7 @@ def set_marker(root: Path, **values: object) -> None:
 FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
     "no marker": (
         lambda root: (root / "phantom.json").unlink(),
-        r"got a folder without phantom\.json; if the data in it are yours, say which kind: dataset=nnunet",
+        r"got a folder without phantom\.json; if the data in it are yours, say how they lie: dataset=folder",
     ),
     "broken marker": (lambda root: (root / "phantom.json").write_text("{"), "file that cannot be read"),
     "empty marker": (lambda root: (root / "phantom.json").write_text("{}"), "file that cannot be read"),
