@@ -84,7 +84,9 @@ def installed(wheel: Path) -> Path:
 
 def run(installed: Path, folder: Path, *words: str, status: int = 0) -> str:
     """What an installed command prints in `folder`."""
-    own = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "RWSEG_"))}
+    own = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "RWSEG_", "COLUMNS"))
+    }
     environment = {**own, "PATH": f"{installed}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == status, done.stdout + done.stderr

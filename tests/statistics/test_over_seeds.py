@@ -204,9 +204,9 @@ def test_the_seeds_needed_give_the_power_that_was_asked_for(
 @pytest.mark.slow
 @pytest.mark.parametrize(("draw", "effect"), [(normal, 0.02), (skewed, 0.3)])
 def test_the_table_of_the_documentation(draw: Callable[..., Study], effect: float) -> None:
-    """Its corners, with a standard error of .004 around 93 to 97 % and 3 to 7 %."""
+    """Its corners: 93 to 97 %, and 3 to 7 %, with two standard errors (.005) around."""
     for seeds, subjects in ((3, 10), (3, 60), (5, 30), (10, 10), (50, 60)):
         found = rates(draw, seeds, subjects, 2500, effect)
         assert 0.92 <= found.covered <= 0.98, (seeds, subjects)
-        assert 0.03 <= found.over_seeds <= 0.07, (seeds, subjects)
+        assert 0.02 <= found.over_seeds <= 0.08, (seeds, subjects)
         assert found.over_cases > found.over_seeds, (seeds, subjects)
