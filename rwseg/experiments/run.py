@@ -89,7 +89,7 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
                 with naming_the_lost(peers, partial(_end, folder, lease)):
                     fit(parts, order.resume)
                 lease.check()
-                write_results(folder, parts.learner, parts.data)
+                write_results(folder, parts.learner, parts.data, cfg.dataset.name)
                 facts, steps = read_run(folder), parts.trainer.global_step
                 send_results(folder, facts, settings, steps, parts.learner, parts.data, loggers)
 

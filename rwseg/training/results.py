@@ -18,14 +18,17 @@ from rwseg.training.loggers.results import results
 log = logging.getLogger(__name__)
 
 
-def write_results(folder: Path, learner: Learner, data: SliceDataModule) -> None:
-    """Tables and figures of the last weights; everything here can be written again from the checkpoint."""
+def write_results(folder: Path, learner: Learner, data: SliceDataModule, dataset: str) -> None:
+    """Tables and figures of the last weights; everything here can be written again from the checkpoint.
+
+    `dataset` is the name over the table.
+    """
     cases = learner.cases
     assert cases is not None
     write_text(folder / "metrics" / "cases.csv", cases.to_csv(index=False))
     figures = draw_figures(folder, learner, data, cases)
     count = len(cases["case"].unique())
-    print_cases(cases, learner.missed, title=f"{data.prepared.name}, {count} validation cases, last epoch")
+    print_cases(cases, learner.missed, title=f"{dataset}, {count} validation cases, last epoch")
     for path in [folder / "metrics" / "cases.csv", *figures]:
         log.info("wrote %s", path)
 
