@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from rwseg.core.errors import ConfigError
 from rwseg.experiments.config.schema import TrainConfig
-from rwseg.experiments.own_code import callable_of, located
+from rwseg.experiments.own_callables import callable_of, located
 
 
 def optimizer_of(cfg: TrainConfig) -> Callable[[Iterable[Parameter]], Optimizer]:

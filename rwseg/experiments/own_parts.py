@@ -6,13 +6,13 @@ from typing import Any
 from torch import nn
 
 from rwseg.core.errors import ConfigError
-from rwseg.core.own_code import told
+from rwseg.core.own_code import OwnCodeError, calling_own_code
 from rwseg.data.augmentation.own import OwnAugmentation
 from rwseg.data.preprocessing.distances import KIND_OF_MAP
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.device import training_device
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
-from rwseg.experiments.own_code import callable_of, located
+from rwseg.experiments.own_callables import callable_of, located
 from rwseg.experiments.prepared_run import PreparedRun
 from rwseg.losses import build_loss
 from rwseg.models.own_network import OwnNetwork, check_network, materialise
@@ -28,9 +28,10 @@ def own_network(model: dict[str, Any], num_channels: int, num_classes: int, patc
     name, known = model["_target_"], _known_of_data(num_channels, num_classes, patch_size)
     make = callable_of("model", model, known)
     try:
-        made = make()
-    except Exception as error:
-        raise ConfigError(f"model: {name} raised {told(error)}") from error
+        with calling_own_code():
+            made = make()
+    except OwnCodeError as error:
+        raise ConfigError(f"model: {name} raised {error}") from error
     if not isinstance(made, nn.Module):
         raise ConfigError(f"model: expected a torch.nn.Module, got {type(made).__name__} of {name}")
     network = OwnNetwork(made)

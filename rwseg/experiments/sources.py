@@ -24,18 +24,9 @@ Sources = dict[str, dict[str, str]]
 """Modules and their hashes for each setting that names code of the user's: {"loss": {"mine": "5f..."}}."""
 
 LIBRARIES = (
-    *(
-        "rwseg",
-        "hydra_plugins",
-        "hydra",
-        "omegaconf",
-        "torch",
-        "torchmetrics",
-        "pytorch_lightning",
-        "lightning",
-    ),
-    *("lightning_fabric", "monai", "numpy", "scipy", "pandas", "wandb", "mlflow", "tensorboard"),
-)
+    "rwseg", "hydra_plugins", "hydra", "omegaconf", "torch", "torchmetrics", "pytorch_lightning", "lightning",
+    "lightning_fabric", "monai", "numpy", "scipy", "pandas", "wandb", "mlflow", "tensorboard",
+)  # fmt: skip
 """What rwseg is made with; run.json has their versions."""
 
 ADAPTER = "dataset.adapter"

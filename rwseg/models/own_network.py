@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from rwseg.core.errors import ConfigError
-from rwseg.core.own_code import told
+from rwseg.core.own_code import OwnCodeError, calling_own_code
 
 LONGEST_STEP = 256
 """The largest multiple of pixels that sizes are tried in, to name one that a network takes."""
@@ -102,9 +102,10 @@ def _complaint(
 ) -> str | None:
     """What is wrong with patches of `size` or what comes of them, in words that follow the network's name."""
     try:
-        outputs = _outputs(network, channels, size, batch_size)
-    except Exception as error:  # noqa: BLE001 -- it is the user's code: whatever it raises is told
-        return f"refused patches of {list(size)} with {channels} channel(s): {told(error)}"
+        with calling_own_code():
+            outputs = _outputs(network, channels, size, batch_size)
+    except OwnCodeError as error:
+        return f"refused patches of {list(size)} with {channels} channel(s): {error}"
     return _fault(outputs, classes, size)
 
 
