@@ -15,6 +15,9 @@ from rwseg.core.files import replacing
 
 # Okabe and Ito's colours, told apart by colour-blind readers; one per foreground class, then around again.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+COLUMNS = 6
+"""Most slices in a row of a picture."""
+
 MOST_SLICES = 12
 
 Plane = NDArray[np.uint8]
@@ -68,7 +71,7 @@ def case_picture(
     ones. Returns `path`.
     """
     rows = [(image, reference, prediction, "")]
-    return save(_sheet(rows, classes, aspect, title, slices=MOST_SLICES, columns=6), path)
+    return save(_sheet(rows, classes, aspect, title, slices=MOST_SLICES), path)
 
 
 def case_sheet(
@@ -78,8 +81,11 @@ def case_sheet(
     title: str,
     path: Path,
 ) -> Path:
-    """Draw a row of slices for each of `cases` (image, reference, prediction, name); returns `path`."""
-    return save(_sheet(cases, classes, aspect, title, slices=6, columns=6), path)
+    """Draw a row of slices for each of `cases` (image, reference, prediction, name); returns `path`.
+
+    Cases of one slice stand side by side.
+    """
+    return save(_sheet(cases, classes, aspect, title, slices=COLUMNS), path)
 
 
 def _sheet(
@@ -88,8 +94,10 @@ def _sheet(
     aspect: float,
     title: str,
     slices: int,
-    columns: int,
 ) -> Figure:
+    most = max(len(image) for image, *_ in cases)
+    columns = len(cases) if most == 1 else min(most, COLUMNS)
+    side = 2.2 if columns > 3 else 3.6  # inches: few panels fill their figure
     panels: list[Panel | None] = []
     for image, reference, prediction, name in cases:
         window, shown = _window(image, reference, prediction), _slices(len(image), slices)
@@ -100,11 +108,12 @@ def _sheet(
             panels.append(
                 (image[z][window], plane, prediction[z][window], heading, (float(low), float(high)))
             )
-        panels += [None] * (-len(shown) % columns)  # the next case begins a new row
+        if most > 1:
+            panels += [None] * (-len(shown) % columns)  # the next case begins a new row
     rows = max(1, -(-len(panels) // columns))
     height, width = next(panel[0].shape for panel in panels if panel is not None)
     figure = Figure(
-        figsize=(2.2 * columns, 0.75 + rows * (2.2 * aspect * height / width + 0.45)), layout="constrained"
+        figsize=(side * columns, 0.75 + rows * (side * aspect * height / width + 0.45)), layout="constrained"
     )
     for axes, panel in zip(figure.subplots(rows, columns, squeeze=False).flat, panels, strict=True):
         axes.set_axis_off()

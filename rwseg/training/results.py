@@ -72,7 +72,7 @@ def _draw_cases(learner: Learner, data: SliceDataModule, cases: pd.DataFrame, pa
     for place in places:
         entry = next(entry for entry in data.val_entries if entry.name == ranked.index[place])
         _, image, reference, labels = predicted(learner, data, entry)
-        name = f"{entry.name} {entry.phase}, Dice {ranked.iloc[place]:.2f}"
+        name = f"{' '.join(filter(None, (entry.name, entry.phase)))}, Dice {ranked.iloc[place]:.2f}"
         chosen.append((image, reference, labels, name))
     aspect = data.val_entries[0].spacing[1] / data.val_entries[0].spacing[2]
     title = "Worst, median and best validation case by mean Dice"

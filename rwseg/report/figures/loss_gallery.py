@@ -10,12 +10,14 @@ import matplotlib
 import matplotlib.image
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
 from rwseg.core.files import replacing
 from rwseg.losses import SegmentationLoss
 from rwseg.losses.theory.signs import wrong_sign_pixels
+from rwseg.training.figures import save
 
 SHAPE = (48, 64)
 PERCENTILE = 99.0
@@ -26,6 +28,14 @@ FRAME = ((2, 2), (2, 2), (0, 0))
 CLASS_COLOURS = np.array([[255, 255, 255], [86, 180, 233], [230, 159, 0]]) / 255  # white, blue, orange
 PROBABILITY_COLOURS = matplotlib.colormaps["cividis"].resampled(10)  # dark: 0, yellow: 1
 PUSH_COLOURS = matplotlib.colormaps["PuOr"].resampled(41)  # orange: away from the true class, purple: towards
+
+
+HEADINGS = (
+    "labels",
+    "predicted class; contours: labels",
+    "probability of the true class\n(dark: 0, yellow: 1)",
+    "gradient: purple pushes the true class up,\norange down; hatched: a wrong sign",
+)
 
 
 class Scene(NamedTuple):
@@ -80,9 +90,14 @@ def draw_example(scene: Scene, path: Path) -> None:
 
 
 def draw_beside(scene: Scene, push: Tensor, wrong: Tensor, path: Path) -> None:
-    """Draw the panels of `draw_example` and, beside them, that of `draw_gradient`."""
+    """Draw the panels of `draw_example`, and beside them that of `draw_gradient`, with their headings."""
     panels = [*_example_panels(scene), np.pad(_gradient_panel(scene, push, wrong), FRAME)]
-    _write(np.concatenate(panels, axis=1), path)
+    figure = Figure(figsize=(12, 2.9), layout="constrained")
+    for axes, panel, heading in zip(figure.subplots(1, len(panels)), panels, HEADINGS, strict=True):
+        axes.imshow(panel.clip(0, 1), interpolation="nearest")
+        axes.set_title(heading, fontsize=9, loc="left")
+        axes.set_axis_off()
+    save(figure, path)
 
 
 def _example_panels(scene: Scene) -> list[NDArray[np.float64]]:
