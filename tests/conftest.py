@@ -91,7 +91,7 @@ def prepared_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def four_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Directories of runs have no part for other settings: to find it composes configurations anew for every
-    dataset and experiment. `test_run_directory.py` tests that part."""
+    dataset and experiment. `test_run_path.py` tests that part."""
     monkeypatch.setattr("rwseg.experiments.run_directory._other_settings", lambda *_: [])
 
 
