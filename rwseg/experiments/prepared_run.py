@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import get_object
-
 from rwseg.core.errors import ConfigError
+from rwseg.core.own_code import OwnCodeError, named_object
 from rwseg.data.case import Dataset, Source
 from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
@@ -67,7 +66,10 @@ def prepare_run(cfg: TrainConfig) -> PreparedRun:
 
 def dataset_of(cfg: TrainConfig) -> Dataset:
     """The dataset that a configuration names, which reads files as its settings say."""
-    dataset = get_object(cfg.dataset.adapter)
+    try:
+        dataset = named_object(cfg.dataset.adapter)
+    except OwnCodeError as error:
+        raise ConfigError(f"dataset.adapter={cfg.dataset.adapter}: {error}") from error
     if not isinstance(dataset, Dataset):
         raise ConfigError(f"dataset.adapter: expected a rwseg.data.case.Dataset, got {cfg.dataset.adapter}")
     options = {name: getattr(cfg.dataset, name) for name in READING}

@@ -210,8 +210,8 @@ def _differences(asked: Flat, options: list[str]) -> Flat:
 
 
 def _reference(*options: str) -> tuple[Flat, Choices]:
-    """What `options` give; a group that is the user's own (`OWN`) gives nothing."""
-    own = tuple(option for option in options if option.endswith(OWN))
+    """What `options` give; a class of the user's own (`OWN`) gives nothing but where it is a dataset's."""
+    own = tuple(one for one in options if one.endswith(OWN) and not one.startswith("dataset="))
     flat, choices = _composed_with(search_path.get(), tuple(one for one in options if one not in own))
     left_out = tuple(option.removesuffix(OWN).replace("/", ".") + "." for option in own)
     return {key: text for key, text in flat.items() if not key.startswith(left_out)}, choices

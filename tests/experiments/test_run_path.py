@@ -65,6 +65,10 @@ def path(*overrides: str) -> str:
             ["dataset=nnunet", "dataset.name=Dataset027_ACDC"],
             "default/Dataset027_ACDC/rrw/alone/dataset-nnunet/seed0",
         ),
+        (
+            ["dataset=custom", "dataset.adapter=mine.CELLS", "dataset.root=my/cells"],
+            "default/cells/rrw/alone/dataset-custom+dataset.adapter-mine.CELLS/seed0",
+        ),
         (["dataset=folder", "dataset.root=my/cells"], "default/cells/rrw/alone/dataset-folder/seed0"),
         (["evaluation.missed=diagonal"], "default/phantom/rrw/alone/evaluation.missed-diagonal/seed0"),
         (["dataset.name='a/b c'"], "default/phantom/rrw/alone/dataset.name-%22a%2Fb%20c%22/seed0"),

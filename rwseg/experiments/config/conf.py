@@ -29,6 +29,12 @@ def _folder_name(root: str) -> str:
     return Path(expanduser(root)).absolute().name
 
 
+def _settings_of(dataset: str) -> str:
+    """`${settings_of:${dataset}}`: the schedule, model and augmentation of a dataset, or of an own one."""
+    return "nnunet" if dataset == "custom" else dataset
+
+
+OmegaConf.register_new_resolver("settings_of", _settings_of, replace=True)
 OmegaConf.register_new_resolver("folder_name", _folder_name, replace=True)
 OmegaConf.register_new_resolver("from_home", expanduser, replace=True)  # for what Hydra itself writes
 OmegaConf.register_new_resolver("command", lambda: shlex.join(typed()), replace=True)  # for --help

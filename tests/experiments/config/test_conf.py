@@ -5,12 +5,14 @@ from pathlib import Path
 import pytest
 from hydra.utils import get_object
 
+from rwseg.core.errors import ConfigError
 from rwseg.data.case import Dataset
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.conf import CONF
 from rwseg.experiments.config.schema import EvaluateConfig
 from rwseg.experiments.config.targets import CUSTOM
 from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import dataset_of
 from rwseg.losses import build_loss
 from rwseg.models.unet import UNet
 
@@ -35,6 +37,12 @@ GROUPS = {"dataset", "loss", "strategy", "schedule", "model", "augment"} | {
 }
 
 
+def chosen(dataset: str) -> list[str]:
+    """The overrides that choose a dataset; an own one needs an adapter."""
+    own = ["dataset.adapter=rwseg.data.datasets.folder.FOLDER"] if dataset == CUSTOM else []
+    return [f"dataset={dataset}", *own]
+
+
 def test_the_groups_are_those_of_contract_c4() -> None:
     assert {option.partition("=")[0] for option in OPTIONS.values()} == GROUPS
     _, choices = compose("train", [])
@@ -44,11 +52,11 @@ def test_the_groups_are_those_of_contract_c4() -> None:
 @pytest.mark.parametrize("plan", ["fixed", "auto"])
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_dataset_has_a_fixed_plan_or_leaves_it_to_its_data(dataset: str, plan: str) -> None:
-    cfg, _ = compose("train", [f"dataset={dataset}"])
+    cfg, _ = compose("train", chosen(dataset))
     own = cfg.dataset.plan
     if (own, plan) == ("auto", "fixed") and cfg.dataset.adapter.endswith(("NNUNET", "FOLDER")):
         return  # nothing is known of the data
-    cfg, _ = compose("train", [f"dataset={dataset}", f"dataset.plan={plan}"])
+    cfg, _ = compose("train", [*chosen(dataset), f"dataset.plan={plan}"])
     typed = check(cfg)
     if plan == "auto":
         assert (typed.dataset.patch_size, typed.dataset.batch_size, typed.model.pools) == (None, None, None)
@@ -66,23 +74,46 @@ def test_every_dataset_has_a_fixed_plan_or_leaves_it_to_its_data(dataset: str, p
 @pytest.mark.parametrize("file", FILES, ids=OPTIONS.values())
 def test_every_option_can_be_chosen(file: Path) -> None:
     group, option = OPTIONS[file].split("=")
-    overrides = [OPTIONS[file]]
-    if option == CUSTOM:
+    overrides = chosen(option) if group == "dataset" else [OPTIONS[file]]
+    if option == CUSTOM and group != "dataset":
         overrides.append(f"{group.replace('/', '.')}._target_={OWN[group]}")
     if group == "model":  # a network goes with patches of its own
-        overrides += [f"dataset={option}"] if option in DATASETS else []
+        overrides += chosen(option) if option in DATASETS and option != CUSTOM else []
     cfg, choices = compose("train", overrides)
     typed = check(cfg)
     assert choices[group] == option
     assert build_loss(typed).mode == typed.strategy.mode
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", [name for name in DATASETS if name != CUSTOM])
 def test_every_dataset_names_an_adapter_of_its_own(dataset: str) -> None:
-    cfg, _ = compose("train", [f"dataset={dataset}"])
+    cfg, _ = compose("train", chosen(dataset))
     adapter = get_object(cfg.dataset.adapter)
     assert isinstance(adapter, Dataset)
     assert adapter.name == dataset == cfg.dataset.name
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        (
+            "mine_of_nobody.CELLS",
+            "dataset.adapter=mine_of_nobody.CELLS: expected a module 'mine_of_nobody' in",
+        ),
+        ("rwseg.data.datasets.folder.FOLDERS", "expected a 'FOLDERS' in .* did you mean FOLDER"),
+        ("rwseg.losses.RRWLoss", "expected a rwseg.data.case.Dataset, got rwseg.losses.RRWLoss"),
+    ],
+)
+def test_an_adapter_that_is_none_is_named(adapter: str, message: str) -> None:
+    cfg, choices = compose("train", ["dataset=custom", f"dataset.adapter={adapter}"])
+    assert [choices[group] for group in ("schedule", "model", "augment")] == ["nnunet"] * 3
+    with pytest.raises(ConfigError, match=message):
+        dataset_of(check(cfg))
+
+
+def test_a_dataset_of_ones_own_needs_an_adapter() -> None:
+    with pytest.raises(ConfigError, match=r"dataset\.adapter: expected a value, got none"):
+        check(compose("train", ["dataset=custom"])[0])
 
 
 def test_no_argument_is_rrw_alone_on_the_phantom() -> None:
@@ -96,9 +127,9 @@ def test_no_argument_is_rrw_alone_on_the_phantom() -> None:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_the_data_folder_comes_from_the_environment(dataset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RWSEG_DATA", raising=False)
-    assert check(compose("train", [f"dataset={dataset}"])[0]).dataset.root == f"data/{dataset}"
+    assert check(compose("train", chosen(dataset))[0]).dataset.root == f"data/{dataset}"
     monkeypatch.setenv("RWSEG_DATA", "/elsewhere")
-    assert check(compose("train", [f"dataset={dataset}"])[0]).dataset.root == f"/elsewhere/{dataset}"
+    assert check(compose("train", chosen(dataset))[0]).dataset.root == f"/elsewhere/{dataset}"
 
 
 @pytest.mark.parametrize("trainer", ["auto", "cpu", "gpu"])
