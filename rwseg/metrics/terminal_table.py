@@ -43,9 +43,10 @@ def print_cases(cases: pd.DataFrame, missed: str, title: str) -> None:
 
 def never_predicted(cases: pd.DataFrame) -> list[str]:
     """The classes of a `cases.csv` table of which no voxel is predicted, though the reference has some."""
-    voxels = cases.groupby("class_name", sort=False)[["reference_voxels", "predicted_voxels"]].sum()
-    lost = voxels.index[(voxels["predicted_voxels"] == 0) & (voxels["reference_voxels"] > 0)]
-    return [str(name) for name in lost]
+    is_empty = cases["dice"].isna() | (cases["missed"] == 1)  # nothing predicted
+    found = cases.assign(is_empty=is_empty).groupby("class_name", sort=False)[["is_empty", "missed"]]
+    lost = found.agg({"is_empty": "all", "missed": "sum"})
+    return [str(name) for name in lost.index[lost["is_empty"] & (lost["missed"] > 0)]]
 
 
 def unit_of(cases: pd.DataFrame) -> str:

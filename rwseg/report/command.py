@@ -14,7 +14,7 @@ from rwseg.report.comparison.runs import find_runs
 from rwseg.report.comparison.summary import summary_sentences
 from rwseg.report.files import write_report
 from rwseg.report.markup import TextTable
-from rwseg.report.study import pack
+from rwseg.report.pack import pack
 from rwseg.report.tables import results
 
 DEFAULT = Path("report")

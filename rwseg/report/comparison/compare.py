@@ -8,7 +8,7 @@ import pandas as pd
 
 from rwseg.core.errors import ConfigError, RunError
 from rwseg.experiments.config.names import suggestion
-from rwseg.report.comparison.comparison import Comparison, Method, Run, folders_below
+from rwseg.report.comparison.comparison import FINISHED, Comparison, Method, Run, folders_below
 from rwseg.report.comparison.convergence import (
     convergence_table,
     curve_table,
@@ -26,7 +26,6 @@ from rwseg.report.comparison.notes import (
 )
 from rwseg.report.comparison.over_seeds import over_seeds_table
 from rwseg.report.comparison.ranks import rank_table
-from rwseg.report.comparison.runs import FINISHED
 from rwseg.report.comparison.samples import (
     COUNTS,
     METRICS,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+FINISHED, UNKNOWN = "finished", "unknown"
+
 
 @dataclass(frozen=True)
 class Run:

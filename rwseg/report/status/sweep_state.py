@@ -9,8 +9,8 @@ from statistics import mean
 from rwseg.core.errors import RunError
 from rwseg.core.lease import process_exists
 from rwseg.experiments.sweeps.manifest import Manifest, find_manifests
-from rwseg.report.comparison.comparison import Run
-from rwseg.report.comparison.runs import FINISHED, INTERRUPTED, RUNNING, find_runs
+from rwseg.report.comparison.comparison import FINISHED, Run
+from rwseg.report.comparison.runs import INTERRUPTED, RUNNING, find_runs
 
 RECENT_EPOCHS = 5
 

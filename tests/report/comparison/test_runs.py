@@ -14,7 +14,7 @@ from synthetic import DEAD_PROCESS, this_process, write_run, write_unfinished
 from rwseg.core.errors import RunError
 from rwseg.experiments.run_claim import claimed
 from rwseg.models.inference import whole_volumes as volumes
-from rwseg.report.comparison import runs
+from rwseg.report.comparison import run_tables
 from rwseg.report.comparison.runs import find_runs, read_directory
 
 
@@ -53,7 +53,7 @@ def test_settings_of_another_version_are_read_too(tmp_path: Path) -> None:
 
 
 def test_the_columns_are_those_that_training_writes() -> None:
-    assert runs.COLUMNS == volumes.COLUMNS
+    assert run_tables.COLUMNS == volumes.COLUMNS
 
 
 def break_json(folder: Path) -> None:
