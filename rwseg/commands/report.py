@@ -2,7 +2,8 @@
 
     rwseg report DIR... [-o OUT]          tables, tests, figures and a page from all runs below DIR
     rwseg report --status DIR [--watch]   how far they are
-    rwseg report DIR... --pack FOLDER     all that they measured, in three tables
+    rwseg report DIR... --baseline STUDY  the same beside the stored runs of a study that comes with rwseg
+    rwseg report DIR... --pack FOLDER     all that they measured, in tables to keep
 
 docs/report.md says what every number is.
 """
@@ -20,7 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     What takes seconds to import is imported after the options are known to be right.
     """
-    asked = _parser().parse_args(arguments)
+    parser = _parser()
+    asked = parser.parse_args(arguments)
+    if not asked.runs and (asked.status or not asked.baseline):
+        parser.error("the following arguments are required: DIR")
     try:
         if asked.status:
             from rwseg.report.status.status import show
@@ -45,7 +49,13 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("runs", nargs="+", type=user_path, metavar="DIR", help="run directories, or folders that hold some")
+    add(
+        "runs",
+        nargs="*",
+        type=user_path,
+        metavar="DIR",
+        help="run directories or packed runs, or folders that hold some",
+    )
     add("-o", "--output", type=user_path, metavar="OUT", help="folder for the report (default: report)")
     add("--reference", metavar="METHOD", help="method that the others are tested against (default: rrw)")
     add(
@@ -59,6 +69,13 @@ def _parser() -> argparse.ArgumentParser:
         ("--allow", "a difference that the fairness guard is to accept, such as commit"),
     ):
         add(name, action="append", default=[], metavar="KEY", help=f"{says} (may be repeated)")
+    add(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="STUDY",
+        help="add the stored runs of a study that comes with rwseg, such as acdc-small",
+    )
     add("--title", help="heading of the report")
     add(
         "--no-gallery",

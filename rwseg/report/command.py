@@ -9,6 +9,7 @@ from rich.text import Text
 
 from rwseg.core.errors import RwsegError
 from rwseg.core.terminal import console
+from rwseg.report.baselines import ALLOWED, baseline_folder
 from rwseg.report.comparison.compare import compare
 from rwseg.report.comparison.runs import find_runs
 from rwseg.report.comparison.summary import summary_sentences
@@ -25,7 +26,8 @@ def report(asked: Namespace) -> None:
 
     `RwsegError` where it cannot.
     """
-    runs = find_runs(asked.runs)
+    folders = [*asked.runs, *(baseline_folder(name) for name in asked.baseline)]
+    runs = find_runs(folders)
     if asked.pack is not None:
         print("wrote", *pack(runs, asked.pack, asked.compare))
         if asked.output is None:
@@ -36,7 +38,7 @@ def report(asked: Namespace) -> None:
         reference=asked.reference,
         threshold=asked.threshold,
         compared=asked.compare,
-        allowed=asked.allow,
+        allowed=[*asked.allow, *(ALLOWED if asked.baseline else ())],
         title=asked.title,
     )
     try:

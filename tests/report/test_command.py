@@ -109,7 +109,7 @@ def test_refusals_end_with_status_2_and_one_message(
     assert "Traceback" not in said.err
     assert not out.exists()
     assert main([str(tmp_path / "runs"), "-o", str(out), "--allow", "commit"]) == 0
-    assert "Accepted by --allow although the runs differ in it: commit" in (out / "report.md").read_text()
+    assert "Accepted although the runs differ in it: commit" in (out / "report.md").read_text()
 
 
 def test_no_finished_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

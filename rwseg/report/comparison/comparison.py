@@ -34,6 +34,8 @@ class Run:
     settings: Mapping[str, str]
     cases: pd.DataFrame | None
     epochs: pd.DataFrame | None
+    study: str = ""
+    """The name of the packed study that it was read from, empty for a run directory."""
 
 
 @dataclass(frozen=True)

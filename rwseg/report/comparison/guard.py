@@ -68,7 +68,7 @@ def check_fair(methods: Sequence[Method], compared: Sequence[str], allowed: Sequ
                 ]
             )
         )
-    return [f"Accepted by --allow although the runs differ in it: {one.line()}." for one in found]
+    return [f"Accepted although the runs differ in it: {one.line()}." for one in found]
 
 
 def _unsure_code(methods: Sequence[Method]) -> list[str]:

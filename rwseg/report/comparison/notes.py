@@ -55,7 +55,7 @@ def data_notes(
     ]
     if unit == "px":
         notes.append("Distances are in pixels (px): these images have no physical spacing.")
-    notes += _run_notes(methods)
+    notes += [*_study_notes(runs), *_run_notes(methods)]
     notes += _case_notes(table, tests)
     devices = Counter(f"{run.device} of {run.host}" for run in runs)
     if len(devices) > 1:
@@ -68,6 +68,15 @@ def data_notes(
             "runs cannot be told and may differ."
         )
     return notes
+
+
+def _study_notes(runs: Sequence[Run]) -> list[str]:
+    """Which runs nobody trained for this report."""
+    stored = Counter(run.study for run in runs if run.study)
+    return [
+        f"{count_of(count, 'run')} of {len(runs)} are those of the stored study {name}."
+        for name, count in stored.items()
+    ]
 
 
 def reference_note(methods: Sequence[Method], asked: str | None) -> list[str]:

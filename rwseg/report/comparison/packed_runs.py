@@ -140,7 +140,7 @@ def _run(
         seed=seed,
         seconds=float(row["seconds"]),
         device=str(row["device"]),
-        host=UNKNOWN,
+        host=str(row["processor"]),  # studies name no machine
         processor=str(row["processor"]),
         commit=str(row["commit"]),
         data_digest=own.get("data", UNKNOWN),
@@ -149,6 +149,7 @@ def _run(
         settings=_below("settings.", own),
         cases=cases,
         epochs=epochs,
+        study=folder.absolute().name,
     )
 
 

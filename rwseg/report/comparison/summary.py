@@ -1,7 +1,7 @@
 """The first lines of a report: who wins, by how much, what cannot be told, and who collapses how often."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import isinf, isnan
 
 import pandas as pd
@@ -35,10 +35,24 @@ def _winner(comparison: Comparison) -> Iterator[str]:
     then = "" if len(same) > 1 else f", then {second} with {next_best:.3f}"
     yield f"Best mean Dice: {' and '.join(same)} with {best:.3f}{then}."
     yield verdict(pair_of(comparison, first, second), first, second)
+    yield from _beside_a_study(comparison, [name for name, _ in means])
     distances = summary[(summary["class_name"] == MEAN) & (summary["metric"] == "hausdorff")]
     for least in distances.nsmallest(1, "mean").to_dict("records"):
         value = f"{least['mean']:.1f} {comparison.unit}"
         yield f"Smallest mean Hausdorff distance: {least['method']} with {value}."
+
+
+def _beside_a_study(comparison: Comparison, ranked: Sequence[str]) -> Iterator[str]:
+    """Where methods of new runs stand among the stored ones of a packed study."""
+    studies = {run.study for method in comparison.methods for run in method.runs}
+    if len(studies) < 2:
+        return
+    new = {method.name for method in comparison.methods if not all(run.study for run in method.runs)}
+    for place, name in enumerate(ranked, start=1):
+        if name in new and place > 1:
+            yield f"{name} is number {place} of {len(ranked)} by mean Dice."
+        if name in new and place > 2:  # the first and the second have been compared above
+            yield verdict(pair_of(comparison, ranked[0], name), ranked[0], name)
 
 
 def pair_of(comparison: Comparison, method: str, other: str, metric: str = "dice") -> pd.Series:

@@ -61,7 +61,7 @@ def test_other_differences_are_refused_unless_allowed(
     assert line.startswith(f"  - {key}: ")
     assert said in line
     (note,) = check(tmp_path, allowed=[key])
-    assert "Accepted by --allow" in note
+    assert "Accepted although the runs differ in it" in note
     assert said in note
 
 
