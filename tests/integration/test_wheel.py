@@ -19,8 +19,10 @@ import rwseg
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {"README.md", "CHANGELOG.md", "LICENSE"}
-SOURCES = {"pyproject.toml", "setup.py", "MANIFEST.in", "conf", "rwseg", "hydra_plugins", *TEXTS}
-BESIDE = {"tests", "benchmarks", "docs", "train.py", "evaluate.py"}
+SOURCES = {"pyproject.toml", "setup.py", "MANIFEST.in", "conf", "docs", "rwseg", "hydra_plugins", *TEXTS}
+BESIDE = {"tests", "benchmarks", "train.py", "evaluate.py"}
+PACKED = {"runs.csv.gz", "epochs.csv.gz", "machines.csv", "settings.json"}
+STUDIES = sorted(path.parent.name for path in (ROOT / "docs" / "results").glob("*/runs.csv.gz"))
 INFO = f"rwseg-{rwseg.__version__}.dist-info"
 
 pytestmark = pytest.mark.xdist_group("wheel")
@@ -108,7 +110,8 @@ def test_the_wheel_holds_the_package_the_options_and_nothing_else(wheel: Path) -
     own = {name for name in names if not name.startswith(f"{INFO}/")}
     expected = {f"rwseg/{name}" for name in files_of(ROOT / "rwseg")}
     expected |= {f"hydra_plugins/{name}" for name in files_of(ROOT / "hydra_plugins")}
-    assert own == expected | {f"rwseg/conf/{name}" for name in files_of(ROOT / "conf")}
+    expected |= {f"rwseg/conf/{name}" for name in files_of(ROOT / "conf")}
+    assert own == expected | {f"rwseg/baselines/{study}/{name}" for study in STUDIES for name in PACKED}
     plugins = [name for name in own if name.startswith("hydra_plugins/")]  # a folder that all plugins share
     assert all(name.startswith("hydra_plugins/rwseg_") for name in plugins)
     assert {"rwseg/py.typed", "rwseg/report/html/page.html.j2", "rwseg/conf/loss/rrw.yaml"} <= own
@@ -126,7 +129,10 @@ def test_the_checkout_builds_the_same_wheel_as_its_source_distribution(sdist: Pa
 def test_the_source_distribution_has_no_tests(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         top = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+        documents = {name.partition("/docs/")[2] for name in archive.getnames() if "/docs/" in name}
     assert top == SOURCES | {"PKG-INFO", "rwseg.egg-info", "setup.cfg"}
+    packed = {f"results/{study}/{name}" for study in STUDIES for name in PACKED}
+    assert {name for name in documents if "." in name} == packed
 
 
 def test_its_metadata(wheel: Path) -> None:
@@ -166,6 +172,8 @@ def test_two_batches_and_a_report(installed: Path, phantom_root: Path, tmp_path:
     assert facts["status"] == "finished"
     assert re.fullmatch(rf"v{re.escape(rwseg.__version__)}\+[0-9a-f]{{12}}", facts["git_commit"])
     assert "wrote report/index.html" in run(installed, tmp_path, "rwseg", "report", "outputs", "--no-gallery")
+    told = run(installed, tmp_path, "rwseg", "report", "outputs", "--baseline=none", status=2)
+    assert f"expected one of the studies {', '.join(STUDIES)}, got another name" in told
     assert {path.name for path in tmp_path.iterdir()} == {"outputs", "prepared", "report"}
 
 
