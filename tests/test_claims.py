@@ -1,5 +1,6 @@
 """The tables of the stored study: what is in the documents is what its command prints, and what it claims."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -33,19 +34,14 @@ def collapses(counts: dict[str, tuple[int, int]]) -> Comparison:
 
 def pair(low: float, high: float) -> Comparison:
     """A comparison of rrw and another by the interval of their difference."""
-    row = {"method": "rrw", "other": "ce", "class_name": "mean", "metric": "dice", "seeds": 10, "subjects": 30,
-           "difference": (low + high) / 2, "low": low, "high": high, "probability": 0.5}  # fmt: skip
-    return made(over_seeds=pd.DataFrame([row]))
+    names = {"method": "rrw", "other": "ce", "class_name": "mean", "metric": "dice"}
+    numbers = {"seeds": 10, "subjects": 30, "difference": (low + high) / 2, "low": low, "high": high}
+    return made(over_seeds=pd.DataFrame([{**names, **numbers, "probability": 0.5}]))
 
 
 def made(methods: tuple[Method, ...] = (), **tables: pd.DataFrame) -> Comparison:
-    nothing = pd.DataFrame()
-    names = ("summary", "tests", "over_seeds", "ranks", "per_run", "phases", "convergence", "curves", "distribution",
-             "cost", "settings")  # fmt: skip
-    return Comparison(
-        title="", methods=methods, reference="rrw", classes=("a",), missed="nan", unit="mm", threshold=None,
-        notes=(), **{name: tables.get(name, nothing) for name in names},
-    )  # fmt: skip
+    nothing = dict.fromkeys(field.name for field in fields(Comparison))
+    return Comparison(**{**nothing, "methods": methods, **tables})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("lost", "runs", "holds"), [(0, 50, "yes"), (0, 5, "cannot be told"), (1, 50, "no")])
