@@ -17,17 +17,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from rwseg.commands.named_loss import NamedLoss, named_loss
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.paths import user_path
 from rwseg.experiments.command import INTERRUPTED
-from rwseg.experiments.composition import preflight
-from rwseg.experiments.config.targets import CUSTOM, displayed
 
 if TYPE_CHECKING:
     from rwseg.losses.battery import Finding
-
-AS_GIVEN = ("loss", "+loss", "~loss", "hydra.")
-"""Words that are passed on as they are; others are arguments of the loss."""
 
 COLOURS = {"pass": "green", "note": "yellow", "fails": "red"}
 
@@ -36,11 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status, 2 with a message for what the user can mend."""
     asked = _parser().parse_intermixed_args(arguments)
     try:
-        folder = [] if asked.config_dir is None else ["--config-dir", str(asked.config_dir)]
-        jobs = preflight("train", ["-m", *folder, *overrides_of(asked.words)])
-        if len(jobs) != 1:
-            raise ConfigError(f"expected one loss to check, got {len(jobs)}; give one value of each")
-        return _check(asked, *jobs[0])
+        return _check(asked, named_loss(asked.words, asked.config_dir))
     except RwsegError as error:
         print(f"rwseg check-loss: {error}", file=sys.stderr)
         return 2
@@ -48,41 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def overrides_of(words: Sequence[str]) -> list[str]:
-    """Overrides as `rwseg train` takes them; `ConfigError` where no loss is named, or two."""
-    names = [word for word in words if "=" not in word and not word.startswith("~")]
-    rest = [word for word in words if word not in names]
-    given = [word for word in rest if word.startswith("loss=")]
-    if len(names) + len(given) != 1:
-        got = " ".join(names + given) or "none"
-        raise ConfigError(f"expected one loss, such as mine.MyLoss, rrw or loss=mine, got {got}")
-    is_path = any("." in name for name in names)
-    chosen = [f"loss={name}" for name in names]
-    if is_path:
-        chosen = [f"loss={CUSTOM}", f"loss._target_={names[0]}"]
-    prefix = "+loss." if is_path else "loss."
-    return [*chosen, *(word if word.startswith(AS_GIVEN) else f"{prefix}{word}" for word in rest)]
-
-
-def _check(asked: argparse.Namespace, cfg: object, choices: dict[str, str]) -> int:
+def _check(asked: argparse.Namespace, named: NamedLoss) -> int:
     """Print a line per row; they take seconds to import, and come after the words are known to be right."""
-    from hydra.errors import InstantiationException
-
-    from rwseg.losses import build_loss
     from rwseg.losses.battery import CALLED, ROWS, check_loss
     from rwseg.report.figures.wrong_signs import SIGNS, wrong_signs
 
     unknown = sorted(set(asked.allow) - {*ROWS, SIGNS})
     if unknown:
         raise ConfigError(f"--allow {unknown[0]}: expected one of {', '.join([*ROWS, SIGNS])}")
-    name = displayed(cfg, choices)["loss"]
-    path = asked.out or Path(cfg.output_root, "check-loss", f"{name}.png")  # type: ignore[attr-defined]
-    try:
-        loss = build_loss(cfg).main
-    except InstantiationException as error:
-        raise ConfigError(str(error)) from error
+    path = asked.out or Path(named.cfg.output_root, "check-loss", f"{named.name}.png")
+    loss = named.build()
     console = Console(soft_wrap=True, highlight=False)
-    console.print(f"{name}, {asked.classes} classes", markup=False)
+    console.print(f"{named.name}, {asked.classes} classes", markup=False)
 
     def findings() -> Iterator["Finding"]:
         for finding in check_loss(loss, asked.classes):

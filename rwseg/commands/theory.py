@@ -1,14 +1,18 @@
-"""Draw figures 2, 3 and 4 of the region-wise paper.
+"""Draw figures 2, 3 and 4 of the region-wise paper, or what losses make of labels of your own.
 
     rwseg theory OUT                            figure 3 on a phantom heart with made-up predictions
     rwseg theory OUT --run RUN_DIR [--case CASE]  figure 3 from a run's own checkpoints
+    rwseg theory OUT --data LABELS [--loss "rw_boundary rectify=true" --loss mine.MyLoss]
+                                                weights and gradients of losses on a label file
 
-Writes figure2, figure3 and figure4 to OUT as PNG and SVG. The case is the first of the validation split
-unless named, its slice the one with most foreground.
+Writes figure2, figure3 and figure4, or own_labels, to OUT as PNG and SVG. The case is the first of the
+validation split unless named; of a volume the slice with most foreground is drawn.
 """
 
 import argparse
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -18,12 +22,14 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
+from rwseg.commands.named_loss import named_loss
 from rwseg.core.errors import RunError, RwsegError
 from rwseg.core.files import replacing
 from rwseg.core.paths import user_path
 from rwseg.data.datasets.acdc import CLASSES
 from rwseg.data.datasets.phantom import draw_hearts
 from rwseg.data.datasets.phantom_geometry import label_volume
+from rwseg.data.io.label_slice import read_label_slice
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.experiments.build import build_network
 from rwseg.experiments.config.schema import TrainConfig
@@ -31,6 +37,7 @@ from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config
 from rwseg.models.inference.sliding_window import predict_volume
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH
+from rwseg.report.figures.theory_labels import labels_figure
 from rwseg.report.figures.theory_pixels import Stage, negatives_figure
 from rwseg.report.figures.theory_weights import gradient_signs_figure, small_gradients_figure
 from rwseg.training.callbacks.checkpoints import BEST, LAST, load_checkpoint
@@ -39,26 +46,52 @@ CONFIDENCES = {"uniform prediction": 0.0, "unsure": 1.5, "nearly right": 8.0}
 """Made-up predictions: the logit of a pixel's class above the others, before noise."""
 
 
+DEFAULT_LOSSES = ("rw_boundary", "rw_boundary rectify=true", "rrw")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command; what the user can mend ends it with status 2 and a message."""
-    parser = argparse.ArgumentParser(prog="rwseg theory", description="Draw figures 2 to 4 of the paper.")
-    parser.add_argument("out", type=user_path, metavar="OUT", help="folder for the pictures")
-    parser.add_argument(
-        "--run", type=user_path, metavar="RUN_DIR", help="run directory whose checkpoints figure 3 shows"
-    )
-    parser.add_argument("--case", help="case of that run's data (default: the first of the validation split)")
+    parser = _parser()
     asked = parser.parse_args(arguments)
     if asked.case is not None and asked.run is None:
         parser.error("--case: expected together with --run RUN_DIR")
+    if asked.loss and asked.data is None:
+        parser.error("--loss: expected together with --data LABELS")
+    if asked.run is not None and asked.data is not None:
+        parser.error("--data LABELS: expected without --run RUN_DIR")
     try:
-        third = phantom_figure() if asked.run is None else run_figure(asked.run, asked.case)
+        figures = _figures(asked)
     except RwsegError as error:
         print(f"rwseg theory: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    figures = {"figure2": gradient_signs_figure(), "figure3": third, "figure4": small_gradients_figure()}
     for name, figure in figures.items():
         for path in save(figure, asked.out, name):
             print(f"wrote {path}")
+
+
+def _figures(asked: argparse.Namespace) -> dict[str, Figure]:
+    if asked.data is not None:
+        return {"own_labels": own_labels_figure(asked.data, asked.loss or DEFAULT_LOSSES)}
+    third = phantom_figure() if asked.run is None else run_figure(asked.run, asked.case)
+    return {"figure2": gradient_signs_figure(), "figure3": third, "figure4": small_gradients_figure()}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rwseg theory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("out", type=user_path, metavar="OUT", help="folder for the pictures")
+    add("--run", type=user_path, metavar="RUN_DIR", help="run directory whose checkpoints figure 3 shows")
+    add("--case", help="case of that run's data (default: the first of the validation split)")
+    add("--data", type=user_path, metavar="LABELS", help="label file, NIfTI or a picture")
+    add(
+        "--loss",
+        action="append",
+        metavar="LOSS",
+        help="a loss to draw on it, named as for rwseg check-loss (may be repeated)",
+    )
+    return parser
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
@@ -77,9 +110,26 @@ def phantom_figure() -> Figure:
     heart = draw_hearts(subject=1)["ED"]
     volume = label_volume(heart)
     labels = torch.from_numpy(volume[len(volume) // 2]).long()
-    stages = [Stage(name, _made_up(labels, confidence)) for name, confidence in CONFIDENCES.items()]
+    stages = [
+        Stage(name, _made_up(labels, len(CLASSES), confidence)) for name, confidence in CONFIDENCES.items()
+    ]
     title = "Phantom heart, synthetic predictions that go from uniform to nearly right"
     return negatives_figure(labels, stages, CLASSES, title, heart.spacing[1] / heart.spacing[2])
+
+
+def own_labels_figure(path: Path, words: Sequence[str]) -> Figure:
+    """Weights and gradients of losses on the slice of a label file; distances count in pixels."""
+    found = read_label_slice(path)
+    labels = torch.from_numpy(found.labels).long()
+    losses = {text: named_loss(shlex.split(text)).build() for text in words}
+    names = [f"label {value}" if value else "background" for value in found.values]
+    stages = [Stage(name, _made_up(labels, len(names), value)) for name, value in CONFIDENCES.items()]
+    title = (
+        f"{path.name}, slice {found.number + 1}: weights of the classes beside the true one, and gradients, "
+        "with synthetic predictions"
+    )
+    height, width = found.spacing
+    return labels_figure(labels, names, losses, stages, title, height / width)
 
 
 def run_figure(run_dir: Path, case: str | None) -> Figure:
@@ -131,10 +181,10 @@ def _softmax(network: nn.Module, image: Tensor, cfg: TrainConfig) -> Tensor:
     return probabilities[:, 0]
 
 
-def _made_up(labels: Tensor, confidence: float) -> Tensor:
+def _made_up(labels: Tensor, classes: int, confidence: float) -> Tensor:
     """A softmax `(K, H, W)` that knows the blurred labels `(H, W)` and errs by smooth noise."""
     rng = np.random.default_rng(0)
-    shape = (len(CLASSES), *labels.shape)
+    shape = (classes, *labels.shape)
     one_hot = (labels.numpy() == np.arange(shape[0])[:, None, None]).astype(np.float64)
     noise = gaussian_filter(rng.standard_normal(shape), sigma=(0, 3, 3))
     known = gaussian_filter(one_hot, sigma=(0, 1.5, 1.5))

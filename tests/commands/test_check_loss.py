@@ -7,7 +7,8 @@ import matplotlib.image
 import own_code
 import pytest
 
-from rwseg.commands.check_loss import main, overrides_of
+from rwseg.commands.check_loss import main
+from rwseg.commands.named_loss import overrides_of
 from rwseg.core.errors import ConfigError
 from rwseg.core.own_code import import_from_current_folder
 from rwseg.losses.battery import ROWS
@@ -71,7 +72,7 @@ def test_what_cannot_be_called_fails_at_once(capsys: pytest.CaptureFixture[str])
         (["rwr"], "did you mean 'rrw'?"),
         (["weight=2"], "expected one loss, such as mine.MyLoss, rrw or loss=mine, got none"),
         (["rrw", "loss=ce"], "expected one loss, such as mine.MyLoss, rrw or loss=mine, got rrw loss=ce"),
-        (["loss=rrw,ce"], "expected one loss to check, got 2"),
+        (["loss=rrw,ce"], "expected one loss, got 2"),
         (["rrw", "--allow", "nothing"], "--allow nothing: expected one of finite"),
     ],
 )

@@ -9,10 +9,11 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
+from PIL import Image
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
-from rwseg.commands.theory import main, phantom_figure
+from rwseg.commands.theory import main, own_labels_figure, phantom_figure
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
@@ -165,3 +166,58 @@ def test_command_says_what_is_wrong(
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_losses_on_a_label_file_of_ones_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels = np.zeros((24, 36), np.uint8)
+    labels[4:14, 5:20], labels[8:20, 14:30] = 1, 2
+    Image.fromarray(labels).save(tmp_path / "mask.png")
+    words = [
+        "--data",
+        str(tmp_path / "mask.png"),
+        "--loss",
+        "rw_boundary",
+        "--loss",
+        "rrw",
+        "--loss",
+        "focal gamma=3",
+    ]
+    main([str(tmp_path / "out"), *words])
+    assert f"wrote {tmp_path / 'out' / 'own_labels.png'}" in capsys.readouterr().out
+    text = (tmp_path / "out" / "own_labels.svg").read_text()
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["own_labels.png", "own_labels.svg"]
+    assert "<svg" in text
+
+
+def test_the_rows_of_own_labels_are_the_losses_and_their_wrong_signs(tmp_path: Path) -> None:
+    labels = np.zeros((24, 36), np.uint8)
+    labels[4:14, 5:20], labels[8:20, 14:30] = 7, 9
+    Image.fromarray(labels).save(tmp_path / "mask.png")
+    figure = own_labels_figure(tmp_path / "mask.png", ["rw_boundary", "rrw"])
+    titles = [axes.get_title() for axes in figure.axes]
+    assert {"labels", "weight of background", "weight of label 7", "weight of label 9"} <= set(titles)
+    shares = [float(title.split("wrong sign in ")[1][:-1]) for title in titles if "wrong sign in" in title]
+    assert min(shares[:2]) > 1  # the boundary map
+    assert shares[3:] == [0.0, 0.0, 0.0]  # RRW
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["rw_boundary", "rrw"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "none.png"], "none.png: expected a label file, found none"),
+        (["--data", "mask.png", "--loss", "rwr"], "did you mean 'rrw'?"),
+        (["--data", "mask.png", "--loss", "rrw ce"], "expected one loss"),
+        (["--loss", "rrw"], "--loss: expected together with --data LABELS"),
+        (["--data", "mask.png", "--run", "."], "--data LABELS: expected without --run RUN_DIR"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save("mask.png")
+    with pytest.raises(SystemExit, match="2"):
+        main(["out", *words])
+    assert message in capsys.readouterr().err

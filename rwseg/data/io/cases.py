@@ -39,7 +39,7 @@ def read_case(case: Case, source: Source, slice_axis: int) -> LoadedCase:
     `source.channels` declares none, files of differing shape or affine (`GEOMETRY_TOLERANCE`), label values
     that `source.label_values` does not know; naming the case, for another number of channels.
     """
-    volumes = [_read(path, slice_axis) for path in case.images]
+    volumes = [read_volume(path, slice_axis) for path in case.images]
     _check_channels(case, source, volumes)
     differing = [remark for other in volumes[1:] for remark in check_same_grid(volumes[0], other)]
     first = volumes[0]
@@ -67,7 +67,7 @@ def slice_axis_of(source: Source) -> int:
     spacings, faults = [], []
     for path in images:
         try:
-            spacings.append(_thickness(path))
+            spacings.append(thickness(path))
         except DataError as fault:
             faults.append(str(fault))
     raise_faults("slice axis by spacing", faults, len(images))
@@ -79,7 +79,7 @@ def slice_axis_of(source: Source) -> int:
 
 def native_image(path: Path, slice_axis: int) -> NDArray[np.float32]:
     """Values (C, Z, H, W) of one file, C being 3 for RGB; raises `DataError` as `read_case`."""
-    return _intensities(_read(path, slice_axis), slice_axis)
+    return _intensities(read_volume(path, slice_axis), slice_axis)
 
 
 def label_ending(like: Path, values: Sequence[int] = ()) -> str:
@@ -129,7 +129,8 @@ def write_labels(
         nifti.write_nifti_labels(path, on_file, like, same_shape=not converted)
 
 
-def _read(path: Path, slice_axis: int, labels: bool = False) -> Volume:
+def read_volume(path: Path, slice_axis: int, labels: bool = False) -> Volume:
+    """One file, by its ending; a picture's colours are labels' palette. Raises `DataError` as `read_case`."""
     if path.name.endswith(nifti.ENDINGS):
         return nifti.read_nifti(path)
     if pictures.is_picture(path):
@@ -138,7 +139,8 @@ def _read(path: Path, slice_axis: int, labels: bool = False) -> Volume:
     raise DataError(f"{path}: expected a file ending in {', '.join(ENDINGS)}; convert it to one of these")
 
 
-def _thickness(path: Path) -> tuple[float, float, float]:
+def thickness(path: Path) -> tuple[float, float, float]:
+    """Spacing per file axis, that across slices the largest: of a picture's one slice it has no end."""
     return (1.0, 1.0, np.inf) if pictures.is_picture(path) else nifti.read_thickness(path)
 
 
@@ -187,7 +189,7 @@ def _constant(volume: Volume) -> list[Remark]:
 def _label(
     path: Path, source: Source, image: Volume, slice_axis: int
 ) -> tuple[NDArray[np.uint8], list[Remark]]:
-    volume = _read(path, slice_axis, labels=True)
+    volume = read_volume(path, slice_axis, labels=True)
     differing = check_same_grid(image, volume)
     label, rounded = to_classes(path, volume.array, source.label_values, source.ignore)
     remarks = [*volume.remarks, *differing, *([] if rounded is None else [rounded])]
