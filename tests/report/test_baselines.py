@@ -41,7 +41,7 @@ def test_a_new_loss_is_placed_among_the_stored_ones(stored: Path, capsys: pytest
     assert main([str(stored / "new"), "--baseline", "heart", "-o", str(stored / "out")]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "focal is number 2 of 3 by mean Dice. * Smallest" in printed
-    assert "they differ by 0.057 [-0.080, 0.195] Dice over 2 seeds and 4 patients" in printed
+    assert "they differ by 0.057 [-0.080, 0.195] Dice over them and 4 patients" in printed
     assert "6 runs of 8 are those of the stored study heart." in printed
     assert (
         "Accepted although the runs differ in it: commit: 0123456789ab in ce (3 runs), rrw (3 runs); fff"

@@ -15,6 +15,9 @@ from rwseg.statistics import SeedComparison, compare_over_seeds, holm
 EFFECT = 0.01
 """The difference in Dice of which `needed_small` says how many seeds would tell it."""
 
+FEWEST = 3
+"""Seeds from which on a difference is claimed: over two, intervals of 95 % cover 88 to 93 % (docs/report.md)."""
+
 COLUMNS = (
     "method", "other", "class_name", "metric", "seeds", "subjects", "cases", "difference", "low", "high", "p",
     "p_holm", "probability", "seed_variance", "subject_variance", "interaction_variance", "needed",
@@ -31,7 +34,8 @@ def over_seeds_table(table: pd.DataFrame) -> pd.DataFrame:
     all pairs of a class and metric; `probability` that the method has the higher value for a new seed and a
     new patient. The variances are those of the difference between seeds, subjects and their interaction;
     `needed` seeds would tell a difference of the observed size with 80 % power, `needed_small` one of
-    `EFFECT` in Dice. For the mean over classes a case stands for what it adds to it. NaN: not to be told.
+    `EFFECT` in Dice. For the mean over classes a case stands for what it adds to it. NaN: not to be told, as
+    p is over fewer than `FEWEST` seeds.
     """
     classes = list(table["class_name"].unique())
     values = {
@@ -91,7 +95,7 @@ def _compared(cells: np.ndarray, subjects: Sequence[str]) -> dict[str, Any]:
         "difference": found.difference,
         "low": found.low,
         "high": found.high,
-        "p": found.p,
+        "p": found.p if seeds >= FEWEST else nan,
         "probability": found.probability,
         "seed_variance": found.components.seed,
         "subject_variance": found.components.subject,

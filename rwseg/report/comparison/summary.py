@@ -10,6 +10,7 @@ from rwseg.metrics.terminal_table import never_predicted
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.convergence import COLLAPSED_BELOW, lost_classes
 from rwseg.report.comparison.guard import count_of
+from rwseg.report.comparison.over_seeds import FEWEST
 from rwseg.report.comparison.samples import MEAN
 from rwseg.report.comparison.significance import LEVEL
 
@@ -82,6 +83,11 @@ def verdict(row: pd.Series, first: str, second: str) -> str:
             f"Whether the loss of {first} is better than that of {second} cannot be told: one seed. These "
             f"two networks differ by {size} over {count_of(subjects, 'patient')}."
         )
+    if seeds < FEWEST:
+        return (
+            f"Whether {first} or {second} is better cannot be told from {seeds} seeds: they differ by {size} "
+            f"Dice over them and {count_of(subjects, 'patient')}; {_seeds_that_would_tell(row)}."
+        )
     over = f"over {seeds} seeds and {count_of(subjects, 'patient')}"
     if row["p"] < LEVEL and row["difference"] > 0:
         return (
@@ -102,7 +108,7 @@ def _seeds_that_would_tell(row: pd.Series) -> str:
         return (
             "no number of seeds would tell a difference of this size, for it varies too much between patients"
         )
-    return f"{int(needed)} seeds would tell a difference of this size"
+    return f"{max(int(needed), FEWEST)} seeds would tell a difference of this size"
 
 
 def _collapses(comparison: Comparison) -> Iterator[str]:

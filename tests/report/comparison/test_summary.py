@@ -50,8 +50,10 @@ ROW = {"seeds": 5, "subjects": 30, "difference": 0.03, "low": 0.01, "high": 0.05
     [
         ({}, "dice beats rrw by 0.030 [0.010, 0.050] Dice over 5 seeds and 30 patients; for another seed and "
              "another patient it is ahead in 92%."),
-        ({"seeds": 2, "p": 0.2, "needed": 6.0}, "Whether dice or rrw is better cannot be told: they differ "
-         "by 0.030 [0.010, 0.050] Dice over 2 seeds and 30 patients; 6 seeds would tell a difference of"),
+        ({"seeds": 4, "p": 0.2, "needed": 6.0}, "Whether dice or rrw is better cannot be told: they differ "
+         "by 0.030 [0.010, 0.050] Dice over 4 seeds and 30 patients; 6 seeds would tell a difference of"),
+        ({"seeds": 2, "p": float("nan"), "needed": 2}, "Whether dice or rrw is better cannot be told from 2 "
+         "seeds: they differ by 0.030 [0.010, 0.050] Dice over them and 30 patients; 3 seeds would tell"),
         ({"p": 0.2, "needed": float("inf")}, "no number of seeds would tell a difference of this size"),
         ({"seeds": 1}, "cannot be told: one seed. These two networks differ by 0.030 [0.010, 0.050] over 30"),
         ({"seeds": 0, "difference": float("nan")}, "they have no seed in common"),
@@ -74,3 +76,12 @@ def test_methods_without_a_common_seed_are_not_compared(tmp_path: Path) -> None:
     write_run(tmp_path, "rrw", seed=0)
     write_run(tmp_path, "ce", seed=1)
     assert "no seed in common" in "\n".join(summary_sentences(report(tmp_path)))
+
+
+def test_two_seeds_have_an_interval_and_no_p(tmp_path: Path) -> None:
+    for loss, dice in (("rrw", 0.9), ("ce", 0.7)):
+        for seed in range(2):
+            write_run(tmp_path, loss, seed=seed, dice=dice)
+    pairs = report(tmp_path).over_seeds
+    assert pairs[["difference", "low", "high"]].notna().all(axis=None)
+    assert pairs[["p", "p_holm"]].isna().all(axis=None)
