@@ -16,7 +16,7 @@ EFFECT = 0.01
 """The difference in Dice of which `needed_small` says how many seeds would tell it."""
 
 FEWEST = 3
-"""Seeds from which on a difference is claimed: over two, intervals of 95 % cover 88 to 93 % (docs/report.md)."""
+"""Seeds from which on a difference is claimed: over 2, 95 % intervals cover 88 to 93 % (docs/report.md)."""
 
 COLUMNS = (
     "method", "other", "class_name", "metric", "seeds", "subjects", "cases", "difference", "low", "high", "p",
