@@ -17,6 +17,7 @@ from rwseg.core.errors import ConfigError, DataError
 from rwseg.core.files import write_json, write_text
 from rwseg.core.progress import track
 from rwseg.data.case import IGNORE, Case, LoadedCase, Source
+from rwseg.data.display import is_coloured
 from rwseg.data.io.cases import label_ending, native_image, read_case, write_labels
 from rwseg.data.oddities import remark_lines
 from rwseg.experiments.config.schema import EvaluateConfig, PredictConfig
@@ -161,8 +162,9 @@ def _draw_worst(
         path = folder / "predictions" / f"{case.name}{label_ending(case.images[0], written)}"
         dice = table[table["case"] == case.name].set_index("class_name")["dice"]
         values = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
+        coloured = is_coloured(len(loaded.image), len(case.images), loaded.unit)
         case_picture(
-            loaded.image[0],
+            loaded.image.transpose(1, 2, 3, 0) if coloured else loaded.image[0],
             np.where(loaded.label == IGNORE, np.uint8(0), loaded.label),
             _classes(native_image(path, axis)[0], written),
             member.data.classes,

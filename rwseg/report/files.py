@@ -7,9 +7,11 @@ import pandas as pd
 
 from rwseg.core.files import write_text
 from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.same_cases import same_cases
 from rwseg.report.comparison.samples import COUNTS
 from rwseg.report.comparison.summary import summary_sentences
 from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
+from rwseg.report.figures.same_case import CAPTION, SHEET, write_sheet
 from rwseg.report.html.page import write_page
 from rwseg.report.markup import TextTable, latex, markdown
 from rwseg.report.tables import text_tables
@@ -36,6 +38,9 @@ def write_report(comparison: Comparison, folder: Path, pictures: bool = True) ->
     _remove_earlier(folder)
     written = _write_tables(comparison, tables, folder / "tables")
     figures = draw_figures(comparison, folder / "figures")
+    found = same_cases(comparison.methods) if pictures else None
+    if found and found.cases:
+        figures[SHEET] = write_sheet(found, folder / "figures")
     report = folder / "report.md"
     write_text(report, report_text(comparison, tables, figures))
     page = write_page(comparison, figures, folder, pictures)
@@ -56,6 +61,8 @@ def report_text(comparison: Comparison, tables: list[TextTable], figures: Mappin
             lines += [drawing.caption_of(comparison), ""]
         else:
             lines += [drawing.absent, ""]
+    if SHEET in figures:
+        lines += [f"![The same case under every method](figures/{figures[SHEET].name})", "", CAPTION, ""]
     lines += ["How to read the numbers: docs/report.md. All of them in full precision: tables/*.csv."]
     return "\n".join(lines) + "\n"
 
@@ -110,3 +117,5 @@ def _remove_earlier(folder: Path) -> None:
     for drawing in DRAWINGS:
         for suffix in (".png", ".svg"):
             (folder / "figures" / f"{drawing.name}{suffix}").unlink(missing_ok=True)
+    for suffix in (".png", ".pdf"):
+        (folder / "figures" / f"{SHEET}{suffix}").unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from rwseg.core.files import replacing
+from rwseg.training.planes import levels, window_of
 
 # Okabe and Ito's colours, told apart by colour-blind readers; one per foreground class, then around again.
 COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -21,7 +22,7 @@ COLUMNS = 6
 MOST_SLICES = 12
 
 Plane = NDArray[np.uint8]
-Panel = tuple[NDArray[np.float32], Plane | None, Plane, str, tuple[float, float]]
+Panel = tuple[Plane, Plane | None, Plane, str]
 
 
 def learning_curves(epochs_csv: Path, path: Path) -> Path:
@@ -67,8 +68,8 @@ def case_picture(
 ) -> Path:
     """Draw the slices of a volume `(Z, H, W)` with contours, solid reference, dashed prediction.
 
-    `aspect` is the pixel's height over its width in mm. Of more than `MOST_SLICES` slices, evenly spaced
-    ones. Returns `path`.
+    `image` is grey, or has colours `(Z, H, W, 3)`. `aspect` is the pixel's height over its width in mm. Of
+    more than `MOST_SLICES` slices, evenly spaced ones. Returns `path`.
     """
     rows = [(image, reference, prediction, "")]
     return save(_sheet(rows, classes, aspect, title, slices=MOST_SLICES), path)
@@ -100,18 +101,15 @@ def _sheet(
     side = 2.2 if columns > 3 else 3.6  # inches: few panels fill their figure
     panels: list[Panel | None] = []
     for image, reference, prediction, name in cases:
-        window, shown = _window(image, reference, prediction), _slices(len(image), slices)
-        low, high = np.percentile(image, (1, 99))
+        window, shown, visible = _window(reference, prediction), _slices(len(image), slices), levels(image)
         for z in shown:
             heading = f"{name if z == shown[0] else ''}\nslice {z + 1}".lstrip("\n" if not name else "")
             plane = None if reference is None else reference[z][window]
-            panels.append(
-                (image[z][window], plane, prediction[z][window], heading, (float(low), float(high)))
-            )
+            panels.append((visible[z][window], plane, prediction[z][window], heading))
         if most > 1:
             panels += [None] * (-len(shown) % columns)  # the next case begins a new row
     rows = max(1, -(-len(panels) // columns))
-    height, width = next(panel[0].shape for panel in panels if panel is not None)
+    height, width = next(panel[2].shape for panel in panels if panel is not None)
     figure = Figure(
         figsize=(side * columns, 0.75 + rows * (side * aspect * height / width + 0.45)), layout="constrained"
     )
@@ -130,15 +128,14 @@ def _sheet(
 
 def _draw(
     axes: Axes,
-    image: NDArray[np.float32],
-    reference: NDArray[np.uint8] | None,
-    prediction: NDArray[np.uint8],
+    image: Plane,
+    reference: Plane | None,
+    prediction: Plane,
     title: str,
-    limits: tuple[float, float],
     num_classes: int,
     aspect: float,
 ) -> None:
-    axes.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], aspect=aspect, interpolation="nearest")
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255, aspect=aspect, interpolation="nearest")
     axes.set_title(title, fontsize=8, loc="left")
     for label, colour in enumerate(run_colours(num_classes - 1), start=1):
         for labels, style in ((reference, "solid"), (prediction, "dashed")):
@@ -156,20 +153,10 @@ def _legend(classes: Sequence[str], with_reference: bool) -> list[Line2D]:
     return [*handles, Line2D([], [], color="gray", linestyle="dashed", label="prediction")]
 
 
-def _window(
-    image: NDArray[np.float32], reference: NDArray[np.uint8] | None, prediction: NDArray[np.uint8]
-) -> tuple[slice, slice]:
-    """The part of the plane that holds the structures, with a margin: small organs fill the picture."""
+def _window(reference: Plane | None, prediction: Plane) -> tuple[slice, slice]:
+    """The part of the plane that holds the structures of any slice."""
     mask = (prediction > 0) if reference is None else (prediction > 0) | (reference > 0)
-    plane = np.logical_or.reduce(mask, axis=0)
-    if not plane.any():
-        return slice(None), slice(None)
-    bounds = []
-    for size, held in zip(plane.shape, (plane.any(axis=1), plane.any(axis=0)), strict=True):
-        places = np.flatnonzero(held)
-        margin = max(8, (places[-1] - places[0]) // 4)
-        bounds.append(slice(max(0, places[0] - margin), min(size, places[-1] + margin + 1)))
-    return bounds[0], bounds[1]
+    return window_of(np.logical_or.reduce(mask, axis=0))
 
 
 def _slices(depth: int, most: int) -> list[int]:

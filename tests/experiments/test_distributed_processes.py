@@ -16,6 +16,7 @@ import pytest
 from trainings import run
 
 from rwseg.experiments.config.conf import CONF
+from rwseg.training.showcase import load_showcase
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]
 SHARED = ["dataset.batch_size=4", "augment=nnunet", "stability.every=2"]
@@ -137,6 +138,9 @@ def test_two_processes_train_what_one_does(tiny: list[str], tmp_path: Path, loss
     settings = [*tiny, *SHARED, *TWENTY_STEPS, f"loss={loss}", "strategy=equal_ce"]
     two = torchrun(settings, tmp_path)
     assert json.loads((two / "run.json").read_text())["processes"] == 2
+    exhibits, _ = load_showcase(two / "figures" / "showcase.npz")
+    cases = pd.read_csv(two / "metrics" / "cases.csv")["case"]
+    assert {one.case for one in exhibits} == set(cases)  # also those that the other process validated
     check_same_run(run(settings), two)
 
 

@@ -69,6 +69,7 @@ def test_a_run_leaves_what_contract_c5_says(
     assert last["epoch"] == 2
     for name in ("curves.png", "cases.png"):
         assert (folder / "figures" / name).stat().st_size > 10_000
+    assert (folder / "figures" / "showcase.npz").is_file()
     assert "myocardium" in capsys.readouterr().out
     assert not list(tmp_path.rglob(".writing-*"))
 

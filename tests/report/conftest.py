@@ -16,6 +16,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """Three methods with pictures."""
     comparison = study.three_methods(tmp_path_factory.mktemp("three"))
     study.add_pictures(comparison, overlays=2)
+    study.add_showcases(comparison)
     return comparison
 
 
@@ -24,6 +25,7 @@ def fourteen(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """As many methods as the committed study has, with pictures."""
     comparison = study.fourteen_methods(tmp_path_factory.mktemp("fourteen"))
     study.add_pictures(comparison)
+    study.add_showcases(comparison)
     return comparison
 
 

@@ -13,6 +13,7 @@ from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.runs import find_runs
 from rwseg.report.figures.all_figures import draw_figures
 from rwseg.report.html.page import write_page
+from rwseg.training.showcase import Exhibit, dice_by_class, save_showcase
 
 TITLE = "Maps <alone> & combined"
 ALONE = ("rrw", "rw_boundary", "dice", "ce", "focal")
@@ -71,6 +72,26 @@ def add_pictures(comparison: Comparison, overlays: int = 0) -> None:
             evaluation = first.folder / "evaluation" / "val"
             picture(evaluation / "overlays" / f"{case}.png", f"{method.name}, {case}")
             first.cases.to_csv(evaluation / "cases.csv", index=False)
+
+
+def add_showcases(comparison: Comparison, cases: int = 8) -> None:
+    """Give every run `figures/showcase.npz` with the same slices; predictions differ between methods."""
+    for place, method in enumerate(comparison.methods):
+        for run in method.runs:
+            exhibits = [exhibit(case, place, run.seed) for case in range(cases)]
+            save_showcase(run.folder / "figures" / "showcase.npz", exhibits, ("background", *HEART))
+
+
+def exhibit(case: int, shift: int, seed: int = 0) -> Exhibit:
+    """Soft noise with rings of three classes; predictions are `shift` columns off, more so in late cases."""
+    noise = np.random.default_rng(case).integers(0, 255, (30, 36), dtype=np.uint8)
+    image = np.asarray(Image.fromarray(noise).resize((108, 90), Image.Resampling.BICUBIC))
+    y, x = np.ogrid[:90, :108]
+    far = np.hypot(y - 45, x - 54)
+    reference = sum(((far < radius) for radius in (36, 24, 12)), np.zeros((90, 108), np.uint8))
+    prediction = np.roll(reference, 1 + seed + round(shift * case / 2), axis=1)
+    dice = dice_by_class(prediction, reference, 4)
+    return Exhibit(f"{case:03}_0", "ED", case, 12, 1.2, dice, image, reference, prediction)
 
 
 def written(comparison: Comparison, folder: Path) -> Path:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 import pytest
 import study
+from PIL import Image
 from synthetic import write_run, write_unfinished
 
 from rwseg.commands.report import main
@@ -41,6 +42,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     folder = tmp_path_factory.mktemp("reported")
     runs, out, printed, errors = folder / "runs", folder / "out", io.StringIO(), io.StringIO()
     write_study(runs)
+    study.add_showcases(study.read(runs))
     study.picture(runs / "rrw" / "alone" / "seed0" / "figures" / "cases.png", "a patient")
     with redirect_stdout(printed), redirect_stderr(errors):
         assert main([str(runs), "-o", str(out), "--title", "A | study"]) == 0
@@ -70,6 +72,10 @@ def test_the_report_is_written_whole_and_the_main_table_printed(reported: Report
         assert f"](figures/{name}.png)" in text
         assert (out / "figures" / f"{name}.png").is_file()
         assert (out / "figures" / f"{name}.svg").is_file()
+    assert "](figures/same_case.png)" in text
+    with Image.open(out / "figures" / "same_case.png") as sheet:
+        assert sheet.size[0] == 7.1 * 300
+    assert (out / "figures" / "same_case.pdf").read_bytes().startswith(b"%PDF")
     assert "Missed structures" in text
     assert (out / "index.html").read_text().lstrip().lower().startswith("<!doctype html>")
     assert not [path for path in out.rglob(".*")]
@@ -92,6 +98,7 @@ def test_the_same_runs_give_the_same_tables_and_stale_ones_go(
     assert main([str(reported.runs / "rrw"), "-o", str(out)]) == 0
     assert not (out / "tables" / "tests.csv").exists()
     assert not (out / "figures" / "differences.png").exists()
+    assert not list((out / "figures").glob("same_case.*"))  # it takes a second method
     assert (out / "tables" / "mine.txt").exists()
 
 
@@ -150,6 +157,8 @@ def test_pictures_of_patients_can_be_left_out(reported: Reported, tmp_path: Path
     assert main([str(reported.runs), "-o", str(tmp_path / "out"), "--no-gallery"]) == 0
     for folder, shown in ((reported.folder, True), (tmp_path / "out", False)):
         assert ("data:image/webp" in (folder / "index.html").read_text()) == shown
+        assert (folder / "figures" / "same_case.png").exists() == shown
+        assert ("same_case.png" in (folder / "report.md").read_text()) == shown
 
 
 MEASURE = (

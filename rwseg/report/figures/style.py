@@ -56,9 +56,10 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # real text: it can be searched and read aloud
     "svg.hashsalt": "rwseg",
 }
-_METADATA: Mapping[str, dict[str, Any]] = {
+METADATA: Mapping[str, dict[str, Any]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "rwseg"},
+    "pdf": {"CreationDate": None, "Creator": "rwseg", "Producer": None},
 }
 
 
@@ -111,7 +112,7 @@ def save_both(figure: Figure, title: str, folder: Path, name: str) -> Path:
     figure.set_layout_engine("none")  # the layout is found: once is enough for two formats
     drawn = {suffix: io.BytesIO() for suffix in ("svg", "png")}
     for suffix, buffer in drawn.items():
-        figure.savefig(buffer, format=suffix, metadata=_METADATA[suffix])
+        figure.savefig(buffer, format=suffix, metadata=METADATA[suffix])
     write_text(folder / f"{name}.svg", compact(drawn["svg"].getvalue().decode()))
     with Image.open(drawn["png"]) as picture, replacing(folder / f"{name}.png") as temporary:
         # A palette is a third of the size, and enough for few colours and their edges.

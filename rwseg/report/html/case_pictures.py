@@ -1,8 +1,5 @@
 """Pictures of the worst and best cases of each method, from its run directories, small enough for a page."""
 
-import base64
-import io
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +10,13 @@ from PIL import Image
 from rwseg.core.errors import MALFORMED, RunError, table_of_run
 from rwseg.report.comparison.comparison import Comparison, Method, Run
 from rwseg.report.comparison.samples import MEAN
+from rwseg.report.html.embedded import embedded
 
 MOST_PICTURES = 18
 MOST_BYTES = 500_000
 """Of all pictures together; the text of the page needs a third more."""
 
 LARGEST_PICTURE = 110_000
-LOWEST_QUALITY = 30
 
 
 @dataclass(frozen=True)
@@ -102,15 +99,4 @@ def _encoded(found: _Found, most_bytes: int) -> Picture:
         raise RunError(
             f"{found.path}: expected a picture, got: {error}; delete it or draw it again"
         ) from error
-    scale, quality = 1.0, 60
-    while True:
-        size = (max(1, round(original.width * scale)), max(1, round(original.height * scale)))
-        buffer = io.BytesIO()
-        original.resize(size, Image.Resampling.LANCZOS).save(buffer, "WEBP", quality=quality, method=2)
-        if buffer.tell() <= most_bytes or size == (1, 1):
-            break
-        # Thin contours suffer from a small picture more than from a low quality.
-        scale *= 0.8 if quality > LOWEST_QUALITY else min(0.9, math.sqrt(most_bytes / buffer.tell()))
-        quality = LOWEST_QUALITY
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return Picture(found.method, found.title, f"data:image/webp;base64,{data}", *size)
+    return Picture(found.method, found.title, *embedded(original, most_bytes))

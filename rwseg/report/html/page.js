@@ -126,6 +126,7 @@
       current = (index + thumbnails.length) % thumbnails.length;
       large.src = thumbnails[current].src;
       large.alt = thumbnails[current].alt;
+      large.className = thumbnails[current].closest(".panels") ? "whole" : "";
       const caption = thumbnails[current].closest("figure").querySelector("figcaption").textContent;
       document.getElementById("viewer-title").textContent = `${caption} (${current + 1}/${thumbnails.length})`;
     };

@@ -12,10 +12,12 @@ from rwseg.core.files import write_text
 from rwseg.report.comparison.cases import averaged_cases
 from rwseg.report.comparison.classes import class_label, shown_classes
 from rwseg.report.comparison.comparison import Comparison
+from rwseg.report.comparison.same_cases import same_cases
 from rwseg.report.comparison.samples import COUNTS
 from rwseg.report.comparison.summary import summary_sentences
 from rwseg.report.figures.all_figures import DRAWINGS
 from rwseg.report.html.case_pictures import gallery
+from rwseg.report.html.same_case_pictures import Rows, same_case_rows
 from rwseg.report.html.svg import inline_svg
 from rwseg.report.html.tables import page_tables
 from rwseg.report.tables import counts_text
@@ -61,6 +63,7 @@ def write_page(
         figures=_figures(comparison, figures),
         pictures=gallery(comparison) if pictures else [],
         no_pictures=NO_PICTURES if pictures else PICTURES_LEFT_OUT,
+        same=same_case_rows(same_cases(comparison.methods)) if pictures else Rows((), (), PICTURES_LEFT_OUT),
         cases=_cases(comparison),
         counts=counts_text(comparison),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),

@@ -8,7 +8,9 @@ import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
+from rwseg.data.case import IGNORE
 from rwseg.data.datamodule import SliceDataModule
+from rwseg.data.display import displayed
 from rwseg.data.preprocessing.prepared import Entry
 from rwseg.models.inference.sliding_window import most_probable, predict_slices
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH
@@ -102,8 +104,9 @@ def predicted(learner: Learner, data: SliceDataModule, entry: Entry) -> Overlay:
     learner.eval()
     image = data.volume(entry, learner.device).image
     slices = predict_slices(learner.network, image, learner.patch_size, learner.flips, WINDOW_BATCH)
-    labels = most_probable([slices])
-    return Overlay(entry.name, image[0].cpu().numpy(), np.asarray(data.prepared.label(entry)), labels)
+    labels, reference = most_probable([slices]), data.prepared.label(entry)
+    reference = np.where(reference == IGNORE, np.uint8(0), reference)
+    return Overlay(entry.name, displayed(data.prepared, entry), reference, labels)
 
 
 def measured(row: Mapping[str, float]) -> dict[str, float]:

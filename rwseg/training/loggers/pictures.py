@@ -57,8 +57,10 @@ def log_results(logger: Logger, results: Results, settings: dict[str, object], c
 
 
 def painted(plane: Plane) -> Rgb:
-    """The slice in grey, the reference's outlines in the classes' colours, the prediction's areas tinted."""
-    picture = np.repeat(plane.image[..., None], 3, axis=2).astype(np.float32)  # (H, W, 3)
+    """The slice, with the reference's outlines in the classes' colours and the prediction's areas tinted."""
+    picture = plane.image.astype(np.float32)
+    if picture.ndim == 2:
+        picture = np.repeat(picture[..., None], 3, axis=2)  # (H, W, 3)
     for label in range(1, 1 + max(plane.reference.max(), plane.prediction.max())):
         colour = rgb(label)
         area, mask = plane.prediction == label, plane.reference == label

@@ -10,10 +10,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from rwseg.models.inference.whole_volumes import validation_metrics
+from rwseg.training.planes import fullest_slice, levels
 
 
 class Overlay(NamedTuple):
-    """A validation case on the prepared grid: image, reference and prediction `(Z, H, W)`."""
+    """A validation case on the prepared grid: image, reference and prediction `(Z, H, W)`.
+
+    The image is as `rwseg.data.display` has it; what nobody labelled is background.
+    """
 
     name: str
     image: NDArray[np.float32]
@@ -22,7 +26,7 @@ class Overlay(NamedTuple):
 
 
 class Plane(NamedTuple):
-    """One slice, to be shown: the image in 0..255, reference and prediction, `(H, W)`."""
+    """One slice, to be shown: the image in 0..255, `(H, W)` or in colours, reference and prediction."""
 
     caption: str
     image: NDArray[np.uint8]
@@ -77,10 +81,7 @@ def results(
 
 
 def shown_plane(overlay: Overlay) -> Plane:
-    """The slice with most reference foreground, its intensities between the 1st and 99th percentile."""
-    z = int((overlay.reference > 0).sum((1, 2)).argmax())
-    low, high = np.percentile(overlay.image, (1, 99))
-    scaled = (overlay.image[z] - low) / max(high - low, 1e-6)
-    grey = (scaled.clip(0, 1) * 255).round().astype(np.uint8)
+    """The slice with most reference foreground."""
+    z = fullest_slice(overlay.reference)
     caption = f"{overlay.name}, slice {z + 1} of {len(overlay.image)}"
-    return Plane(caption, grey, overlay.reference[z], overlay.prediction[z])
+    return Plane(caption, levels(overlay.image)[z], overlay.reference[z], overlay.prediction[z])
