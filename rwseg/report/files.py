@@ -23,6 +23,7 @@ HEADINGS = {
     "tests": "Differences to the reference over cases",
     "phases": "Per phase",
     "convergence": "Convergence",
+    "calibration": "Calibration",
     "cost": "Cost",
     "settings": "What the methods differ in",
 }
@@ -91,6 +92,8 @@ def numbers_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "ranks": comparison.ranks,
         "curves": comparison.curves.assign(unit=comparison.curves["metric"].map(units)),
         "distribution": comparison.distribution,
+        "calibration": comparison.calibration,
+        "reliability": comparison.reliability,
         "cost": comparison.cost,
         "settings": comparison.settings,
     }
@@ -110,7 +113,7 @@ def _write_tables(comparison: Comparison, tables: list[TextTable], folder: Path)
 
 
 def _remove_earlier(folder: Path) -> None:
-    names = {*HEADINGS, "per_run", "curves", "distribution", "ranks"}
+    names = {*HEADINGS, "per_run", "curves", "distribution", "ranks", "reliability"}
     for name in names:
         for suffix in (".md", ".tex", ".csv"):
             (folder / "tables" / f"{name}{suffix}").unlink(missing_ok=True)

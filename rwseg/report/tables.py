@@ -7,6 +7,7 @@ import pandas as pd
 
 from rwseg.core.progress import duration
 from rwseg.metrics.terminal_table import POLICY
+from rwseg.report.calibration_table import calibration
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.convergence import COLLAPSED_BELOW, THRESHOLD_SHARE
 from rwseg.report.comparison.guard import count_of
@@ -41,6 +42,8 @@ def _tables(comparison: Comparison) -> Iterator[TextTable]:
     if len(comparison.phases):
         yield phases(comparison)
     yield convergence(comparison)
+    if len(comparison.calibration):
+        yield calibration(comparison)
     yield cost(comparison)
     if len(comparison.settings):
         yield settings(comparison)

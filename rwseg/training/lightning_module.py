@@ -21,6 +21,7 @@ from rwseg.data.sampling.slice_cache import Batch
 from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss, without_ignored
 from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
+from rwseg.models.inference.reliability import counting, no_counts, reliability_of
 from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, validation_metrics
 from rwseg.models.own_network import OwnNetwork
@@ -42,9 +43,10 @@ class Learner(pl.LightningModule):
     of `whole_volumes.validation_metrics`, and `val/loss` and `val/loss_gap`: the full-resolution loss on some
     slices of each validation volume, with the map of training. Loggers get these from the table of epochs,
     which has each of them once. Pixels labelled `ignore` do not train. `cases` holds the rows of the last
-    validation, `cases_epoch` its epoch. Warns of a class that `patience` validations in a row found in
-    the reference and nowhere in the predictions. Where several processes train it together, each has its
-    share of a batch and of the volumes, and all of them log the same.
+    validation, `reliability` its bins of confidence, `cases_epoch` its epoch. Warns of a class that
+    `patience` validations in a row found in the reference and nowhere in the predictions. Where several
+    processes train it together, each has its share of a batch and of the volumes, and all of them log the
+    same.
     """
 
     def __init__(
@@ -78,7 +80,9 @@ class Learner(pl.LightningModule):
         self.watch = CollapseWatch(self.classes[1:], patience)
         self.rows: list[Row] = []
         self.validation_losses: list[tuple[float, float]] = []
+        self.counts = no_counts(torch.device("cpu"))
         self.cases: pd.DataFrame | None = None
+        self.reliability: pd.DataFrame | None = None
         self.cases_epoch = -1
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
@@ -173,15 +177,16 @@ class Learner(pl.LightningModule):
         return torch.cat(shares)
 
     def on_validation_epoch_start(self) -> None:
-        """Forget the rows of the validation before."""
-        self.rows, self.validation_losses = [], []
+        """Forget the validation before."""
+        self.rows, self.validation_losses, self.counts = [], [], no_counts(self.device)
 
     def validation_step(self, volume: ValidationVolume, batch_idx: int) -> None:
         """Predict a whole volume and measure it."""
         entry, kept = volume.entry, list[Tensor]()
         slices = predict_slices(self.network, volume.image, self.patch_size, self.flips, WINDOW_BATCH)
         slices = _keeping(slices, volume.target.slices, kept)
-        prediction = most_probable([to_native(slices, entry.native_shape, entry.crop, entry.padding)])
+        native = to_native(slices, entry.native_shape, entry.crop, entry.padding)
+        prediction = most_probable([counting(native, volume.reference, self.counts)])
         self.rows += case_rows(prediction, volume.reference, entry, self.classes, self.missed)
         self.validation_losses.append(self._validation_loss(torch.stack(kept), volume))
 
@@ -199,6 +204,7 @@ class Learner(pl.LightningModule):
         """Log the means over cases."""
         self.cases = case_table(self._of_all(self.rows))
         self.cases_epoch = self.current_epoch
+        self.reliability = reliability_of(self._of_all([self.counts.cpu()]))
         loss, gap = torch.tensor(self._of_all(self.validation_losses), dtype=torch.float64).mean(0).float()
         self._log({**validation_metrics(self.cases), "val/loss": loss, "val/loss_gap": gap})
         self._warn_of_lost_classes(self.cases)

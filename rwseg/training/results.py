@@ -32,13 +32,15 @@ def write_results(folder: Path, learner: Learner, data: SliceDataModule, dataset
 
     `dataset` is the name over the table.
     """
-    cases = learner.cases
+    cases, reliability = learner.cases, learner.reliability
     assert cases is not None
+    assert reliability is not None
     write_text(folder / "metrics" / "cases.csv", cases.to_csv(index=False))
+    write_text(folder / "metrics" / "reliability.csv", reliability.to_csv(index=False))
     figures = draw_figures(folder, learner, data, cases)
     count = len(cases["case"].unique())
     print_cases(cases, learner.missed, title=f"{dataset}, {count} validation cases, last epoch")
-    for path in [folder / "metrics" / "cases.csv", *figures]:
+    for path in [*(folder / "metrics" / name for name in ("cases.csv", "reliability.csv")), *figures]:
         log.info("wrote %s", path)
 
 

@@ -58,6 +58,11 @@ def test_a_run_leaves_what_contract_c5_says(
     assert epochs["val/dice"].iloc[-1] == pytest.approx(
         cases.groupby("class_name")["dice"].mean().mean(), abs=1e-6
     )
+    reliability = pd.read_csv(folder / "metrics" / "reliability.csv")
+    assert list(reliability.columns) == ["bin", "low", "high", "pixels", "confidence", "accuracy"]
+    counted = reliability["pixels"].sum()  # foreground of either: between the larger and both together
+    sides = cases[["reference_voxels", "predicted_voxels"]].sum()
+    assert sides.max() <= counted <= sides.sum()
     record = json.loads((folder / "run.json").read_text())
     assert (record["status"], record["device"], record["reason"]) == ("finished", "cpu", None)
     assert record["seconds"] > 0

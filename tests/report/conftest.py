@@ -17,7 +17,8 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     comparison = study.three_methods(tmp_path_factory.mktemp("three"))
     study.add_pictures(comparison, overlays=2)
     study.add_showcases(comparison)
-    return comparison
+    study.add_reliability(comparison)
+    return study.again(comparison)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +27,8 @@ def fourteen(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     comparison = study.fourteen_methods(tmp_path_factory.mktemp("fourteen"))
     study.add_pictures(comparison)
     study.add_showcases(comparison)
-    return comparison
+    study.add_reliability(comparison)
+    return study.again(comparison)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pandas as pd
 
 from rwseg.core.errors import ConfigError, RunError
 from rwseg.experiments.config.names import suggestion
+from rwseg.report.comparison.calibration import calibration_tables
 from rwseg.report.comparison.comparison import FINISHED, Comparison, Method, Run, folders_below
 from rwseg.report.comparison.convergence import (
     convergence_table,
@@ -89,6 +90,7 @@ def _numbers(methods: tuple[Method, ...], threshold: float | None) -> Comparison
     cases, per_run = case_means(table), run_means(table)
     final = final_dice(per_run)
     _check_dice(final)
+    calibration, reliability = calibration_tables(methods)
     tests = significance_table(cases, per_run, methods[0].name)
     return Comparison(
         title="",
@@ -107,6 +109,8 @@ def _numbers(methods: tuple[Method, ...], threshold: float | None) -> Comparison
         convergence=_ordered(convergence_table(methods, per_run, threshold), methods),
         curves=_ordered(curve_table(methods), methods),
         distribution=_ordered(distribution_table(final), methods),
+        calibration=calibration,
+        reliability=reliability,
         cost=_cost(methods),
         settings=_settings(methods),
         notes=tuple(data_notes(methods, table, tests, missed, unit)),

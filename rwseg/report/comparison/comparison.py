@@ -81,6 +81,9 @@ class Comparison:
       (validation after epochs; band over runs).
     - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with
       its 95 % confidence band).
+    - `calibration`: method, runs, of, ece, ece_std, overconfidence, overconfidence_std; `reliability`:
+      method, bin, low, high, pixels, confidence, accuracy (`calibration.calibration_tables`; empty where no
+      run has kept its confidences).
     - `cost`: method, runs, seconds, seconds_per_epoch, device.
     - `settings`: key, then a column per method: only keys in which methods differ.
     """
@@ -101,6 +104,8 @@ class Comparison:
     convergence: pd.DataFrame
     curves: pd.DataFrame
     distribution: pd.DataFrame
+    calibration: pd.DataFrame
+    reliability: pd.DataFrame
     cost: pd.DataFrame
     settings: pd.DataFrame
     notes: tuple[str, ...]

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from rwseg.report.comparison.calibration import NO_CALIBRATION
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.convergence import BAND
+from rwseg.report.figures.calibration import reliability_figure
 from rwseg.report.figures.over_cases import cases_figure, differences_figure
 from rwseg.report.figures.over_runs import collapses_figure, cost_figure, curves_figure, distribution_figure
 from rwseg.report.figures.over_seeds import pairs_figure, ranks_figure, variance_figure
@@ -109,6 +111,17 @@ DRAWINGS = (
         "Share of runs that lost a class (mean Dice below 0.1), with exact 95 % binomial intervals.",
         "There are no shares of collapsed runs: no run has finished yet.",
         collapses_figure,
+    ),
+    Drawing(
+        "reliability",
+        "Calibration",
+        "Accuracy of the predicted classes where they have this confidence (the largest class probability), "
+        "pooled over the runs of a method; on the line it is as often right as it is sure, below it is too "
+        "sure. Pixels that reference or prediction takes for foreground; bins with less than 0.1 % of them "
+        "are left out.",
+        NO_CALIBRATION,
+        reliability_figure,
+        measured=False,
     ),
     Drawing(
         "cost",

@@ -2,6 +2,7 @@
 
 from rwseg.core.progress import duration
 from rwseg.report import tables as text
+from rwseg.report.calibration_table import calibration
 from rwseg.report.comparison.classes import class_label, shown_classes
 from rwseg.report.comparison.comparison import Comparison, Run, folders_below
 from rwseg.report.comparison.samples import COUNTS
@@ -25,6 +26,7 @@ def page_tables(comparison: Comparison) -> dict[str, Table]:
         from_text(text.differences(comparison)),
         *([from_text(text.phases(comparison))] if len(comparison.phases) else []),
         from_text(text.convergence(comparison)),
+        from_text(calibration(comparison)),
         from_text(text.cost(comparison)),
         transposed(from_text(text.settings(comparison)), "method"),
         per_run(comparison),

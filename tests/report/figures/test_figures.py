@@ -170,8 +170,20 @@ def test_collapses_show_share_and_count(three: Comparison) -> None:
     assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"] == [0, 0.25, 0]
 
 
+def test_reliability_shows_the_pooled_bins(three: Comparison) -> None:
+    upper, lower = drawn("reliability", three).axes
+    assert next(iter(lines(upper))) == "as right as sure"
+    for method in three.methods:
+        bins = three.reliability[three.reliability["method"] == method.name].dropna()
+        line = lines(upper)[method.name]
+        np.testing.assert_allclose(line.get_xdata(), bins["confidence"])
+        np.testing.assert_allclose(line.get_ydata(), bins["accuracy"])
+    shares = [patch.get_data().values.sum() for patch in lower.patches]
+    np.testing.assert_allclose(shares, [1, 1, 1])
+
+
 @pytest.mark.slow
 def test_figures_of_many_methods_stay_small(page_of_fourteen: Path) -> None:
     files = list((page_of_fourteen.parent / "figures").iterdir())
-    assert len(files) == 20
+    assert len(files) == 22
     assert sum(path.stat().st_size for path in files) < 1_100_000
