@@ -21,8 +21,8 @@ from rwseg.data.sampling.slice_cache import Batch
 from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss, without_ignored
 from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
-from rwseg.models.inference.reliability import counting, no_counts, reliability_of
-from rwseg.models.inference.sliding_window import most_probable, predict_slices, to_native
+from rwseg.models.inference.reliability import counted_labels, no_counts, reliability_of
+from rwseg.models.inference.sliding_window import predict_slices, to_native
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, validation_metrics
 from rwseg.models.own_network import OwnNetwork
 from rwseg.models.unet import UNet
@@ -186,7 +186,7 @@ class Learner(pl.LightningModule):
         slices = predict_slices(self.network, volume.image, self.patch_size, self.flips, WINDOW_BATCH)
         slices = _keeping(slices, volume.target.slices, kept)
         native = to_native(slices, entry.native_shape, entry.crop, entry.padding)
-        prediction = most_probable([counting(native, volume.reference, self.counts)])
+        prediction = counted_labels(native, volume.reference, self.counts)
         self.rows += case_rows(prediction, volume.reference, entry, self.classes, self.missed)
         self.validation_losses.append(self._validation_loss(torch.stack(kept), volume))
 

@@ -1,6 +1,6 @@
-"""Counts for reliability diagrams, taken while the probabilities of a volume pass slice by slice."""
+"""Label maps, and with them counts for reliability diagrams, from probabilities slice by slice."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -21,16 +21,23 @@ def no_counts(device: torch.device) -> Tensor:
 
 
 @torch.inference_mode()
-def counting(slices: Iterable[Tensor], reference: NDArray[np.uint8], counts: Tensor) -> Iterator[Tensor]:
-    """Pass probabilities `(K, H, W)` on, and add the pixels of each slice to `counts` (`no_counts`).
+def counted_labels(
+    slices: Iterable[Tensor], reference: NDArray[np.uint8], counts: Tensor
+) -> NDArray[np.uint8]:
+    """Label map `(Z, H, W)` as `most_probable` gives it, whose pixels are added to `counts` (`no_counts`).
 
-    Counted are pixels that `reference` `(Z, H, W)` or the prediction takes for foreground: the many sure
-    pixels of the background would hide all others (Mehrtash et al., IEEE TMI 2020, keep to boxes around the
-    foreground). Pixels that nobody labelled are left out.
+    `slices` are probabilities `(K, H, W)`, taken one after the other. Counted are pixels that `reference`
+    `(Z, H, W)` or the prediction takes for foreground: the many sure pixels of the background would hide all
+    others (Mehrtash et al., IEEE TMI 2020, keep to boxes around the foreground). Pixels that nobody labelled
+    are left out.
     """
+    planes = []
     for scores, labels in zip(slices, reference, strict=True):
-        _add(scores, torch.from_numpy(np.array(labels)).to(scores.device), counts)
-        yield scores
+        confidence, classes = scores.max(0)  # once for both: it takes as long as all the rest
+        planes.append(classes.to(torch.uint8))
+        _add(confidence, planes[-1], torch.from_numpy(np.array(labels)).to(scores.device), counts)
+    found: NDArray[np.uint8] = torch.stack(planes).cpu().numpy()
+    return found
 
 
 def reliability_of(counts: Sequence[Tensor]) -> pd.DataFrame:
@@ -39,11 +46,11 @@ def reliability_of(counts: Sequence[Tensor]) -> pd.DataFrame:
     return reliability_table(pixels, confidence / UNIT, correct)
 
 
-def _add(scores: Tensor, labels: Tensor, counts: Tensor) -> None:
-    confidence, predicted = scores.max(0)
-    counted = ((labels > 0) | (predicted > 0)) & (labels != IGNORE)
-    confidence, correct = confidence[counted], predicted[counted] == labels[counted]
+def _add(confidence: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor) -> None:
+    places = ((labels | predicted) != 0).flatten().nonzero().squeeze(1)
+    confidence, predicted, labels = (part.flatten()[places] for part in (confidence, predicted, labels))
+    labelled = labels != IGNORE
     bins = ((confidence * BINS).ceil().long() - 1).clamp_(0, BINS - 1)
-    parts = (torch.ones_like(bins), (confidence.double() * UNIT).round().long(), correct.long())
-    for row, part in zip(counts, parts, strict=True):
-        row.index_add_(0, bins, part)
+    units = (confidence.double() * UNIT).round().long()
+    for row, part in zip(counts, (labelled, units * labelled, predicted == labels), strict=True):
+        row.index_add_(0, bins, part.long())

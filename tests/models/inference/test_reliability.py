@@ -1,4 +1,4 @@
-"""Counts of confidence while probabilities pass: the right pixels, in the right bins, in any order."""
+"""Counts of confidence beside the label map: the right pixels, in the right bins, in any order."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import torch
 
 from rwseg.data.case import IGNORE
 from rwseg.metrics.calibration import BINS, calibration_error
-from rwseg.models.inference.reliability import counting, no_counts, reliability_of
+from rwseg.models.inference.reliability import counted_labels, no_counts, reliability_of
+from rwseg.models.inference.sliding_window import most_probable
 
 CPU = torch.device("cpu")
 
@@ -22,8 +23,9 @@ def volume(seed: int, shape: tuple[int, int, int] = (3, 17, 23), classes: int = 
 
 def counted(scores: np.ndarray, reference: np.ndarray) -> torch.Tensor:
     counts = no_counts(CPU)
-    passed = list(counting(iter(torch.from_numpy(scores)), reference, counts))
-    np.testing.assert_array_equal(torch.stack(passed), scores)
+    labels = counted_labels(iter(torch.from_numpy(scores)), reference, counts)
+    np.testing.assert_array_equal(labels, most_probable([torch.from_numpy(scores)]))
+    assert labels.dtype == np.uint8
     return counts
 
 
@@ -57,10 +59,10 @@ def test_what_processes_count_adds_up_exactly_in_any_order() -> None:
     volumes = [volume(seed, (2, 9, 11 + seed)) for seed in range(5)]
     alone = no_counts(CPU)
     for scores, reference in volumes:
-        list(counting(iter(torch.from_numpy(scores)), reference, alone))
+        counted_labels(torch.from_numpy(scores), reference, alone)
     shares = [no_counts(CPU), no_counts(CPU)]
     for place, (scores, reference) in enumerate(reversed(volumes)):
-        list(counting(iter(torch.from_numpy(scores)), reference, shares[place % 2]))
+        counted_labels(torch.from_numpy(scores), reference, shares[place % 2])
     assert torch.equal(alone, shares[0] + shares[1])
     assert reliability_of(shares).equals(reliability_of([alone]))
 
