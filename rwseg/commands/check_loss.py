@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from rwseg.commands.named_loss import NamedLoss, named_loss
 from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.paths import user_path
 from rwseg.experiments.command import INTERRUPTED
+from rwseg.experiments.named_loss import NamedLoss, named_loss
 
 if TYPE_CHECKING:
     from rwseg.losses.battery import Finding

@@ -22,7 +22,6 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from rwseg.commands.named_loss import named_loss
 from rwseg.core.errors import RunError, RwsegError
 from rwseg.core.files import replacing
 from rwseg.core.paths import user_path
@@ -33,6 +32,7 @@ from rwseg.data.io.label_slice import read_label_slice
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.experiments.build import build_network
 from rwseg.experiments.config.schema import TrainConfig
+from rwseg.experiments.named_loss import named_loss
 from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config
 from rwseg.models.inference.sliding_window import predict_volume

@@ -21,8 +21,15 @@ def training_device(accelerator: str) -> torch.device:
 
 
 def precision(asked: str, device: str) -> str:
-    """The precision to run in: `auto` is 16-bit mixed on a GPU (as in the paper) and 32-bit on a CPU."""
-    return asked if asked != "auto" else ("32-true" if device == "cpu" else "16-mixed")
+    """The precision to run in: `auto` is 16-bit mixed on a GPU, as in the paper.
+
+    On a CPU it is bfloat16 mixed where that is computed, up to three times as fast, else 32-bit.
+    """
+    if asked != "auto":
+        return asked
+    if device != "cpu":
+        return "16-mixed"
+    return "bf16-mixed" if has_bf16(torch.device("cpu")) else "32-true"
 
 
 def has_bf16(device: torch.device) -> bool:

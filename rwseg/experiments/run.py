@@ -20,7 +20,7 @@ from rwseg.experiments.build import spec_of
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import plain
-from rwseg.experiments.device import device_name, training_device
+from rwseg.experiments.device import device_name, precision, training_device
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.own_parts import check_own_code, check_own_network
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of
@@ -79,7 +79,8 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
             return
         _begin(folder, run)
         sources = own_sources(plain(cfg))
-        with recorded(folder, device, identity.choices, run.data, lease, peers.world.size, sources):
+        kind = precision(cfg.trainer.precision, device)
+        with recorded(folder, device, identity.choices, run.data, lease, peers.world.size, sources, kind):
             save_inference_spec(folder, spec_of(run))
             settings, order = identity.settings(run.cfg), _resumed(folder, run)
             with tracked(cfg.logger or {}, identity, settings, (order.epoch, order.step)) as loggers:

@@ -109,6 +109,7 @@ def recorded(
     lease: Lease,
     processes: int = 1,
     sources: Sources | None = None,
+    precision: str | None = None,
 ) -> Iterator[None]:
     """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up.
 
@@ -118,6 +119,7 @@ def recorded(
     started = time.perf_counter()
     facts = {
         "processes": processes,
+        "precision": precision,
         "choices": choices,
         "data_digest": data.digest,
         "split_digest": data.split_digest(),

@@ -8,9 +8,9 @@ import own_code
 import pytest
 
 from rwseg.commands.check_loss import main
-from rwseg.commands.named_loss import overrides_of
 from rwseg.core.errors import ConfigError
 from rwseg.core.own_code import import_from_current_folder
+from rwseg.experiments.named_loss import overrides_of
 from rwseg.losses.battery import ROWS
 
 BROKEN = """

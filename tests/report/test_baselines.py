@@ -6,7 +6,11 @@ import pytest
 from synthetic import write_run
 
 from rwseg.commands.report import main
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.validation import check
+from rwseg.experiments.run_directory import comparable
 from rwseg.report import baselines
+from rwseg.report.comparison.comparison import Run
 from rwseg.report.comparison.runs import find_runs
 from rwseg.report.pack import pack
 
@@ -32,7 +36,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def new_runs(root: Path, **settings: object) -> None:
     for seed in range(2):
-        facts = {"git_commit": "f" * 40, "device": "Fast GPU"}
+        facts = {"git_commit": "f" * 40, "device": "Fast GPU", "precision": "32-true"}
         write_run(root / "new", "focal", seed=seed, dice=0.85, facts=facts, settings=settings)
 
 
@@ -97,3 +101,17 @@ def test_every_study_that_comes_with_rwseg_can_be_read() -> None:
     assert folders
     for folder in folders:
         assert {run.study for run in find_runs([folder])} == {folder.name}
+
+
+@pytest.mark.parametrize(
+    ("study", "experiment"), [("acdc-small", "acdc_small"), ("phantom-convergence", "phantom_convergence")]
+)
+def test_the_command_of_a_study_trains_what_can_be_compared_with_it(study: str, experiment: str) -> None:
+    cfg, _ = compose("train", [f"experiment={experiment}"])
+    asked = {key: text for key, text in comparable(check(cfg)).items() if key != "seed"}
+    stored = next(run for run in find_runs([baselines.BASELINES / study]) if is_rrw(run))
+    assert asked == stored.settings
+
+
+def is_rrw(run: Run) -> bool:
+    return (run.choices["loss"], run.choices["strategy"]) == ("rrw", "alone")

@@ -22,6 +22,8 @@ CASE_COLUMNS = (
 )  # fmt: skip
 FACT_COLUMNS = ("seconds", "device", "processor", "commit")
 
+PRECISION = "trainer.precision"
+
 Flat = dict[str, str]
 Identity = tuple[str, int]
 """A method's name and a seed."""
@@ -77,6 +79,16 @@ def settings_of(described: Mapping[str, Any], identity: Identity) -> Flat:
     name, seed = identity
     single = described["runs"].get(name, {}).get(str(seed), {})
     return {**described["shared"], **described["methods"][name], **single}
+
+
+def with_precision(settings: Flat, device: str, precision: str | None = None) -> Flat:
+    """The settings with the `precision` that a run had in the place of `auto`, which is another elsewhere.
+
+    Runs from before `run.json` had it were in 32 bit on every CPU.
+    """
+    asked = settings.get(PRECISION, '"auto"')
+    had = precision or ("32-true" if device == "cpu" else "16-mixed")
+    return {**settings, PRECISION: json.dumps(had)} if asked == '"auto"' else settings
 
 
 def _facts(run: Run) -> Flat:
@@ -146,7 +158,7 @@ def _run(
         data_digest=own.get("data", UNKNOWN),
         split_digest=own.get("split", UNKNOWN),
         choices=_below("choices.", own),
-        settings=_below("settings.", own),
+        settings=with_precision(_below("settings.", own), str(row["device"])),
         cases=cases,
         epochs=epochs,
         study=folder.absolute().name,

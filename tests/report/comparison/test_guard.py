@@ -42,7 +42,11 @@ UNFAIR = [
     ({"facts": {"data_digest": "e" * 32}}, "data", f"{'d' * 12} in rrw (1 run); {'e' * 12} in ce (1 run)"),
     ({"facts": {"split_digest": "6" * 16}}, "split", f"{'6' * 12} in ce (1 run)"),
     ({"facts": {"git_commit": "f" * 40 + "-dirty"}}, "commit", f"{'f' * 12}-dirty in ce (1 run)"),
-    ({"facts": {"device": "NVIDIA H200"}}, "device", "NVIDIA H200 in ce (1 run); cpu in rrw (1 run)"),
+    (
+        {"facts": {"device": "NVIDIA H200", "precision": "32-true"}},
+        "device",
+        "NVIDIA H200 in ce (1 run); cpu in rrw (1 run)",
+    ),
     ({"settings": {"trainer.precision": "16-mixed"}}, "trainer.precision", "16-mixed in ce (1 run)"),
     ({"facts": {"git_commit": None}}, "commit", "unknown in ce (1 run)"),
     ({"cases": 6}, "cases", "6 (without 003_0, 003_1) in ce (1 run); 8 in rrw (1 run)"),

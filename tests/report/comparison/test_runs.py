@@ -217,3 +217,19 @@ def test_a_run_without_run_json_was_interrupted(tmp_path: Path) -> None:
     folder = write_unfinished(tmp_path, "running")
     (folder / "run.json").unlink()
     assert read_directory(folder).status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("facts", "asked", "had"),
+    [
+        ({"device": "cpu", "precision": "bf16-mixed"}, "auto", "bf16-mixed"),
+        ({"device": "cpu"}, "auto", "32-true"),  # before run.json had it
+        ({"device": "Fast GPU"}, "auto", "16-mixed"),
+        ({"device": "Fast GPU"}, "32-true", "32-true"),
+    ],
+)
+def test_the_precision_of_a_run_is_the_one_it_had(
+    facts: dict[str, str], asked: str, had: str, tmp_path: Path
+) -> None:
+    (run,) = find_runs([write_run(tmp_path, facts=facts, settings={"trainer.precision": asked})])
+    assert run.settings["trainer.precision"] == f'"{had}"'
