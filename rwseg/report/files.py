@@ -12,6 +12,7 @@ from rwseg.report.comparison.samples import COUNTS
 from rwseg.report.comparison.summary import summary_sentences
 from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
 from rwseg.report.figures.same_case import CAPTION, SHEET, write_sheet
+from rwseg.report.figures.save import FORMATS
 from rwseg.report.html.page import write_page
 from rwseg.report.markup import TextTable, latex, markdown
 from rwseg.report.tables import text_tables
@@ -91,6 +92,7 @@ def numbers_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
         "convergence": comparison.convergence,
         "ranks": comparison.ranks,
         "curves": comparison.curves.assign(unit=comparison.curves["metric"].map(units)),
+        "training": comparison.training,
         "distribution": comparison.distribution,
         "calibration": comparison.calibration,
         "reliability": comparison.reliability,
@@ -113,12 +115,12 @@ def _write_tables(comparison: Comparison, tables: list[TextTable], folder: Path)
 
 
 def _remove_earlier(folder: Path) -> None:
-    names = {*HEADINGS, "per_run", "curves", "distribution", "ranks", "reliability"}
+    names = {*HEADINGS, "per_run", "curves", "training", "distribution", "ranks", "reliability"}
     for name in names:
         for suffix in (".md", ".tex", ".csv"):
             (folder / "tables" / f"{name}{suffix}").unlink(missing_ok=True)
     for drawing in DRAWINGS:
-        for suffix in (".png", ".svg"):
-            (folder / "figures" / f"{drawing.name}{suffix}").unlink(missing_ok=True)
+        for suffix in FORMATS:
+            (folder / "figures" / f"{drawing.name}.{suffix}").unlink(missing_ok=True)
     for suffix in (".png", ".pdf"):
         (folder / "figures" / f"{SHEET}{suffix}").unlink(missing_ok=True)

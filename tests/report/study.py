@@ -41,7 +41,7 @@ def fourteen_methods(root: Path) -> Comparison:
         for i, (loss, strategy) in enumerate(runs):
             write_run(root, loss, strategy, seed=seed, cases=60, epochs=12, dice=0.9 - 0.004 * i)
         rectified = {"loss.rectify": True}
-        write_run(root / "more", "rw_boundary", seed=seed, cases=60, epochs=12, settings=rectified)
+        write_run(root / "more", "rw_boundary", "gradual_dice", seed, cases=60, epochs=12, settings=rectified)
     return read(root)
 
 

@@ -39,6 +39,7 @@ from rwseg.report.comparison.samples import (
     unit_of,
 )
 from rwseg.report.comparison.significance import significance_table
+from rwseg.report.comparison.training import training_table
 
 DEFAULT_REFERENCE = "rrw"
 
@@ -108,6 +109,7 @@ def _numbers(methods: tuple[Method, ...], threshold: float | None) -> Comparison
         phases=_ordered(_phases(table), methods),
         convergence=_ordered(convergence_table(methods, per_run, threshold), methods),
         curves=_ordered(curve_table(methods), methods),
+        training=_ordered(training_table(methods), methods),
         distribution=_ordered(distribution_table(final), methods),
         calibration=calibration,
         reliability=reliability,

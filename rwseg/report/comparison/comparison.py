@@ -79,6 +79,8 @@ class Comparison:
       training).
     - `curves`: method, metric (`dice` or `hausdorff`), epoch, class_name, mean, low, high, runs
       (validation after epochs; band over runs).
+    - `training`: method, quantity (`loss` or `loss_gap`), epoch, mean, low, high, runs (training losses, each
+      method's in its own scale; band over runs).
     - `distribution`: method, value, share, low, high (empirical distribution of the runs' mean Dice with
       its 95 % confidence band).
     - `calibration`: method, runs, of, ece, ece_std, overconfidence, overconfidence_std; `reliability`:
@@ -103,6 +105,7 @@ class Comparison:
     phases: pd.DataFrame
     convergence: pd.DataFrame
     curves: pd.DataFrame
+    training: pd.DataFrame
     distribution: pd.DataFrame
     calibration: pd.DataFrame
     reliability: pd.DataFrame

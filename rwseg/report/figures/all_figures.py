@@ -12,9 +12,11 @@ from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.convergence import BAND
 from rwseg.report.figures.calibration import reliability_figure
 from rwseg.report.figures.over_cases import cases_figure, differences_figure
+from rwseg.report.figures.over_epochs import training_figure
 from rwseg.report.figures.over_runs import collapses_figure, cost_figure, curves_figure, distribution_figure
 from rwseg.report.figures.over_seeds import pairs_figure, ranks_figure, variance_figure
-from rwseg.report.figures.style import save_both, styled
+from rwseg.report.figures.save import save_figure
+from rwseg.report.figures.style import styled
 from rwseg.report.tables import totals_text
 
 
@@ -52,6 +54,17 @@ DRAWINGS = (
         "As above, the Hausdorff distance; with the policy nan, of structures that both sides have.",
         "There are no curves of the Hausdorff distance.",
         partial(curves_figure, metric="hausdorff"),
+    ),
+    Drawing(
+        "training",
+        "Loss during training",
+        "Training loss, and beneath it the loss gap (loss minus that of a perfect prediction) on a "
+        f"logarithmic scale: mean over the runs of a method; band: {BAND[0]:.0%} to {BAND[1]:.0%} quantiles "
+        "over its runs. Each method has scales of its own: losses differ in size and sign, and only shapes "
+        "compare.",
+        "There are no training losses: no run has trained an epoch yet.",
+        training_figure,
+        measured=False,
     ),
     Drawing(
         "distribution",
@@ -135,7 +148,7 @@ DRAWINGS = (
 
 
 def draw_figures(comparison: Comparison, folder: Path) -> dict[str, Path]:
-    """Draw what the numbers allow as `folder/<name>.png` and `.svg`; returns the PNG's path by name.
+    """Draw what the numbers allow as `folder/<name>.svg`, `.pdf` and `.png`; returns the PNG's path by name.
 
     The bytes depend on the numbers alone. A figure without numbers is left out; its `Drawing` says why.
     """
@@ -144,5 +157,5 @@ def draw_figures(comparison: Comparison, folder: Path) -> dict[str, Path]:
         for drawing in DRAWINGS:
             figure = drawing.draw(comparison)
             if figure is not None:
-                paths[drawing.name] = save_both(figure, drawing.title, folder, drawing.name)
+                paths[drawing.name] = save_figure(figure, drawing.title, folder, drawing.name)
     return paths

@@ -11,10 +11,20 @@ from rwseg.report.comparison.cases import averaged_cases
 from rwseg.report.comparison.classes import class_label, panel_classes
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.significance import LEVEL
-from rwseg.report.figures.style import BLUE, INK, MUTED, PAPER, VERMILION, Look, looks, name_rows
+from rwseg.report.figures.style import (
+    BLUE,
+    INK,
+    MUTED,
+    PAPER,
+    VERMILION,
+    WIDTH,
+    Look,
+    looks,
+    name_rows,
+    row_height,
+)
 from rwseg.report.tables import metric_name
 
-WIDTH = 10.0
 METRICS = {"dice": ("higher is better", 1), "hausdorff": ("lower is better", -1)}
 """Direction and sign of an improvement of the metrics that are drawn."""
 
@@ -28,7 +38,7 @@ def cases_figure(comparison: Comparison) -> Figure | None:
     names = [method.name for method in comparison.methods if method.name in held]
     classes = [name for name in comparison.classes if name in set(cases["class_name"])]
     look = looks(names, comparison.reference)
-    figure = Figure(figsize=(WIDTH, 0.9 + 0.42 * len(names)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.7 + 0.32 * len(names)), layout="constrained")
     panels = figure.subplots(1, len(classes), squeeze=False, sharey=True)[0]
     for axes, name in zip(panels, classes, strict=True):
         part = cases[cases["class_name"] == name]
@@ -54,54 +64,55 @@ def differences_figure(comparison: Comparison) -> Figure | None:
         return None
     names = [method.name for method in comparison.methods if method.name in set(tests["method"])]
     classes = panel_classes(comparison, tests["class_name"])
-    figure = Figure(figsize=(WIDTH, 0.7 + len(metrics) * (0.9 + 0.26 * len(names))), layout="constrained")
+    height = 0.5 + len(metrics) * (0.6 + row_height(names) * len(names))
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     grid = figure.subplots(len(metrics), len(classes), squeeze=False, sharey=True, sharex="row")
     for row, metric in zip(grid, metrics, strict=True):
         heading, (direction, sign) = metric_name(comparison, metric), METRICS[metric]
         for axes, name in zip(row, classes, strict=True):
             _forest(axes, tests.query("metric == @metric and class_name == @name"), names, sign)
             axes.set_title(class_label(name))
-            axes.xaxis.set_major_locator(MaxNLocator(4))
+            axes.xaxis.set_major_locator(MaxNLocator(3))
         row[0].set_ylabel(f"{heading}\n{direction}")
         row[(len(classes) - 1) // 2].set_xlabel(f"{heading} minus that of {comparison.reference}")
     name_rows(list(grid.flat), names)
-    figure.legend(handles=_key(comparison.reference), loc="outside lower center", ncols=3)
+    figure.legend(handles=_key(), loc="outside lower center", ncols=3)
     return figure
 
 
 def _row_of_cases(axes: Axes, values: pd.Series, heights: pd.Series, y: int, look: Look) -> None:
     low, middle, high = np.percentile(values.dropna(), (25, 50, 75))
     axes.barh(y, high - low, left=low, height=0.8, color=look.colour, alpha=0.16, linewidth=0)
-    axes.vlines(middle, y - 0.4, y + 0.4, color=look.colour, linewidth=2)
+    axes.vlines(middle, y - 0.4, y + 0.4, color=look.colour, linewidth=1.5)
     # A picture inside the SVG, which thousands of points would make large; not in the colour of the text,
     # which the page changes.
     flat = look.colour != INK
-    axes.scatter(values, heights, s=7, color=look.colour, alpha=0.75, linewidth=0, rasterized=flat)
+    axes.scatter(values, heights, s=4, color=look.colour, alpha=0.75, linewidth=0, rasterized=flat)
 
 
 def _forest(axes: Axes, rows: pd.DataFrame, names: list[str], sign: int) -> None:
-    axes.axvline(0, color=MUTED, linewidth=1)
+    axes.axvline(0, color=MUTED, linewidth=0.8)
     for row in rows.to_dict("records"):
         y, sure = names.index(row["method"]), row["p_holm"] < LEVEL
         colour = (BLUE if sign * row["difference"] > 0 else VERMILION) if sure else INK
-        axes.plot((row["low"], row["high"]), (y, y), color=colour, linewidth=1.5, solid_capstyle="butt")
+        axes.plot((row["low"], row["high"]), (y, y), color=colour, linewidth=1.1, solid_capstyle="butt")
         axes.plot(
             row["difference"],
             y,
             marker="o" if not sure else "D" if colour == BLUE else "s",
-            markersize=5,
+            markersize=3.8,
             color=colour,
             markerfacecolor=colour if sure else PAPER,
         )
 
 
-def _key(reference: str) -> list[Line2D]:
+def _key() -> list[Line2D]:
     looks_of = (
-        ("D", BLUE, BLUE, f"better than {reference}, p (Holm) < {LEVEL:g}"),
+        ("D", BLUE, BLUE, f"better, p (Holm) < {LEVEL:g}"),
         ("s", VERMILION, VERMILION, f"worse, p (Holm) < {LEVEL:g}"),
         ("o", INK, PAPER, "no difference that these cases tell"),
     )
     return [
-        Line2D([], [], marker=marker, color=colour, markerfacecolor=face, markersize=5, label=label)
+        Line2D([], [], marker=marker, color=colour, markerfacecolor=face, markersize=3.8, label=label)
         for marker, colour, face, label in looks_of
     ]

@@ -1,20 +1,37 @@
 """Figures over runs: validation curves, distribution over seeds, failures, cost."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from rwseg.report.comparison.classes import class_label, panel_classes
 from rwseg.report.comparison.comparison import Comparison
-from rwseg.report.figures.style import BLUE, INK, MUTED, PAPER, Look, blocks, looks, name_rows
+from rwseg.report.figures.style import (
+    BLUE,
+    COLUMN,
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    Look,
+    blocks,
+    looks,
+    name_rows,
+    row_height,
+    wrapped,
+)
 from rwseg.report.tables import metric_name
 
-WIDTH = 10.0
 FEW_EPOCHS = 30
+LEGEND_LINE, BELOW_LABELS = 0.16, 0.34
+"""Inches of a line of a legend, and from an axis to below its label."""
+
 UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -29,8 +46,8 @@ def curves_figure(comparison: Comparison, metric: str = "dice") -> Figure | None
     look = looks(drawn, comparison.reference)
     one_row = len(rows) == 1
     columns = _columns(len(classes)) if one_row else len(classes)
-    height = 2.7 * -(-len(classes) // columns) if one_row else 2.5 * len(rows)
-    figure = Figure(figsize=(WIDTH, 0.3 + height), layout="constrained")
+    height = 2.0 * -(-len(classes) // columns) if one_row else 1.75 * len(rows)
+    figure = Figure(figsize=(WIDTH, 0.25 + height), layout="constrained")
     grid = figure.subplots(-(-len(rows) * len(classes) // columns), columns, squeeze=False, sharey=True)
     places = list(grid.flat)
     for index, axes in enumerate(places):
@@ -53,10 +70,11 @@ def curves_figure(comparison: Comparison, metric: str = "dice") -> Figure | None
     )
     if one_row:
         columns = len(drawn) if len(drawn) <= 3 else -(-len(drawn) // 2)
-        figure.legend(*places[0].get_legend_handles_labels(), loc="outside lower center", ncols=columns)
+        handles, labels = places[0].get_legend_handles_labels()
+        figure.legend(handles, map(wrapped, labels), loc="outside lower center", ncols=columns)
     else:
         for axes in grid[:, -1]:
-            axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+            _legend(axes, loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
 
 
@@ -71,24 +89,24 @@ def distribution_figure(comparison: Comparison) -> Figure | None:
     shown = table[table["method"].isin(drawn)]
     margin = 0.05 * max(float(np.ptp(shown["value"])), 0.02)
     limits = (float(shown["value"].min()) - margin, float(shown["value"].max()) + margin)
-    size = (7.0, 3.6) if len(panels) == 1 else (WIDTH, 4.1)
+    longest = max(map(len, panels)) + (comparison.threshold is not None)
+    size = (COLUMN if len(panels) == 1 else WIDTH, 2.3 + LEGEND_LINE * longest)
     figure = Figure(figsize=size, layout="constrained")
-    for axes, methods in zip(
-        figure.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels, strict=True
-    ):
+    grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
+    for axes, methods in zip(grid, panels, strict=True):
         for method in methods:
             _steps(axes, shown[shown["method"] == method], method, look[method], limits)
         if comparison.threshold is not None and limits[0] < comparison.threshold < limits[1]:
             axes.axvline(
-                comparison.threshold, color=MUTED, linewidth=1, label=f"slow below {comparison.threshold:.3f}"
+                comparison.threshold,
+                color=MUTED,
+                linewidth=0.8,
+                label=f"slow below {comparison.threshold:.3f}",
             )
         axes.set(xlim=limits, ylim=(-0.02, 1.02), xlabel="mean Dice of a run")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        right = len(panels) == 1
-        axes.legend(
-            loc="center left" if right else "upper left",
-            bbox_to_anchor=(1.02, 0.5) if right else (-0.02, -0.17),
-        )
+        below = axes.transAxes + ScaledTranslation(0, -BELOW_LABELS, figure.dpi_scale_trans)
+        _legend(axes, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0)
     figure.axes[0].set_ylabel("share of runs at or below")
     return figure
 
@@ -99,15 +117,16 @@ def collapses_figure(comparison: Comparison) -> Figure | None:
     table = table[table["runs"] > 0]
     if table.empty:
         return None
-    figure = Figure(figsize=(8.0, 1.0 + 0.3 * len(table)), layout="constrained")
+    names = list(table["method"])
+    figure = Figure(figsize=(COLUMN, 0.65 + row_height(names) * len(table)), layout="constrained")
     axes = figure.subplots()
     for y, row in enumerate(table.to_dict("records")):
-        axes.plot((row["low"], row["high"]), (y, y), color=INK, linewidth=1.4, solid_capstyle="butt")
+        axes.plot((row["low"], row["high"]), (y, y), color=INK, linewidth=1.1, solid_capstyle="butt")
         face = BLUE if row["collapsed"] else PAPER
-        axes.plot(row["share"], y, marker="o", markersize=6, color=INK, markerfacecolor=face)
+        axes.plot(row["share"], y, marker="o", markersize=4.5, color=INK, markerfacecolor=face)
         text = f"{row['collapsed']} of {row['runs']}"
         axes.text(1.03, y, text, transform=axes.get_yaxis_transform(), va="center_baseline")
-    name_rows([axes], list(table["method"]))
+    name_rows([axes], names)
     axes.set(xlabel="share of runs that lost a class", xlim=(-0.02, 1.02))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     return figure
@@ -123,7 +142,7 @@ def cost_figure(comparison: Comparison) -> Figure | None:
         row["method"] if len(devices) == 1 else f"{row['method']} ({row['device']})"
         for row in table.to_dict("records")
     ]
-    figure = Figure(figsize=(WIDTH, 1.0 + 0.28 * len(table)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 0.75 + row_height(names) * len(table)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     longest = float(table["seconds"].max())
     unit, scale = next((unit, scale) for unit, scale in UNITS if longest >= 2 * scale or scale == 1)
@@ -138,6 +157,11 @@ def _names(comparison: Comparison, table: pd.DataFrame) -> list[str]:
     """Names of the methods that the table holds, in the order of the comparison."""
     held = set(table["method"])
     return [method.name for method in comparison.methods if method.name in held]
+
+
+def _legend(axes: Axes, **place: Any) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(handles, map(wrapped, labels), **place)
 
 
 def _columns(panels: int) -> int:
@@ -163,9 +187,9 @@ def _curve(axes: Axes, rows: pd.DataFrame, method: str, look: Look) -> None:
         rows["mean"],
         color=look.colour,
         linestyle=look.line,
-        linewidth=1.5,
+        linewidth=1.1,
         marker=look.marker if few else None,
-        markersize=3.2,
+        markersize=2.4,
         label=method,
     )
 
@@ -182,13 +206,13 @@ def _steps(axes: Axes, rows: pd.DataFrame, method: str, look: Look, limits: tupl
         where="post",
         color=look.colour,
         linestyle=look.line,
-        linewidth=1.6,
+        linewidth=1.2,
         label=method,
     )
 
 
 def _bars(axes: Axes, values: Sequence[float] | pd.Series, title: str, unit: str) -> None:
     bars = axes.barh(range(len(values)), values, height=0.62, color=BLUE)
-    axes.bar_label(bars, fmt="%.3g", padding=3)
+    axes.bar_label(bars, fmt="%.3g", padding=2)
     axes.set(title=title, xlabel=unit)
     axes.margins(x=0.12)

@@ -13,16 +13,27 @@ from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.samples import MEAN
 from rwseg.report.comparison.significance import LEVEL
 from rwseg.report.comparison.summary import pair_of
-from rwseg.report.figures.style import BLUE, INK, MUTED, ORANGE, SKY, VERMILION, name_rows
+from rwseg.report.figures.style import (
+    BLUE,
+    COLUMN,
+    INK,
+    MUTED,
+    ORANGE,
+    SKY,
+    SMALL,
+    VERMILION,
+    WIDTH,
+    name_rows,
+    row_height,
+    wrapped,
+)
 from rwseg.report.printed import signed
 
-WIDTH = 10.0
-CELL = 0.62
 FAINT, DEEP = 0.15, 0.55
 """Opacity of the smallest and the largest difference; text stays readable on either."""
 
-FEW_BY_SIZE = 8
-"""Methods up to which a cell has room for three decimals."""
+FEW, MANY = 6, 16
+"""Methods up to which one column has room for all pairs, in three decimals, and two columns for two."""
 
 
 def pairs_figure(comparison: Comparison) -> Figure | None:
@@ -30,8 +41,8 @@ def pairs_figure(comparison: Comparison) -> Figure | None:
     names = ranked(comparison)
     if len(names) < 2:
         return None
-    side = max(3.4, CELL * len(names) + 1.8)
-    figure = Figure(figsize=(side + 1.2, side), layout="constrained")
+    width = COLUMN if len(names) <= FEW else WIDTH
+    figure = Figure(figsize=(width, 0.75 + 1.2 * row_height(names) * len(names)), layout="constrained")
     axes = figure.subplots()
     found = {(a, b): pair_of(comparison, a, b) for a in names for b in names if a != b}
     largest = float(np.nanmax([0.0, *(abs(row["difference"]) for row in found.values())]))
@@ -41,12 +52,15 @@ def pairs_figure(comparison: Comparison) -> Figure | None:
             colour = BLUE if row["difference"] > 0 else VERMILION
             depth = FAINT + (DEEP - FAINT) * abs(row["difference"]) / largest
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, alpha=depth, linewidth=0))
-        text = signed(row["difference"], 3 if len(names) <= FEW_BY_SIZE else 2)
+        if len(names) > MANY:
+            continue
+        text = signed(row["difference"], 3 if len(names) <= FEW else 2)
         weight, ink = ("bold", INK) if sure else ("normal", MUTED)
-        axes.text(x, y, text, ha="center", va="center", fontsize=7.5, fontweight=weight, color=ink)
-    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
-    axes.set_xticks(range(len(names)), names, rotation=40, ha="right")
-    axes.set_yticks(range(len(names)), names)
+        axes.text(x, y, text, ha="center", va="center", fontsize=SMALL, fontweight=weight, color=ink)
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+    axes.set_xticks(range(len(names)), range(1, len(names) + 1))
+    numbered = [f"{wrapped(name)}  {i}" for i, name in enumerate(names, 1)]
+    axes.set_yticks(range(len(names)), numbered, linespacing=1.0)
     axes.set(xlabel="minus the mean Dice of", ylabel="mean Dice of")
     axes.grid(visible=False)
     return figure
@@ -59,16 +73,18 @@ def variance_figure(comparison: Comparison) -> Figure | None:
     rows = {name: row for name, row in rows.items() if not isnan(row["interaction_variance"])}
     if not rows:
         return None
-    figure = Figure(figsize=(8.0, 1.3 + 0.32 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 1.1 + row_height(list(rows)) * len(rows)), layout="constrained")
     axes = figure.subplots()
     for y, row in enumerate(rows.values()):
         _variance_bar(axes, y, row)
     name_rows([axes], list(rows))
-    axes.set(xlim=(0, 1), xlabel=f"share of the variance of the mean difference to {names[0]}")
+    axes.set(xlim=(0, 1), xlabel=f"share of the variance of the\ndifference to {wrapped(names[0])}")
+    axes.text(1.03, 1.0, "seeds\nneeded", va="bottom", linespacing=1.0, transform=axes.transAxes)
+    axes.set_xticks((0, 0.5, 1))
     axes.xaxis.set_major_formatter(PercentFormatter(1))
     handles, labels = axes.get_legend_handles_labels()
     unique = dict(zip(labels, handles, strict=True))
-    axes.legend(unique.values(), unique, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3)
+    figure.legend(unique.values(), unique, loc="outside lower center", ncols=3, handlelength=1.5)
     return figure
 
 
@@ -85,8 +101,8 @@ def _variance_bar(axes: Axes, y: int, row: pd.Series) -> None:
         axes.barh(y, share, left=left, height=0.62, color=colour, label=label)
         left += share
     needed = row["needed"]
-    text = "no number of seeds" if isinf(needed) else "" if isnan(needed) else f"{int(needed)} seeds"
-    axes.text(1.02, y, text, va="center_baseline", transform=axes.get_yaxis_transform())
+    text = "none would" if isinf(needed) else "" if isnan(needed) else str(int(needed))
+    axes.text(1.03, y, text, va="center_baseline", transform=axes.get_yaxis_transform())
 
 
 def ranks_figure(comparison: Comparison) -> Figure | None:
@@ -94,13 +110,14 @@ def ranks_figure(comparison: Comparison) -> Figure | None:
     names, table = ranked(comparison), comparison.ranks
     if len(names) < 2 or table.empty:
         return None
-    figure = Figure(figsize=(1.9 + 0.5 * len(names), 1.1 + 0.34 * len(names)), layout="constrained")
+    figure = Figure(figsize=(COLUMN, 0.75 + row_height(names) * len(names)), layout="constrained")
     axes = figure.subplots()
     for row in table[table["share"] > 0].to_dict("records"):
         y = names.index(row["method"])
-        axes.scatter(row["rank"], y, s=190 * row["share"], color=BLUE, linewidth=0)
+        axes.scatter(row["rank"], y, s=90 * row["share"], color=BLUE, linewidth=0)
     name_rows([axes], names)
-    axes.set(xlabel="rank by mean Dice", xlim=(0.5, len(names) + 0.5), xticks=range(1, len(names) + 1))
+    step = -(-len(names) // 12)
+    axes.set(xlabel="rank by mean Dice", xlim=(0.5, len(names) + 0.5), xticks=range(1, len(names) + 1, step))
     return figure
 
 

@@ -1,19 +1,14 @@
-"""How figures of a report look: what tells methods apart, how many share a panel, how they are written."""
+"""How figures of a report look: what tells methods apart, how many share a panel, and sizes in print."""
 
-import io
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from PIL import Image
 
-from rwseg.core.files import replacing, write_text
-from rwseg.report.figures.svg import compact
 from rwseg.training.figures import COLOURS
 
 INK, MUTED, GRID, PAPER = "#1f2328", "#6e7681", "#d0d7de", "#ffffff"
@@ -28,38 +23,53 @@ _MARKERS = "svD^PX<>"
 MOST_IN_A_PANEL = 5
 """Methods drawn beside the reference in one panel; more go into panels of their own."""
 
+COLUMN, WIDTH = 88 / 25.4, 180 / 25.4
+"""Inches of one and of both columns of a journal. Figures are drawn in the size in which they are printed."""
+
+SMALL = 6.0
+"""Points of the smallest text; all other text has seven."""
+
+NAME_WIDTH = 28
+"""Characters of a method's name on one line of a label."""
+
 _STYLE: dict[Any, Any] = {
-    "font.size": 9,
+    "font.size": 7,
     "font.sans-serif": ["DejaVu Sans", "Verdana"],
     "text.color": INK,
     "axes.labelcolor": INK,
     "axes.edgecolor": MUTED,
-    "axes.titlesize": 9,
+    "axes.titlesize": 7,
     "axes.titleweight": "normal",
     "axes.titlelocation": "left",
-    "figure.titlesize": 10.5,
+    "figure.titlesize": 8,
     "figure.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": True,
     "grid.color": GRID,
-    "grid.linewidth": 0.6,
+    "axes.linewidth": 0.6,
+    "axes.labelpad": 2.5,
+    "axes.titlepad": 4,
+    "grid.linewidth": 0.45,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.minor.size": 1.5,
+    "ytick.minor.size": 1.5,
+    "xtick.minor.width": 0.45,
+    "ytick.minor.width": 0.45,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
     "legend.frameon": False,
     "legend.handlelength": 3.2,
-    "savefig.dpi": 144,
     "savefig.facecolor": PAPER,
     "svg.fonttype": "none",  # real text: it can be searched and read aloud
     "svg.hashsalt": "rwseg",
-}
-METADATA: Mapping[str, dict[str, Any]] = {
-    "png": {"Software": None},
-    "svg": {"Date": None, "Creator": "rwseg"},
-    "pdf": {"CreationDate": None, "Creator": "rwseg", "Producer": None},
+    "pdf.fonttype": 42,  # outlines that journals take; matplotlib's own are bitmaps to some of them
 }
 
 
@@ -89,9 +99,19 @@ def blocks(methods: Sequence[str], reference: str) -> list[list[str]]:
     return [[*first, *(str(name) for name in part)] for part in np.array_split(others, count)]
 
 
+def wrapped(name: str, lines: int = 2, width: int = NAME_WIDTH) -> str:
+    """A method's name on up to `lines` lines, where it does not fit into `width` characters."""
+    return textwrap.fill(name, max(width, int(1.2 * len(name) / lines)), break_long_words=False)
+
+
+def row_height(names: Sequence[str]) -> float:
+    """Inches of a row with a name: two lines need more."""
+    return 0.23 if any("\n" in wrapped(name) for name in names) else 0.19
+
+
 def name_rows(panels: Sequence[Axes], names: Sequence[str]) -> None:
     """Label one row per name, the first on top, in panels that share their rows."""
-    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_yticks(range(len(names)), [wrapped(name) for name in names], linespacing=1.0)
     panels[0].set_ylim(len(names) - 0.4, -0.6)
     for axes in panels:
         axes.tick_params(axis="y", length=0)
@@ -103,18 +123,3 @@ def styled() -> Iterator[None]:
     """Figures made and written in here have the style of the report."""
     with matplotlib.rc_context(_STYLE):
         yield
-
-
-def save_both(figure: Figure, title: str, folder: Path, name: str) -> Path:
-    """Put `title` over the figure and write `name.png` and `name.svg`; returns the PNG's path."""
-    figure.suptitle(title, x=0.005, horizontalalignment="left")
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # the layout is found: once is enough for two formats
-    drawn = {suffix: io.BytesIO() for suffix in ("svg", "png")}
-    for suffix, buffer in drawn.items():
-        figure.savefig(buffer, format=suffix, metadata=METADATA[suffix])
-    write_text(folder / f"{name}.svg", compact(drawn["svg"].getvalue().decode()))
-    with Image.open(drawn["png"]) as picture, replacing(folder / f"{name}.png") as temporary:
-        # A palette is a third of the size, and enough for few colours and their edges.
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(temporary, optimize=True)
-    return folder / f"{name}.png"

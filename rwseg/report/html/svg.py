@@ -11,8 +11,8 @@ from rwseg.report.figures.svg import SVG, XLINK
 
 _THEME = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
 _RULE = re.compile(r"(?=\.s\d+\{)")
-_POINT = 1.6
-"""CSS pixels of a point: a fifth more than on paper, which makes the labels as large as the text."""
+_POINT = 2.0
+"""CSS pixels of a point: half more than on paper, which makes the labels nearly as large as the text."""
 
 
 def inline_svg(path: Path, label: str) -> Markup:

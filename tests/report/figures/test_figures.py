@@ -1,20 +1,26 @@
 """The figures of a report: they show the numbers, nothing covers anything, and bytes repeat."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 import study
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from PIL import Image
+from synthetic import write_run
 
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
+from rwseg.report.figures.over_epochs import training_figure
+from rwseg.report.figures.save import FORMATS
 from rwseg.report.figures.style import MOST_IN_A_PANEL, blocks, looks, styled
 
 NAMES = [drawing.name for drawing in DRAWINGS]
@@ -41,17 +47,51 @@ def lines(axes: Axes) -> dict[str, Line2D]:
     return {str(line.get_label()): line for line in axes.lines if not str(line.get_label()).startswith("_")}
 
 
-def test_every_figure_is_a_png_and_an_svg_and_the_same_every_time(
+def test_every_figure_is_written_in_all_formats_and_the_same_every_time(
     three: Comparison, page_of_three: Path, tmp_path: Path
 ) -> None:
     paths = draw_figures(three, tmp_path)
     assert list(paths) == NAMES
     for path in paths.values():
-        with Image.open(path) as picture:
-            assert min(picture.size) > 200
-        assert ElementTree.parse(path.with_suffix(".svg")).getroot().tag.endswith("svg")
-        for name in (path.name, f"{path.stem}.svg"):
-            assert (tmp_path / name).read_bytes() == (page_of_three.parent / "figures" / name).read_bytes()
+        for suffix in FORMATS:
+            file = path.with_suffix(f".{suffix}")
+            assert file.read_bytes() == (page_of_three.parent / "figures" / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_are_in_the_size_of_a_journal(name: str, page_of_three: Path) -> None:
+    folder = page_of_three.parent / "figures"
+    with Image.open(folder / f"{name}.png") as picture:
+        assert picture.mode == "P"
+        assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
+        inches = picture.width / 300
+    assert 25.4 * inches == pytest.approx(88, abs=0.1) or 25.4 * inches == pytest.approx(180, abs=0.1)
+    root = ElementTree.parse(folder / f"{name}.svg").getroot()
+    assert float(root.attrib["width"].removesuffix("pt")) == pytest.approx(72 * inches, abs=1)
+    content = (folder / f"{name}.pdf").read_bytes()
+    (box,) = re.findall(rb"/MediaBox \[ 0 0 ([\d.]+) ([\d.]+) \]", content)
+    assert float(box[0]) == pytest.approx(72 * inches, abs=1)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pdf_is_of_vectors_and_embedded_outlines(name: str, page_of_three: Path) -> None:
+    content = (page_of_three.parent / "figures" / f"{name}.pdf").read_bytes()
+    assert b"/Subtype /CIDFontType2" in content
+    assert b"/Subtype /Type3" not in content
+    assert content.count(b"/FontFile2") == content.count(b"/Type /FontDescriptor") > 0
+    assert b"/Subtype /Image" not in content
+    assert b"Date" not in content
+
+
+@pytest.mark.parametrize("study_name", ["three", "fourteen"])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_is_below_six_points_in_print(
+    name: str, study_name: str, request: pytest.FixtureRequest
+) -> None:
+    figure = drawn(name, request.getfixturevalue(study_name))
+    assert float(figure.get_figwidth()) * 25.4 in (pytest.approx(88), pytest.approx(180))
+    assert figure.get_figheight() * 25.4 < 240  # a page
+    assert min(text.get_fontsize() for text in figure.findobj(Text) if text.get_text()) >= 6
 
 
 def test_numbers_in_texts_of_an_svg_are_not_cut(three: Comparison, tmp_path: Path) -> None:
@@ -66,6 +106,7 @@ def test_a_figure_without_numbers_is_left_out(three: Comparison, tmp_path: Path)
     assert list(draw_figures(one, tmp_path / "one")) == [
         "curves",
         "curves_hausdorff",
+        "training",
         "cases",
         "collapses",
         "cost",
@@ -96,6 +137,35 @@ def test_curves_are_the_means_of_the_runs(three: Comparison) -> None:
             line = lines(axes)[method.name]
             np.testing.assert_allclose(line.get_xdata(), np.arange(1, len(values) + 1))
             np.testing.assert_allclose(line.get_ydata(), values)
+
+
+def test_training_losses_are_means_over_runs_in_panels_of_their_own(three: Comparison) -> None:
+    figure = drawn("training", three)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == 6
+    for column, method in enumerate(three.methods):
+        for axes, name in zip(shown[column::3], ("train/loss", "train/loss_gap"), strict=True):
+            values = np.mean([run.epochs[name] for run in method.runs if run.epochs is not None], axis=0)
+            (line,) = axes.lines
+            kept = values > 0 if name == "train/loss_gap" else np.full(len(values), True)
+            assert kept.any()
+            np.testing.assert_allclose(line.get_xdata(), np.arange(1, len(values) + 1)[kept])
+            np.testing.assert_allclose(line.get_ydata(), values[kept])
+    assert [axes.get_yscale() for axes in shown] == ["linear"] * 3 + ["log"] * 3
+
+
+def test_a_loss_without_a_finite_value_or_a_gap_has_an_empty_panel(tmp_path: Path) -> None:
+    epochs = write_run(tmp_path) / "metrics" / "epochs.csv"
+    table = pd.read_csv(epochs).assign(**{"train/loss_gap": 0.0})
+    table.loc[1, "train/loss"] = np.inf
+    table.to_csv(epochs, index=False)
+    with styled():
+        figure = training_figure(study.read(tmp_path))
+        assert figure is not None
+        figure.draw_without_rendering()
+    above, below = figure.axes
+    assert list(above.lines[0].get_xdata()) == [1, 3, 4, 5, 6]
+    assert not below.lines
 
 
 def test_many_methods_are_split_over_rows_with_the_reference_in_each(fourteen: Comparison) -> None:
@@ -185,5 +255,5 @@ def test_reliability_shows_the_pooled_bins(three: Comparison) -> None:
 @pytest.mark.slow
 def test_figures_of_many_methods_stay_small(page_of_fourteen: Path) -> None:
     files = list((page_of_fourteen.parent / "figures").iterdir())
-    assert len(files) == 22
-    assert sum(path.stat().st_size for path in files) < 1_180_000
+    assert len(files) == len(FORMATS) * len(NAMES)
+    assert sum(path.stat().st_size for path in files) < 2_500_000
