@@ -12,7 +12,8 @@ from PIL import Image
 
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.figures.all_figures import DRAWINGS
-from rwseg.report.figures.style import save_both, styled
+from rwseg.report.figures.save import save_figure
+from rwseg.report.figures.style import styled
 from rwseg.report.printed import NOTHING
 
 pytestmark = [
@@ -66,12 +67,12 @@ def test_a_compact_svg_shows_what_matplotlib_drew(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rwseg.report.figures.style.compact", str)
+    monkeypatch.setattr("rwseg.report.figures.save.compact", str)
     drawing = next(one for one in DRAWINGS if one.name == name)
     with styled():
         figure = drawing.draw(three)
         assert figure is not None
-        save_both(figure, drawing.title, tmp_path, name)
+        save_figure(figure, drawing.title, tmp_path, name)
     shown = []
     for path in (tmp_path / f"{name}.svg", page_of_three.parent / "figures" / f"{name}.svg"):
         tab.open(path)
