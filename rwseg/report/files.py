@@ -14,6 +14,7 @@ from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
 from rwseg.report.figures.same_case import CAPTION, SHEET, write_sheet
 from rwseg.report.figures.save import FORMATS
 from rwseg.report.html.page import write_page
+from rwseg.report.latex_results import results_one_column, results_two_columns
 from rwseg.report.markup import TextTable, latex, markdown
 from rwseg.report.tables import text_tables
 
@@ -28,6 +29,10 @@ HEADINGS = {
     "cost": "Cost",
     "settings": "What the methods differ in",
 }
+
+
+RESULTS = {"results": "hausdorff", "results_hd95": "hausdorff95"}
+"""Tables whose LaTeX is not that of the text, with the distance that they hold beside Dice."""
 
 
 def write_report(comparison: Comparison, folder: Path, pictures: bool = True) -> list[Path]:
@@ -106,6 +111,9 @@ def _write_tables(comparison: Comparison, tables: list[TextTable], folder: Path)
     for table in tables:
         texts[folder / f"{table.name}.md"] = markdown(table)
         texts[folder / f"{table.name}.tex"] = latex(table)
+    for name, distance in RESULTS.items():
+        texts[folder / f"{name}.tex"] = results_two_columns(comparison, distance, name)
+        texts[folder / f"{name}_onecolumn.tex"] = results_one_column(comparison, distance, name)
     for name, numbers in numbers_of(comparison).items():
         if len(numbers):
             texts[folder / f"{name}.csv"] = numbers.to_csv(index=False)
@@ -115,7 +123,16 @@ def _write_tables(comparison: Comparison, tables: list[TextTable], folder: Path)
 
 
 def _remove_earlier(folder: Path) -> None:
-    names = {*HEADINGS, "per_run", "curves", "training", "distribution", "ranks", "reliability"}
+    names = {
+        *HEADINGS,
+        *(f"{name}_onecolumn" for name in RESULTS),
+        "per_run",
+        "curves",
+        "training",
+        "distribution",
+        "ranks",
+        "reliability",
+    }
     for name in names:
         for suffix in (".md", ".tex", ".csv"):
             (folder / "tables" / f"{name}{suffix}").unlink(missing_ok=True)

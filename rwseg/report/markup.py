@@ -69,7 +69,7 @@ def latex(table: TextTable) -> str:
     """
     lines = ["% needs \\usepackage{booktabs,graphicx}"]
     for start in range(0, max(1, len(table.rows)), LONG):
-        first = rf"\caption{{{_latex_text(table.caption)}}}\label{{tab:{table.name}}}"
+        first = rf"\caption{{{latex_text(table.caption)}}}\label{{tab:{table.name}}}"
         over = rf"Table~\ref{{tab:{table.name}}}, continued" if start else first
         lines += [r"\begin{table}[htbp]", r"\centering", over, r"\par\medskip", r"\sbox0{%"]
         lines += [_tabular(table, start) + "}%"]
@@ -79,7 +79,7 @@ def latex(table: TextTable) -> str:
 
 def _tabular(table: TextTable, start: int) -> str:
     alignment = "".join("l" if left else "r" for left in _flush_left(table))
-    head = [_latex_text(name) for name in table.columns]
+    head = [latex_text(name) for name in table.columns]
     rows = [[_latex_cell(one) for one in row] for row in table.rows[start : start + LONG]]
     styler = pd.DataFrame(rows, columns=head).style.hide(axis="index")
     return str(styler.to_latex(column_format=alignment, hrules=True))
@@ -101,7 +101,7 @@ def _markdown_text(text: str) -> str:
 
 
 def _latex_cell(pieces: Sequence[Piece]) -> str:
-    texts = ((_latex_text(piece.text), piece.bold) for piece in pieces)
+    texts = ((latex_text(piece.text), piece.bold) for piece in pieces)
     return ", ".join(rf"\textbf{{{text}}}" if bold else text for text, bold in texts)
 
 
@@ -123,5 +123,6 @@ LATEX_SIGNS: dict[str, str | int | None] = {
 }
 
 
-def _latex_text(text: str) -> str:
+def latex_text(text: str) -> str:
+    """The text with LaTeX's own signs escaped."""
     return text.translate(str.maketrans(LATEX_SIGNS))

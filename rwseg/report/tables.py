@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from math import isinf
 
-import pandas as pd
-
 from rwseg.core.progress import duration
 from rwseg.metrics.terminal_table import POLICY
 from rwseg.report.calibration_table import calibration
+from rwseg.report.comparison.classes import shown_classes
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.comparison.convergence import COLLAPSED_BELOW, THRESHOLD_SHARE
 from rwseg.report.comparison.guard import count_of
@@ -25,6 +24,7 @@ from rwseg.report.printed import (
     p_cell,
     signed,
 )
+from rwseg.report.scores import keyed, scores
 
 
 def text_tables(comparison: Comparison) -> list[TextTable]:
@@ -51,34 +51,31 @@ def _tables(comparison: Comparison) -> Iterator[TextTable]:
 
 def results(comparison: Comparison, distance: str, name: str) -> TextTable:
     """Rows methods, columns classes: `Dice, HD` as mean ± std over cases, stars, best in bold; counts."""
-    summary, tests = _keyed(comparison.summary), _keyed(comparison.tests)
-    classes = [*comparison.classes, *([MEAN] if len(comparison.classes) > 1 else [])]
-    best = {
-        (class_name, metric): _best(comparison, class_name, metric)
-        for class_name in classes
-        for metric in ("dice", distance)
-    }
+    found, summary, classes = (
+        scores(comparison, distance),
+        keyed(comparison.summary),
+        shown_classes(comparison),
+    )
     rows = []
     for method in comparison.methods:
         cells: list[Cell] = [cell(method.name)]
         for class_name in classes:
-            pieces = []
-            for metric in ("dice", distance):
-                key = (method.name, class_name, metric)
-                star = tests[key]["stars"] if key in tests else ""
-                text = f"{mean_std(summary[key], metric)}{star}"
-                bold = method.name in best[(class_name, metric)]
-                pieces.append(piece(text, summary[key]["mean"], bold))
-            cells.append(tuple(pieces))
+            own = [found[method.name, class_name, metric] for metric in ("dice", distance)]
+            cells.append(tuple(piece(f"{one.text}{one.star}", one.mean, one.best) for one in own))
         total = summary[(method.name, MEAN, "dice")]
         rows.append((*cells, *(count(total[name]) for name in (*COUNTS, "runs"))))
-    over_classes = " Mean: that of the classes' means." if MEAN in classes else ""
-    caption = (
+    caption = f"{results_caption(comparison, distance)} {counts_text(comparison)}"
+    return TextTable(name, caption, ("method", *classes, *COUNTS, "runs"), tuple(rows))
+
+
+def results_caption(comparison: Comparison, distance: str) -> str:
+    """What the tables of results hold, without missed and spurious structures."""
+    over_classes = " Mean: that of the classes' means." if len(comparison.classes) > 1 else ""
+    return (
         f"Dice, {metric_name(comparison, distance)} as mean ± std over "
         f"{count_of(_cases(comparison), 'case')}, each averaged over the runs of its method; best in bold."
-        f"{over_classes}{_star_text(comparison)} {counts_text(comparison)}"
+        f"{over_classes}{_star_text(comparison)}"
     )
-    return TextTable(name, caption, ("method", *classes, *COUNTS, "runs"), tuple(rows))
 
 
 def metric_name(comparison: Comparison, metric: str) -> str:
@@ -252,23 +249,8 @@ def settings(comparison: Comparison) -> TextTable:
     return TextTable("settings", "All settings in which the methods differ.", columns, rows, left=columns)
 
 
-def _keyed(table: pd.DataFrame) -> dict[tuple[str, str, str], Row]:
-    return {(row["method"], row["class_name"], row["metric"]): row for row in table.to_dict("records")}
-
-
 def _cases(comparison: Comparison) -> int:
     return int(comparison.summary["cases"].max())
-
-
-def _best(comparison: Comparison, class_name: str, metric: str) -> set[str]:
-    """The methods whose mean, rounded as it is printed, is the best; none where all are the same."""
-    table = comparison.summary.query("class_name == @class_name and metric == @metric").dropna(
-        subset=["mean"]
-    )
-    rounded = {row["method"]: round(row["mean"], DIGITS[metric]) for row in table.to_dict("records")}
-    best = (max if metric == "dice" else min)(rounded.values(), default=None)
-    chosen = {method for method, value in rounded.items() if value == best}
-    return chosen if len(chosen) < len(comparison.methods) else set()
 
 
 def _star_text(comparison: Comparison) -> str:

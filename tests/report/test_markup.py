@@ -50,13 +50,15 @@ def test_pdflatex_compiles_a_document_without_overfull_lines(tmp_path: Path, sha
     assert "Float too large" not in log
 
 
-def compile_latex(folder: Path, tables: list[str]) -> str:
+def compile_latex(folder: Path, tables: list[str], document: str = "{article}") -> str:
     """Compile a document with `tables` and return pdflatex's log; skips where there is no pdflatex."""
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed")
+    if subprocess.run(["kpsewhich", "siunitx.sty"], capture_output=True).returncode:
+        pytest.skip("siunitx is not installed")
     body = "\n".join(tables)
     (folder / "report.tex").write_text(
-        "\\documentclass{article}\n\\usepackage{booktabs,graphicx}\n"
+        f"\\documentclass{document}\n\\usepackage{{booktabs,graphicx,siunitx}}\n"
         f"\\begin{{document}}\n{body}\n\\end{{document}}\n"
     )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
