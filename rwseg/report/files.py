@@ -43,7 +43,7 @@ def write_report(comparison: Comparison, folder: Path, pictures: bool = True) ->
     """
     tables = text_tables(comparison)
     _remove_earlier(folder)
-    written = _write_tables(comparison, tables, folder / "tables")
+    written = write_tables(comparison, tables, folder / "tables")
     figures = draw_figures(comparison, folder / "figures")
     found = same_cases(comparison.methods) if pictures else None
     if found and found.cases:
@@ -106,7 +106,8 @@ def numbers_of(comparison: Comparison) -> dict[str, pd.DataFrame]:
     }
 
 
-def _write_tables(comparison: Comparison, tables: list[TextTable], folder: Path) -> list[Path]:
+def write_tables(comparison: Comparison, tables: list[TextTable], folder: Path) -> list[Path]:
+    """Write `tables` as Markdown and LaTeX, and all numbers as CSV in full precision; returns the paths."""
     texts = {}
     for table in tables:
         texts[folder / f"{table.name}.md"] = markdown(table)

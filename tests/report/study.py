@@ -36,13 +36,20 @@ def three_methods(root: Path) -> Comparison:
 
 def fourteen_methods(root: Path) -> Comparison:
     """The losses and strategies of the committed study: 14 methods, three seeds, 60 cases of 3 classes."""
-    runs = [(name, "alone") for name in ALONE] + [(name, p) for name in ALONE[:2] for p in PARTNERS]
-    for seed in range(3):
-        for i, (loss, strategy) in enumerate(runs):
-            write_run(root, loss, strategy, seed=seed, cases=60, epochs=12, dice=0.9 - 0.004 * i)
-        rectified = {"loss.rectify": True}
-        write_run(root / "more", "rw_boundary", "gradual_dice", seed, cases=60, epochs=12, settings=rectified)
+    write_fourteen(root, seeds=3)
     return read(root)
+
+
+def write_fourteen(root: Path, seeds: int, epochs: int = 12) -> None:
+    """The runs of `fourteen_methods`, for so many seeds and epochs."""
+    runs = [(name, "alone") for name in ALONE] + [(name, p) for name in ALONE[:2] for p in PARTNERS]
+    rectified = {"loss.rectify": True}
+    for seed in range(seeds):
+        for i, (loss, strategy) in enumerate(runs):
+            write_run(root, loss, strategy, seed=seed, cases=60, epochs=epochs, dice=0.9 - 0.004 * i)
+        write_run(
+            root / "more", "rw_boundary", "gradual_dice", seed, cases=60, epochs=epochs, settings=rectified
+        )
 
 
 def one_run(root: Path, classes: Sequence[str] = HEART[:1], phases: Sequence[str] = ()) -> Comparison:

@@ -158,11 +158,10 @@ def test_the_page_is_the_same_every_time_and_names_no_folder(
 
 @pytest.mark.slow
 def test_the_page_of_many_methods_is_small(page_of_fourteen: Path) -> None:
-    figures = sum(path.stat().st_size for path in (page_of_fourteen.parent / "figures").iterdir())
     text = page_of_fourteen.read_text()
     pictures = sum(map(len, re.findall(r"data:image/webp[^\"]*", text)))
     assert 600_000 < pictures < 1_250_000
-    assert len(text) - pictures + figures < 2_250_000  # with pictures and tables below 3.5 MB
+    assert len(text) - pictures < 1_200_000
     assert len(Reader(page_of_fourteen.read_text()).all("table")) == 11
 
 
