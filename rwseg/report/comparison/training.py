@@ -19,7 +19,10 @@ def training_table(methods: Sequence[Method]) -> pd.DataFrame:
     """
     keys = ["method", "quantity", "epoch"]
     parts = [_losses(run).assign(method=method.name) for method in methods for run in method.runs]
-    rows = pd.concat(parts, ignore_index=True)
+    held = [part for part in parts if len(part)]
+    if not held:
+        return pd.DataFrame(columns=[*keys, "mean", "low", "high", "runs"])
+    rows = pd.concat(held, ignore_index=True)
     grouped = rows.groupby(keys, sort=False)["value"]
     low, high = (grouped.quantile(share) for share in BAND)
     table = pd.DataFrame({"mean": grouped.mean(), "low": low, "high": high, "runs": grouped.count()})
@@ -29,6 +32,7 @@ def training_table(methods: Sequence[Method]) -> pd.DataFrame:
 def _losses(run: Run) -> pd.DataFrame:
     """Columns `epoch, quantity, value`, without rows where the run has no number."""
     table = pd.DataFrame(columns=["epoch"]) if run.epochs is None else run.epochs
-    held = {f"train/{name}": name for name in QUANTITIES if f"train/{name}" in table}
-    rows = table.melt(["epoch"], list(held), "quantity", "value").astype({"value": float})
-    return rows[np.isfinite(rows["value"])].replace({"quantity": held})
+    names = {f"train/{name}": name for name in QUANTITIES if f"train/{name}" in table}
+    rows = table.melt(["epoch"], list(names), "quantity", "value").astype({"value": float})
+    finite: pd.DataFrame = rows[np.isfinite(rows["value"])]
+    return finite.replace({"quantity": names})

@@ -28,21 +28,21 @@ def training_figure(comparison: Comparison) -> Figure | None:
     if not names:
         return None
     longest = max(len(line) for heading in names.values() for line in heading.split("\n"))
-    rows = -(-len(names) // min(MOST_COLUMNS, CHARACTERS // (longest + 1)))
+    rows = -(-len(names) // max(1, min(MOST_COLUMNS, CHARACTERS // (longest + 1))))
     columns = -(-len(names) // rows)
     text = 0.3 + 0.11 * max(heading.count("\n") + 1 for heading in names.values())
     size = (WIDTH if columns > 2 else COLUMN, 0.45 + rows * (LOSS + GAP + text))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=(LOSS, GAP) * rows)
     pairs = [pair for row in range(rows) for pair in zip(grid[2 * row], grid[2 * row + 1], strict=True)]
-    for pair, name in zip_longest(pairs, names):
+    for (above, below), name in zip_longest(pairs, names):
         if name is None:
-            for axes in pair:
-                axes.set_visible(False)
+            above.set_visible(False)
+            below.set_visible(False)
         else:
-            _courses(*pair, table[table["method"] == name])
+            _courses(above, below, table[table["method"] == name])
             # Not a title: this begins above the labels of the axis, and the layout leaves room for its width.
-            pair[0].annotate(names[name], (0, 1), (-24, 4), "axes fraction", "offset points", linespacing=1.0)
+            above.annotate(names[name], (0, 1), (-24, 4), "axes fraction", "offset points", linespacing=1.0)
     for first in range(0, len(pairs), columns):
         for axes, label in zip(pairs[first], ("loss", "loss gap"), strict=True):
             axes.set_ylabel(label)

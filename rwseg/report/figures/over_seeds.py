@@ -58,7 +58,7 @@ def pairs_figure(comparison: Comparison) -> Figure | None:
         weight, ink = ("bold", INK) if sure else ("normal", MUTED)
         axes.text(x, y, text, ha="center", va="center", fontsize=SMALL, fontweight=weight, color=ink)
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
-    axes.set_xticks(range(len(names)), range(1, len(names) + 1))
+    axes.set_xticks(range(len(names)), [str(i) for i in range(1, len(names) + 1)])
     numbered = [f"{wrapped(name)}  {i}" for i, name in enumerate(names, 1)]
     axes.set_yticks(range(len(names)), numbered, linespacing=1.0)
     axes.set(xlabel="minus the mean Dice of", ylabel="mean Dice of")

@@ -3,9 +3,7 @@
 import io
 from pathlib import Path
 
-import numpy as np
 from matplotlib.artist import Artist
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -55,7 +53,6 @@ def _pdf(figure: Figure) -> bytes:
 
 
 def _pixels(figure: Figure) -> Image.Image:
-    figure.set_dpi(DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+    return Image.open(drawn).convert("RGB")

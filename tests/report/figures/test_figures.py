@@ -168,6 +168,13 @@ def test_a_loss_without_a_finite_value_or_a_gap_has_an_empty_panel(tmp_path: Pat
     assert not below.lines
 
 
+def test_without_epochs_there_are_no_training_losses(tmp_path: Path) -> None:
+    (write_run(tmp_path) / "metrics" / "epochs.csv").unlink()
+    comparison = study.read(tmp_path)
+    assert comparison.training.empty
+    assert training_figure(comparison) is None
+
+
 def test_many_methods_are_split_over_rows_with_the_reference_in_each(fourteen: Comparison) -> None:
     figure = drawn("curves", fourteen)
     panels = [list(lines(axes)) for axes in figure.axes if axes.get_title(loc="left") == "LV"]
