@@ -26,7 +26,9 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
         for seed in range(2):
             cases = write_run(folder, loss, seed=seed, cases=4) / "metrics" / "cases.csv"
             cases.write_text(cases.read_text().replace(",mm,", ",px,"))
-    return study.read(folder)
+    comparison = study.read(folder)
+    study.add_reliability(comparison)
+    return study.again(comparison)
 
 
 @pytest.mark.parametrize("drawing", DRAWINGS, ids=[drawing.name for drawing in DRAWINGS])

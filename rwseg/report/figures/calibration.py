@@ -8,9 +8,17 @@ from matplotlib.ticker import PercentFormatter
 
 from rwseg.metrics.calibration import BINS
 from rwseg.report.comparison.comparison import Comparison
-from rwseg.report.figures.style import MUTED, Look, blocks, looks
+from rwseg.report.figures.style import (
+    COLUMN,
+    LEGEND_LINE,
+    MUTED,
+    WIDTH,
+    Look,
+    blocks,
+    legend_below,
+    looks,
+)
 
-WIDTH = 10.0
 FEW = 0.001
 """Share of a method's pixels below which a bin says more of chance than of calibration, and is left out."""
 
@@ -22,23 +30,19 @@ def reliability_figure(comparison: Comparison) -> Figure | None:
     if not drawn:
         return None
     panels, look = blocks(drawn, comparison.reference), looks(drawn, comparison.reference)
-    size = (5.6, 4.6) if len(panels) == 1 else (WIDTH, 5.6)
+    longest = 1 + max(map(len, panels))
+    size = (COLUMN if len(panels) == 1 else WIDTH, 3.1 + LEGEND_LINE * longest)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
     lowest = _lowest(table)
     for (upper, lower), methods in zip(grid.T, panels, strict=True):
-        upper.plot((0, 1), (0, 1), color=MUTED, linewidth=0.9, label="as right as sure")
+        upper.plot((0, 1), (0, 1), color=MUTED, linewidth=0.8, label="as right as sure")
         for method in methods:
             _draw(upper, lower, table[table["method"] == method], method, look[method])
         upper.set(xlim=(lowest, 1.01), ylim=(-0.02, 1.02))
         lower.set(xlabel="confidence", ylim=(0, None))
         lower.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        right = len(panels) == 1
-        (upper if right else lower).legend(
-            *upper.get_legend_handles_labels(),
-            loc="center left" if right else "upper left",
-            bbox_to_anchor=(1.02, 0.5) if right else (-0.02, -0.45),
-        )
+        legend_below(lower, upper)
     grid[0, 0].set_ylabel("accuracy")
     grid[1, 0].set_ylabel("share of pixels")
     return figure
@@ -52,8 +56,8 @@ def _lowest(table: pd.DataFrame) -> float:
 def _draw(upper: Axes, lower: Axes, rows: pd.DataFrame, method: str, look: Look) -> None:
     share = (rows["pixels"] / rows["pixels"].sum()).to_numpy()
     shown = rows[share >= FEW]
-    style = {"color": look.colour, "linestyle": look.line, "linewidth": 1.4}
+    style = {"color": look.colour, "linestyle": look.line, "linewidth": 1.1}
     upper.plot(
-        shown["confidence"], shown["accuracy"], marker=look.marker, markersize=3.5, label=method, **style
+        shown["confidence"], shown["accuracy"], marker=look.marker, markersize=2.4, label=method, **style
     )
     lower.stairs(share, np.arange(BINS + 1) / BINS, baseline=None, **style)

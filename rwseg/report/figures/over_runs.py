@@ -1,14 +1,12 @@
 """Figures over runs: validation curves, distribution over seeds, failures, cost."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from matplotlib.transforms import ScaledTranslation
 
 from rwseg.report.comparison.classes import class_label, panel_classes
 from rwseg.report.comparison.comparison import Comparison
@@ -16,11 +14,13 @@ from rwseg.report.figures.style import (
     BLUE,
     COLUMN,
     INK,
+    LEGEND_LINE,
     MUTED,
     PAPER,
     WIDTH,
     Look,
     blocks,
+    legend_below,
     looks,
     name_rows,
     row_height,
@@ -29,9 +29,6 @@ from rwseg.report.figures.style import (
 from rwseg.report.tables import metric_name
 
 FEW_EPOCHS = 30
-LEGEND_LINE, BELOW_LABELS = 0.16, 0.34
-"""Inches of a line of a legend, and from an axis to below its label."""
-
 UNITS = (("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -74,7 +71,8 @@ def curves_figure(comparison: Comparison, metric: str = "dice") -> Figure | None
         figure.legend(handles, map(wrapped, labels), loc="outside lower center", ncols=columns)
     else:
         for axes in grid[:, -1]:
-            _legend(axes, loc="center left", bbox_to_anchor=(1.02, 0.5))
+            handles, labels = axes.get_legend_handles_labels()
+            axes.legend(handles, map(wrapped, labels), loc="center left", bbox_to_anchor=(1.02, 0.5))
     return figure
 
 
@@ -105,8 +103,7 @@ def distribution_figure(comparison: Comparison) -> Figure | None:
             )
         axes.set(xlim=limits, ylim=(-0.02, 1.02), xlabel="mean Dice of a run")
         axes.yaxis.set_major_formatter(PercentFormatter(1))
-        below = axes.transAxes + ScaledTranslation(0, -BELOW_LABELS, figure.dpi_scale_trans)
-        _legend(axes, loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, borderaxespad=0)
+        legend_below(axes, axes)
     figure.axes[0].set_ylabel("share of runs at or below")
     return figure
 
@@ -157,11 +154,6 @@ def _names(comparison: Comparison, table: pd.DataFrame) -> list[str]:
     """Names of the methods that the table holds, in the order of the comparison."""
     held = set(table["method"])
     return [method.name for method in comparison.methods if method.name in held]
-
-
-def _legend(axes: Axes, **place: Any) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles, map(wrapped, labels), **place)
 
 
 def _columns(panels: int) -> int:

@@ -14,21 +14,18 @@ from PIL import Image
 
 from rwseg.core.files import write_bytes
 from rwseg.report.comparison.same_cases import SameCase, SameCases, Shown, dice_text
-from rwseg.report.figures.style import METADATA, styled
+from rwseg.report.figures.save import DPI, METADATA
+from rwseg.report.figures.style import SMALL, WIDTH, styled
 from rwseg.training.figures import run_colours
 
 SHEET = "same_case"
-SHEET_DPI = 300
 CAPTION = (
     "The cases on which the methods disagree most, medium and least (mean over pairs of methods of 1 - Dice "
     "between their predictions, on the part that is shown). Lines: the reference; areas: the prediction; "
     "Dice: mean over classes on the whole slice."
 )
-WIDTH = 7.1
-"""Inches: two columns of a journal."""
-
 MOST_COLUMNS = 8
-LETTERS = 20
+LETTERS = 18
 """Of a method's name in an inch."""
 
 ORDER = ("Most disagreement", "Median disagreement", "Least disagreement")
@@ -43,7 +40,7 @@ def write_sheet(found: SameCases, folder: Path) -> Path:
         figure = _sheet(found)
         for suffix in ("pdf", "png"):
             buffer = io.BytesIO()
-            figure.savefig(buffer, format=suffix, dpi=SHEET_DPI, metadata=METADATA[suffix])
+            figure.savefig(buffer, format=suffix, dpi=DPI, metadata=METADATA[suffix])
             write_bytes(folder / f"{SHEET}.{suffix}", buffer.getvalue())
     return folder / f"{SHEET}.png"
 
@@ -70,7 +67,7 @@ def _sheet(found: SameCases) -> Figure:
     columns = -(-panels // lines)
     side = WIDTH / columns
     names = {one.method: textwrap.fill(one.method, int(side * LETTERS)) for one in found.cases[0].shown}
-    headings = 0.09 * (2 + max(name.count("\n") for name in names.values()))
+    headings = 0.1 * (2 + max(name.count("\n") for name in names.values()))
     heights = [lines * (side * _proportion(case) + headings + 0.08) + 0.16 for case in found.cases]
     figure = Figure(figsize=(WIDTH, sum(heights) + 0.25), layout="constrained")
     parts = figure.subfigures(len(heights), 1, squeeze=False, height_ratios=heights)[:, 0]
@@ -80,10 +77,10 @@ def _sheet(found: SameCases) -> Figure:
         for axes, shown in zip(places, (None, *case.shown), strict=False):
             _draw(axes, case, shown, len(found.classes), line=0.6)
             name = "reference" if shown is None else f"{names[shown.method]}\n{dice_text(shown.dice)}"
-            axes.set_title(name, fontsize=5.5, loc="center", pad=2)
+            axes.set_title(name, fontsize=SMALL, loc="center", pad=2)
         for axes in part.axes[panels:]:
             axes.set_axis_off()
-    figure.legend(handles=_legend(found.classes), loc="outside lower center", ncols=8, fontsize=6.5)
+    figure.legend(handles=_legend(found.classes), loc="outside lower center", ncols=8, fontsize=SMALL)
     return figure
 
 

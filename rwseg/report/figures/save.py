@@ -1,19 +1,28 @@
 """A figure as files: SVG for the page, PDF for a paper, PNG for everything else."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
 
-from rwseg.core.files import replacing, write_text
+from rwseg.core.files import replacing, write_bytes, write_text
 from rwseg.report.figures.svg import compact
 
 FORMATS = ("svg", "pdf", "png")
 
 DPI = 300
 """Of the PNG."""
+
+METADATA: Mapping[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": "rwseg"},
+    "pdf": {"CreationDate": None, "Creator": "rwseg", "Producer": None},
+    "png": {"Software": None},
+}
+"""Without the time of writing and versions, so that bytes depend on what is drawn alone."""
 
 _SVG_DPI = 200
 """Of what is a picture inside the SVG: as fine as a screen shows it."""
@@ -28,8 +37,7 @@ def save_figure(figure: Figure, title: str, folder: Path, name: str) -> Path:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout is found: once is enough for all formats
     write_text(folder / f"{name}.svg", _svg(figure))
-    with replacing(folder / f"{name}.pdf") as temporary:
-        temporary.write_bytes(_pdf(figure))
+    write_bytes(folder / f"{name}.pdf", _pdf(figure))
     with replacing(folder / f"{name}.png") as temporary:
         # A palette is a third of the size, and enough for few colours and their edges.
         few = _pixels(figure).quantize(256, dither=Image.Dither.NONE)
@@ -39,7 +47,7 @@ def save_figure(figure: Figure, title: str, folder: Path, name: str) -> Path:
 
 def _svg(figure: Figure) -> str:
     drawn = io.StringIO()
-    figure.savefig(drawn, format="svg", dpi=_SVG_DPI, metadata={"Date": None, "Creator": "rwseg"})
+    figure.savefig(drawn, format="svg", dpi=_SVG_DPI, metadata=METADATA["svg"])
     return compact(drawn.getvalue())
 
 
@@ -48,7 +56,7 @@ def _pdf(figure: Figure) -> bytes:
     for artist in figure.findobj(Artist.get_rasterized):
         artist.set_rasterized(False)
     drawn = io.BytesIO()
-    figure.savefig(drawn, format="pdf", metadata={"CreationDate": None, "Creator": "rwseg", "Producer": None})
+    figure.savefig(drawn, format="pdf", metadata=METADATA["pdf"])
     return drawn.getvalue()
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.transforms import ScaledTranslation
 
 from rwseg.training.figures import COLOURS
 
@@ -31,6 +32,9 @@ SMALL = 6.0
 
 NAME_WIDTH = 28
 """Characters of a method's name on one line of a label."""
+
+LEGEND_LINE, BELOW_LABELS = 0.16, 0.34
+"""Inches of a line of a legend, and from an axis to below its label."""
 
 _STYLE: dict[Any, Any] = {
     "font.size": 7,
@@ -107,6 +111,21 @@ def wrapped(name: str, lines: int = 2, width: int = NAME_WIDTH) -> str:
 def row_height(names: Sequence[str]) -> float:
     """Inches of a row with a name: two lines need more."""
     return 0.23 if any("\n" in wrapped(name) for name in names) else 0.19
+
+
+def legend_below(axes: Axes, source: Axes) -> None:
+    """What `source` shows, named below `axes` and the label of its axis."""
+    figure = axes.figure
+    below = axes.transAxes + ScaledTranslation(0, -BELOW_LABELS, figure.dpi_scale_trans)
+    handles, labels = source.get_legend_handles_labels()
+    axes.legend(
+        handles,
+        map(wrapped, labels),
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=below,
+        borderaxespad=0,
+    )
 
 
 def name_rows(panels: Sequence[Axes], names: Sequence[str]) -> None:
