@@ -63,6 +63,7 @@ def test_the_report_is_written_whole_and_the_main_table_printed(reported: Report
     names = ("results", "results_hd95", "tests", "phases", "convergence", "cost", "settings")
     found = {path.name for path in (out / "tables").iterdir()}
     assert {f"{name}.{suffix}" for name in names for suffix in ("md", "tex")} <= found
+    assert {"results_onecolumn.tex", "results_hd95_onecolumn.tex", "training.csv"} <= found
     for name in (*names, "per_run", "curves", "distribution"):
         if name != "results_hd95":
             assert len(pd.read_csv(out / "tables" / f"{name}.csv")), name
@@ -71,10 +72,10 @@ def test_the_report_is_written_whole_and_the_main_table_printed(reported: Report
     for name in ("curves", "distribution", "differences"):
         assert f"](figures/{name}.png)" in text
         assert (out / "figures" / f"{name}.png").is_file()
-        assert (out / "figures" / f"{name}.svg").is_file()
+        assert all((out / "figures" / f"{name}.{suffix}").is_file() for suffix in ("svg", "pdf"))
     assert "](figures/same_case.png)" in text
     with Image.open(out / "figures" / "same_case.png") as sheet:
-        assert sheet.size[0] == 7.1 * 300
+        assert sheet.size[0] == int(180 / 25.4 * 300)
     assert (out / "figures" / "same_case.pdf").read_bytes().startswith(b"%PDF")
     assert "Missed structures" in text
     assert (out / "index.html").read_text().lstrip().lower().startswith("<!doctype html>")
@@ -97,7 +98,8 @@ def test_the_same_runs_give_the_same_tables_and_stale_ones_go(
     monkeypatch.setattr("rwseg.report.files.draw_figures", lambda comparison, folder: {})
     assert main([str(reported.runs / "rrw"), "-o", str(out)]) == 0
     assert not (out / "tables" / "tests.csv").exists()
-    assert not (out / "figures" / "differences.png").exists()
+    assert not list((out / "figures").glob("differences.*"))
+    assert not (out / "figures" / "training.pdf").exists()
     assert not list((out / "figures").glob("same_case.*"))  # it takes a second method
     assert (out / "tables" / "mine.txt").exists()
 
