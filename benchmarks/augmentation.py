@@ -39,7 +39,7 @@ from rwseg.data.augmentation.batches import loader_size
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.sampling.patches import Size
-from rwseg.data.sampling.slice_cache import SliceCache
+from rwseg.data.training_slices import DeviceSlices
 from rwseg.experiments.build import build_data
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
@@ -78,8 +78,7 @@ def own_batches(data: SliceDataModule, device: torch.device) -> Work:
 def monai_batches(data: SliceDataModule, spline: int | str) -> Work:
     """The same batches: the last samples are oversampled to show foreground."""
     set_track_meta(False)
-    assert data.slice_cache is not None
-    samples = slices_of(data.slice_cache)
+    samples = slices_of(data)
     everything = np.arange(len(samples))
     with_foreground = [number for number, sample in enumerate(samples) if sample["label"].any()]
     generator = np.random.default_rng(0)
@@ -96,15 +95,16 @@ def monai_batches(data: SliceDataModule, spline: int | str) -> Work:
     return work
 
 
-def slices_of(slice_cache: SliceCache) -> list[dict[str, Tensor]]:
+def slices_of(data: SliceDataModule) -> list[dict[str, Tensor]]:
     """All slices with their labels and maps, as a cache in memory would hold them."""
-    samples = []
-    for offset, height, width in slice_cache.geometry.T.tolist():
+    assert isinstance(data.slices, DeviceSlices)
+    flat, samples = data.slices.cache.flat, []
+    for offset, height, width, _ in flat.geometry.T.tolist():
         here = slice(offset, offset + height * width)
-        inside = slice_cache.map_channels[:1, here] if slice_cache.map_channels is not None else None
-        assert inside is not None
+        assert flat.map_channels is not None
+        inside = flat.map_channels[:1, here]
         region_map = torch.cat([inside, torch.ones_like(inside)])
-        parts = (slice_cache.image[:, here], slice_cache.labels[None, here], region_map)
+        parts = (flat.image[:, here], flat.labels[None, here], region_map)
         named = zip(KEYS, parts, strict=True)
         samples.append({key: part.reshape(len(part), height, width).clone() for key, part in named})
     return samples

@@ -166,11 +166,7 @@ def peer_batches(cfg: TrainConfig, data: SliceDataModule, device: torch.device) 
         np.array(patch), turns, [[1.0, 1.0], *scales.tolist()], (0, 1), do_dummy_2d_data_aug=False
     )
     size = [int(side) for side in get_patch_size(np.array(patch), turns, turns, turns, (0.85, 1.25))]
-    assert data.slice_cache is not None
-    samples = [
-        {key: sample[key].cpu().numpy() for key in ("image", "label")}
-        for sample in slices_of(data.slice_cache)
-    ]
+    samples = [{key: sample[key].cpu().numpy() for key in ("image", "label")} for sample in slices_of(data)]
     with_foreground = [number for number, sample in enumerate(samples) if sample["label"].any()]
     generator = np.random.default_rng(0)
 

@@ -12,6 +12,7 @@ the same way, is from it. The second is what cutting and warping do; the rest of
 
 import argparse
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +23,9 @@ from rwseg.data.augmentation.draws import Warps
 from rwseg.data.augmentation.spatial import transforms_of
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.data.sampling.patches import Boxes, Floats, Size, uniforms
+from rwseg.data.sampling.patches import Boxes, Floats, Sampler, Size, uniforms
 from rwseg.data.sampling.slice_cache import SliceCache
+from rwseg.data.sampling.stores import load_slices
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.prepared_run import prepare_run
@@ -66,17 +68,26 @@ def cell(pair: tuple[float, float]) -> str:
     return " / ".join(f"{value:.1f}" if value >= 1 else f"{value:.2g}" for value in pair)
 
 
-def cached_and_slicewise(prepared: Prepared, name: str) -> tuple[SliceCache, SliceCache]:
-    """The cache that training uses, and one whose map is made of each slice alone, distances in mm."""
+class Caches(NamedTuple):
+    """What training uses, the same with the map of each slice alone (distances in mm), and their sampler."""
+
+    cached: SliceCache
+    slicewise: SliceCache
+    sampler: Sampler
+
+
+def cached_and_slicewise(prepared: Prepared, name: str) -> Caches:
+    """The caches of the training slices."""
     entries = prepared.split("train")
-    cached, slicewise = (SliceCache(prepared, entries, name, False, CPU, splines=True) for _ in range(2))
+    cached, sampler = load_slices(prepared, entries, name, False, CPU, splines=True)
     volumes = []
     for entry in entries:
         labels = torch.from_numpy(np.array(prepared.label(entry)))
         dense = online(labels.long(), name, len(prepared.classes), entry.spacing[1:])  # (M, Z, H, W)
         volumes.append(dense.flatten(1))
-    slicewise.map_channels = torch.cat(volumes, dim=1)
-    return cached, slicewise
+    flat = cached.flat._replace(map_channels=torch.cat(volumes, dim=1))
+    slicewise = SliceCache(flat, cached.sizes, cached.rectified, cached.has_ignored)
+    return Caches(cached, slicewise, sampler)
 
 
 def online(labels: Tensor, name: str, num_classes: int, spacing: Sequence[float]) -> Tensor:
@@ -87,11 +98,11 @@ def online(labels: Tensor, name: str, num_classes: int, spacing: Sequence[float]
 
 
 def differences(
-    prepared: Prepared, caches: tuple[SliceCache, SliceCache], transform: str, patch: Size, samples: int
+    prepared: Prepared, caches: Caches, transform: str, patch: Size, samples: int
 ) -> list[tuple[float, float]]:
     """Mean absolute differences of each class: cached and slicewise map, each from the online one."""
     classes = len(prepared.classes)
-    name = "rrw" if caches[0].rectified else "boundary"
+    name = "rrw" if caches.cached.rectified else "boundary"
     spacing = prepared.split("train")[0].spacing[1:]
     sums, counts = np.zeros((2, classes)), np.zeros(classes)
     for first in range(0, samples, BATCH):
@@ -107,18 +118,17 @@ def differences(
     return [(float(cached), float(slicewise)) for cached, slicewise in means.T]
 
 
-def patches(
-    caches: tuple[SliceCache, SliceCache], transform: str, patch: Size, first: int
-) -> tuple[Tensor, list[Tensor]]:
+def patches(caches: Caches, transform: str, patch: Size, first: int) -> tuple[Tensor, list[Tensor]]:
     """Labels and both maps `(M, B, H, W)` of the samples from `first` on, the same for each transform."""
-    sampler = caches[0].sampler
+    sampler = caches.sampler
     if transform != "padding":
-        patch = (min(patch[0], int(sampler.heights.min())), min(patch[1], int(sampler.widths.min())))
+        height, width = sampler.sizes.min(0).tolist()
+        patch = (min(patch[0], height), min(patch[1], width))
     draws = uniforms(0, first, BATCH)
     boxes = sampler.boxes(draws, np.zeros(BATCH, bool), patch, flip=transform == "flips")
     warps = warps_of(transform, draws[:, 7], boxes)
     labels, maps = [], []
-    for slice_cache in caches:
+    for slice_cache in caches[:2]:
         cut = slice_cache.batch(boxes, patch)
         if warps is not None:
             cut = warped_batch(

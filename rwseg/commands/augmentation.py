@@ -28,10 +28,12 @@ from rwseg.data.augmentation.batches import warped_batch
 from rwseg.data.augmentation.draws import Chosen, Intensities, Warps
 from rwseg.data.augmentation.intensity import change_intensities
 from rwseg.data.augmentation.spatial import transforms_of
+from rwseg.data.case import IGNORE
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes
 from rwseg.data.sampling.slice_cache import Batch, SliceCache
+from rwseg.data.sampling.stores import HostSlices, load_slices
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.prepared_run import prepared_data
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def augmentation_figure(prepared: Prepared) -> Figure:
     """Two rows, the image with the contours of its labels and the RRW map, and a column per example."""
     entries = prepared.split("train")
-    slice_cache = SliceCache(prepared, entries, "rrw", True, torch.device("cpu"), splines=True)
+    slice_cache, _ = load_slices(prepared, entries, "rrw", True, torch.device("cpu"), splines=True)
     number, (top, left), side = most_foreground(slice_cache)
     count = len(EXAMPLES)
     flips = np.array([example.flips for example in EXAMPLES])
@@ -122,12 +124,10 @@ def augmentation_figure(prepared: Prepared) -> Figure:
 
 def most_foreground(slice_cache: SliceCache) -> tuple[int, tuple[int, int], int]:
     """The slice that holds most foreground, and the corner and side of the square around it."""
-    sizes = slice_cache.sampler.heights * slice_cache.sampler.widths
-    labels = [part.numpy() for part in torch.split(slice_cache.labels, sizes.tolist())]
-    number = int(
-        np.argmax([np.isin(label, range(1, slice_cache.sampler.num_classes)).sum() for label in labels])
-    )
-    plane = labels[number].reshape(slice_cache.sampler.heights[number], slice_cache.sampler.widths[number])
+    slices = HostSlices(slice_cache.flat, slice_cache.sizes)
+    labels = [slices.labels(number) for number in range(len(slice_cache.sizes))]
+    number = int(np.argmax([((label > 0) & (label != IGNORE)).sum() for label in labels]))
+    plane = labels[number]
     places = np.argwhere(plane > 0)
     low, high = places.min(0), places.max(0)
     side = math.ceil(MARGIN * float((high - low + 1).max()))

@@ -1,8 +1,10 @@
 """The Lightning data module: batches built on the training device, whole volumes for validation."""
 
 import time
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,15 +14,17 @@ from torch import Tensor
 
 from rwseg.core.distributed import ALONE, World
 from rwseg.core.errors import DataError
-from rwseg.data.augmentation.batches import augmented_batch, loader_size
 from rwseg.data.augmentation.config import AugmentConfig
-from rwseg.data.augmentation.draws import STREAM, draws_per_sample
 from rwseg.data.augmentation.own import STREAM as OWN_STREAM
 from rwseg.data.augmentation.own import OwnAugmentation
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.sampling.patches import oversampled_samples, uniforms
-from rwseg.data.sampling.slice_cache import Batch, SliceCache, region_map_of
+from rwseg.data.sampling.region_maps import region_map_of
+from rwseg.data.sampling.residency import Residency
+from rwseg.data.sampling.slice_cache import Batch
+from rwseg.data.training_slices import Given, Split, TrainingSlices
+from rwseg.data.training_steps import TrainingSteps
 from rwseg.maps import RectifiedMap
 
 VALIDATION_SLICES = 4
@@ -49,12 +53,13 @@ class SliceDataModule(pl.LightningDataModule):
 
     `map_name` and `rectified` come from the loss; `source` says whether its map is precomputed (`cached`: of
     the volume in mm; cut, warped and flipped like the image) or left to the loss (`online`: made of the
-    augmented labels). `augment` is ours, and `own_augmentation` one of the user's after it.
-    `foreground` is the share of foreground oversampling. Sample numbers follow
-    from epoch and batch number, so a resumed run sees the batches that it would have seen. Each process of
-    `world` gets its share of a batch and every so many-th volume. `data_seconds` adds up the time that
-    training waited for batches. Raises `DataError` for a split that is empty, holds a case without a label,
-    or has fewer volumes to validate on than there are processes.
+    augmented labels). `augment` is ours, and `own_augmentation` one of the user's after it. `foreground` is
+    the share of foreground oversampling. `residency` says where the training slices live, which changes no
+    batch (`data.sampling.residency`). Sample numbers follow from epoch and batch number, so a resumed run
+    sees the batches that it would have seen. Each process of `world` gets its share of a batch and every so
+    many-th volume. `data_seconds` adds up the time that training waited for batches. Raises `DataError` for
+    a split that is empty, holds a case without a label, or has fewer volumes to validate on than there are
+    processes.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class SliceDataModule(pl.LightningDataModule):
         validate_on: Literal["train", "val"] = "val",
         world: World = ALONE,
         own_augmentation: OwnAugmentation | None = None,
+        residency: Residency = "auto",
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -93,55 +99,94 @@ class SliceDataModule(pl.LightningDataModule):
                 f"{world.size} processes train together: expected at most as many as volumes to validate on, "
                 f"got {len(self.val_entries)} of dataset '{prepared.name}'; start fewer processes"
             )
-        self.slice_cache: SliceCache | None = None
+        self.residency = residency
+        self.slices: TrainingSlices | None = None
         self.data_seconds = 0.0
 
     def prepare_data(self) -> None:
         """Compute the distances that the loss's map needs, once per dataset."""
         ensure_distances(self.prepared, self.map_name)
 
-    def train_dataloader(self) -> Sequence[int]:
-        """Batch numbers; the batches themselves are cut on the device."""
-        return range(self.batches_per_epoch)
+    def train_dataloader(self) -> "EpochSteps":
+        """The steps of the current epoch; the batches themselves are cut on the device."""
+        return EpochSteps(self)
 
     def val_dataloader(self) -> Sequence[int]:
         """Numbers of the validation volumes that are this process's."""
         return range(self.world.rank, len(self.val_entries), self.world.size)
 
-    def on_after_batch_transfer(self, batch: int, dataloader_idx: int) -> Batch | ValidationVolume:
-        """Turn a batch number into the batch, or a volume number into the volume, on the training device."""
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Leave that to `on_after_batch_transfer`, which does not wait for it."""
+        return batch
+
+    def on_after_batch_transfer(self, batch: Given, dataloader_idx: int) -> Batch | ValidationVolume:
+        """Turn a step into its batch, or a volume number into the volume, on the training device."""
         trainer = self.trainer
         assert trainer is not None
         device = trainer.strategy.root_device
         if not trainer.training:
+            assert isinstance(batch, int)
             return self.volume(self.val_entries[batch], device)
-        started = time.perf_counter()
-        step = trainer.current_epoch * self.batches_per_epoch + batch
-        made = self.training_batch(step, device)
-        self.data_seconds += time.perf_counter() - started
-        return made
+        with self._timed():
+            return self.training_batch(batch, device)
 
-    def training_batch(self, step: int, device: torch.device) -> Batch:
+    def teardown(self, stage: str) -> None:
+        """End the processes that read from disk."""
+        if self.slices is not None:
+            self.slices.close()
+
+    def training_batch(self, step: Given, device: torch.device) -> Batch:
         """This process's share of the batch of training step `step` (counted over all epochs)."""
-        if self.slice_cache is None:
-            splines = self.augment.spatial is not None
-            self.slice_cache = SliceCache(
-                self.prepared, self.train_entries, self.map_name, self.rectified, device, splines
-            )
-        share, patch = self.world.share(self.batch_size), self.patch_size
-        first, size = step * self.batch_size + share.start, share.stop - share.start
-        draws = uniforms(self.seed, first, size)
-        loader = loader_size(self.augment.spatial, patch)
-        boxes = self.slice_cache.sampler.boxes(
-            draws, self.oversampled[share], patch, self.augment.flips, loader
-        )
-        count = draws_per_sample(len(self.prepared.channels))
-        draws = uniforms(self.seed, first, size, count, STREAM)
-        batch = augmented_batch(self.slice_cache, boxes, draws, self.augment, patch, self.masked)
+        slices = self.training_slices(device)
+        batch = slices.batch(step)
         if self.own_augmentation is None:
             return batch
+        number = step if isinstance(step, int) else step.step
+        first = slices.steps.first_sample(number)
         own = uniforms(self.seed, first, 1, stream=OWN_STREAM)[0, 0]
         return self.own_augmentation(batch, int(own * 2**32))
+
+    def training_slices(self, device: torch.device) -> TrainingSlices:
+        """The training split, made ready on the first call; `DataError` where it does not fit."""
+        if self.slices is None:
+            split = Split(self.prepared, self.train_entries, self.map_name, self.rectified)
+            share = self.world.share(self.batch_size)
+            extent = split.extent(share.stop - share.start, splines=self.augment.spatial is not None)
+            steps_of = partial(
+                TrainingSteps,
+                seed=self.seed,
+                batch_size=self.batch_size,
+                share=share,
+                oversampled=self.oversampled[share],
+                patch=self.patch_size,
+                augment=self.augment,
+                channels=len(self.prepared.channels),
+            )
+            self.slices = split.open(
+                self.residency, device, steps_of, extent, self.masked, self.world.local_size
+            )
+        return self.slices
+
+    def epoch_steps(self) -> Iterator[Given]:
+        """The steps of the current epoch, with what is read for them ahead."""
+        trainer = self.trainer
+        assert trainer is not None
+        with self._timed():
+            slices = self.training_slices(trainer.strategy.root_device)
+        first = trainer.current_epoch * self.batches_per_epoch
+        steps = slices.ahead(range(first, first + self.batches_per_epoch))
+        while True:
+            with self._timed():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.data_seconds += time.perf_counter() - started
 
     def volume(self, entry: Entry, device: torch.device) -> ValidationVolume:
         """A whole prepared volume."""
@@ -155,6 +200,19 @@ class SliceDataModule(pl.LightningDataModule):
         slices = sorted({round(z) for z in np.linspace(0, len(labels) - 1, VALIDATION_SLICES)})
         region_map = region_map_of(self.prepared, entry, self.map_name, self.rectified, slices, device)
         return Target(slices, torch.from_numpy(labels[slices]).long().to(device), region_map)
+
+
+class EpochSteps:
+    """What Lightning goes through in each epoch: `data.epoch_steps()`."""
+
+    def __init__(self, data: SliceDataModule) -> None:
+        self.data = data
+
+    def __len__(self) -> int:
+        return self.data.batches_per_epoch
+
+    def __iter__(self) -> Iterator[Given]:
+        return self.data.epoch_steps()
 
 
 def augmented(augment: AugmentConfig) -> bool:

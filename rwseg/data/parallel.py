@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from multiprocessing import resource_tracker
-from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, SIGTERM, pthread_sigmask
+from signal import SIGINT, SIGTERM
 from threading import Thread
 from types import TracebackType
 from typing import Self, TypeVar
@@ -19,6 +18,7 @@ from joblib.externals.loky import get_reusable_executor
 from rwseg.core.errors import DataError
 from rwseg.core.faults import listed
 from rwseg.core.progress import track
+from rwseg.core.signals import deaf_children
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -77,7 +77,7 @@ class Workers:
         with parallel_config("loky", inner_max_num_threads=1, initializer=_follow, initargs=(os.getpid(),)):
             # One item at a time, and none as a file in joblib's temporary folder.
             pool = Parallel(self.number, return_as="generator", batch_size=1, max_nbytes=None)
-        with _deaf_children():
+        with deaf_children(SIGINT, SIGTERM):
             return stack.enter_context(closing(pool(delayed(work)(item) for item in items)))
 
 
@@ -85,17 +85,6 @@ def raise_faults(what: str, faults: Sequence[str], number: int) -> None:
     """Raise `DataError` with the kinds of `faults` among the `number` cases of `what`, if there are any."""
     if faults:
         raise DataError("\n".join([f"{what}: {len(faults)} faults in {number} cases:", *listed(faults)]))
-
-
-@contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Have processes that start in the block inherit a mask: Ctrl-C reaches the whole group, we answer it."""
-    resource_tracker.ensure_running()  # it starts with them otherwise, and takes the mask away (Python 3.11)
-    mask = pthread_sigmask(SIG_BLOCK, {SIGINT, SIGTERM})
-    try:
-        yield
-    finally:
-        pthread_sigmask(SIG_SETMASK, mask)
 
 
 @contextmanager

@@ -64,6 +64,7 @@ def build_data(run: PreparedRun, world: World = ALONE) -> SliceDataModule:
         validate_on="train" if cfg.dataset.fold == "all" else "val",  # as nnU-Net, where nothing is left
         world=world,
         own_augmentation=own_augmentation(cfg, loss.map_name, len(data.classes)),
+        residency=cfg.data.residency,
     )
 
 

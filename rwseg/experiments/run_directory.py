@@ -30,6 +30,7 @@ NO_EFFECT = (
     "force",
     "logger",
     "workers",
+    "data",
     "dataset.root",
     "dataset.cache",
     "stability",

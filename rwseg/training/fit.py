@@ -44,6 +44,8 @@ def fit(parts: Parts, resume: bool) -> None:
             raise Terminated from left
         except SystemExit as left:
             raise KeyboardInterrupt from left
+        finally:  # Lightning does so only after a training that ended well
+            parts.data.teardown("fit")
         if parts.learner.cases_epoch != trainer.current_epoch - 1:
             trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
             if trainer.is_global_zero and last.is_file():

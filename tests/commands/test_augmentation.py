@@ -11,6 +11,7 @@ from rwseg.commands.augmentation import EXAMPLES, example_batch, main, most_fore
 from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.sampling.patches import Boxes
 from rwseg.data.sampling.slice_cache import SliceCache
+from rwseg.data.sampling.stores import load_slices
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.prepared_run import prepared_data
@@ -23,13 +24,14 @@ def slice_cache(phantom_root: Path, prepared_root: Path) -> SliceCache:
     prepared = prepared_data(cfg)
     ensure_distances(prepared, "rrw")
     device = torch.device("cpu")
-    return SliceCache(prepared, prepared.split("train"), "rrw", True, device, splines=True)
+    return load_slices(prepared, prepared.split("train"), "rrw", True, device, splines=True)[0]
 
 
 def test_the_slice_with_most_foreground_is_shown_with_all_of_it(slice_cache: SliceCache) -> None:
     number, (top, left), side = most_foreground(slice_cache)
-    slices = np.arange(len(slice_cache.sampler.heights))
-    whole = (int(slice_cache.sampler.heights.max()), int(slice_cache.sampler.widths.max()))
+    slices = np.arange(len(slice_cache.sizes))
+    height, width = slice_cache.sizes.max(0).tolist()
+    whole = (height, width)
     zeros, unflipped = np.zeros_like(slices), np.zeros((len(slices), 2), bool)
     counts = (slice_cache.batch(Boxes(slices, zeros, zeros, unflipped), whole).labels > 0).sum((1, 2))
     assert counts[number] == counts.max()

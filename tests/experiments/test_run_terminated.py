@@ -59,10 +59,11 @@ def terminate(arguments: list[str], folder: Path, when: Callable[[], bool]) -> s
     return output
 
 
+@pytest.mark.parametrize("residency", ["device", "disk"])
 def test_a_run_that_a_scheduler_ends_goes_on_and_ends_as_one_left_alone(
-    tiny: list[str], tmp_path: Path
+    tiny: list[str], tmp_path: Path, residency: str
 ) -> None:
-    overrides = [*tiny, "schedule.batches_per_epoch=12"]
+    overrides = [*tiny, "schedule.batches_per_epoch=12", f"data.residency={residency}"]
     output = terminate(overrides, tmp_path, lambda: bool(list((tmp_path / "outputs").rglob("last.ckpt"))))
     assert output.splitlines()[-1] == "train.py: terminated; give the same command again to go on"
     [path] = (tmp_path / "outputs").rglob("run.json")
@@ -72,7 +73,7 @@ def test_a_run_that_a_scheduler_ends_goes_on_and_ends_as_one_left_alone(
 
     resumed = run(overrides)
     assert resumed == path.parent
-    alone = run([*overrides, f"output_root={tmp_path / 'alone'}"])
+    alone = run([*overrides, "data.residency=device", f"output_root={tmp_path / 'alone'}"])
     for name in ("cases.csv", "epochs.csv"):
         ours, theirs = (pd.read_csv(folder / "metrics" / name) for folder in (resumed, alone))
         same = [column for column in ours if "seconds" not in column]

@@ -13,6 +13,7 @@ from pytorch_lightning.plugins.precision import MixedPrecision
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from rwseg.data.datamodule import SliceDataModule
+from rwseg.data.training_slices import DeviceSlices
 from rwseg.experiments.build import build_data, build_learner
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
@@ -134,11 +135,9 @@ def test_a_step_needs_no_values_and_waits_for_no_copy(tiny: list[str], loss: str
     """
     learner, data = parts(tiny, f"loss={loss}", f"augment={augment}")
     data.training_batch(0, torch.device("cpu"))
-    slice_cache = data.slice_cache
-    assert slice_cache is not None
-    for name in ("geometry", "image", "labels", "coefficients", "map_channels"):
-        if getattr(slice_cache, name) is not None:
-            setattr(slice_cache, name, getattr(slice_cache, name).to(META))
+    assert isinstance(data.slices, DeviceSlices)
+    slice_cache = data.slices.cache
+    slice_cache.flat = slice_cache.flat.each(lambda part: part.to(META))
     learner = learner.to(META).train()
     copies = Copies()
     with copies:

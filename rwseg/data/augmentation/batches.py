@@ -24,8 +24,9 @@ from rwseg.data.augmentation.spatial import (
     windows_of,
 )
 from rwseg.data.case import IGNORE
-from rwseg.data.sampling.patches import Boxes, Floats, Size
+from rwseg.data.sampling.patches import Boxes, Floats, Ints, Size
 from rwseg.data.sampling.slice_cache import Batch, SliceCache
+from rwseg.data.sampling.staging import Windows
 from rwseg.data.sampling.to_device import to_device
 from rwseg.maps import RectifiedMap
 
@@ -68,6 +69,17 @@ def augmented_batch(
     return batch
 
 
+def windows_read(
+    sizes: Ints, boxes: Boxes, draws: Floats, settings: SpatialSettings | None, patch: Size
+) -> Windows:
+    """What `augmented_batch` reads to warp some of the `boxes`, which lie in slices of `sizes` (B, 2)."""
+    warps = None if settings is None else draw_warps(settings, draws, patch)
+    if settings is None or warps is None or not warps.samples.size:
+        return Windows(np.empty(0, np.int64), boxes, patch)
+    transforms = transforms_of(boxes, warps, patch, loader_size(settings, patch))
+    return Windows(warps.samples, *windows_of(transforms, sizes[warps.samples], patch))
+
+
 class Warped(NamedTuple):
     """A warped batch, and where it holds nothing, `(n, h, w)`, if that was asked for."""
 
@@ -80,9 +92,9 @@ def warped_batch(slice_cache: SliceCache, transforms: AffineTransforms, patch: S
 
     nnU-Net warps the box that its loader cut, and sees nothing beyond it; here the whole slice is seen.
     """
-    sizes = np.stack([slice_cache.sampler.heights, slice_cache.sampler.widths], axis=1)[transforms.slices]
+    sizes = slice_cache.sizes[transforms.slices]
     windows, size = windows_of(transforms, sizes, patch)
-    coordinates = coordinates_of(transforms, windows, sizes, patch, slice_cache.labels.device)
+    coordinates = coordinates_of(transforms, windows, sizes, patch, slice_cache.flat.labels.device)
     neighbours, pixels = neighbours_of(coordinates, size), slice_cache.pixels(windows, size)
     shape = coordinates.inside.shape  # (n, h, w)
     image = (

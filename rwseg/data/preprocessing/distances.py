@@ -22,6 +22,7 @@ from rwseg.core.files import save_array
 from rwseg.data.case import IGNORE
 from rwseg.data.parallel import Workers
 from rwseg.data.preprocessing.prepared import Entry, Prepared
+from rwseg.data.preprocessing.tables import LARGEST, largest_by_class, write_table
 from rwseg.maps import boundary_map
 from rwseg.maps.distance import inside_distance
 
@@ -46,15 +47,22 @@ def ensure_distances(
     def make(folder: Path) -> None:
         work = partial(_compute, replace(prepared, entries=()), kind, folder)
         with Workers(workers) as processes:
-            _, faults = processes.each(work, labelled, f"distances of {prepared.name} ({kind})")
+            largest, faults = processes.each(work, labelled, f"distances of {prepared.name} ({kind})")
         if faults:
             raise DataError("\n".join(faults))
+        if kind == "inside":
+            write_table(folder / Path(LARGEST).name, [entry.name for entry in labelled], largest)
 
     build_once(prepared.folder / kind, make, setting)
 
 
-def _compute(prepared: Prepared, kind: str, folder: Path, entry: Entry) -> None:
-    save_array(folder / f"{entry.name}.npy", COMPUTE[kind](prepared, entry))
+def _compute(prepared: Prepared, kind: str, folder: Path, entry: Entry) -> NDArray[np.float32]:
+    """Write the distances of a volume; returns the largest of each class, `(1, K)`, of inside distances."""
+    distance = COMPUTE[kind](prepared, entry)
+    save_array(folder / f"{entry.name}.npy", distance)
+    if kind != "inside":
+        return np.empty((0, 0), np.float32)
+    return largest_by_class(distance, prepared.label(entry), len(prepared.classes))[None]
 
 
 def _inside(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:

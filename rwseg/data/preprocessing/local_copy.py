@@ -16,9 +16,10 @@ from rwseg.core.errors import DataError
 from rwseg.core.files import relative
 from rwseg.data.preprocessing.distances import KIND_OF_MAP, ensure_distances
 from rwseg.data.preprocessing.prepared import MANIFEST, Prepared
+from rwseg.data.preprocessing.tables import COUNTS
 
-BASE = ("image", "label", "reference", MANIFEST)
-"""What every preparation holds; `reference` and `label` only where there are some."""
+BASE = ("image", "label", "reference", COUNTS, MANIFEST)
+"""What every preparation holds; `reference`, `label` and counts only where there are some."""
 
 
 def local_copy(prepared: Prepared, cache: Path, map_name: str | None, workers: int = 1) -> Prepared:

@@ -27,6 +27,7 @@ from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.digest import digest_of
 from rwseg.data.preprocessing.fingerprint import case_statistics, fit_preprocessing, needs_statistics
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
+from rwseg.data.preprocessing.tables import COUNTS, count_classes, write_table
 from rwseg.data.preprocessing.volume import PreparedVolume, prepare_volume
 from rwseg.data.split import Fold, with_fold
 
@@ -126,8 +127,12 @@ def _build(work: _Work, digest: str, folder: Path) -> None:
     with Workers(work.workers) as workers:
         preprocessing = _recipe(work, bare, slice_axis, workers)
         task = _Task(bare, slice_axis, preprocessing, work.root, folder)
-        entries, faults = workers.each(partial(_prepare_case, task), cases, f"preparing {work.name}")
+        made, faults = workers.each(partial(_prepare_case, task), cases, f"preparing {work.name}")
     work.check(faults)
+    entries = [entry for entry, _ in made]
+    labelled = [(entry.name, counts) for entry, counts in made if counts is not None]
+    if labelled:
+        write_table(folder / COUNTS, *zip(*labelled, strict=True))
     prepared = Prepared(
         folder, work.root, work.name, source.classes, source.channels, preprocessing, digest, tuple(entries)
     )
@@ -151,7 +156,8 @@ def _recipe(work: _Work, source: Source, slice_axis: int, workers: Workers) -> F
     return fit_preprocessing(work.preparation, statistics)
 
 
-def _prepare_case(task: _Task, case: Case) -> Entry:
+def _prepare_case(task: _Task, case: Case) -> tuple[Entry, NDArray[np.int64] | None]:
+    """Write the arrays of a case; its entry and, where it has a label, the pixels of classes by slice."""
     loaded = read_case(case, task.source, task.slice_axis)
     try:
         volume = prepare_volume(loaded, task.preprocessing, len(task.source.classes))
@@ -159,11 +165,12 @@ def _prepare_case(task: _Task, case: Case) -> Entry:
         raise DataError(f"{case.name}: {error}") from error
     entry = _entry(task, case, loaded, volume)
     save_array(task.folder / "image" / f"{case.name}.npy", volume.image)
-    if volume.label is not None and loaded.label is not None:
-        save_array(task.folder / "label" / f"{case.name}.npy", volume.label)
-        if not entry.is_native:
-            save_array(task.folder / "reference" / f"{case.name}.npy", loaded.label)
-    return entry
+    if volume.label is None or loaded.label is None:
+        return entry, None
+    save_array(task.folder / "label" / f"{case.name}.npy", volume.label)
+    if not entry.is_native:
+        save_array(task.folder / "reference" / f"{case.name}.npy", loaded.label)
+    return entry, count_classes(volume.label, len(task.source.classes))
 
 
 def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) -> Entry:

@@ -113,18 +113,21 @@ class Prepared:
         return self.root / entry.images[0]
 
     def _array(self, kind: str, entry: Entry, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
-        path = self.folder / kind / f"{entry.name}.npy"
-        try:
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-            if array.shape != shape or array.dtype != dtype:
-                raise ValueError(
-                    f"{array.dtype} of shape {array.shape} in place of {np.dtype(dtype)}, {shape}"
-                )
-        except (*MALFORMED, TokenError) as error:
-            raise DataError(
-                f"{path}: expected a prepared array, found {error}; delete {self.folder} and start again"
-            ) from error
-        return array
+        return prepared_array(self.folder, kind, entry.name, shape, dtype)
+
+
+def prepared_array(folder: Path, kind: str, name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    """One array of a preparation, memory-mapped; `DataError` where it is not what the manifest says."""
+    path = folder / kind / f"{name}.npy"
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(f"{array.dtype} of shape {array.shape} in place of {np.dtype(dtype)}, {shape}")
+    except (*MALFORMED, TokenError) as error:
+        raise DataError(
+            f"{path}: expected a prepared array, found {error}; delete {folder} and start again"
+        ) from error
+    return array
 
 
 def manifest_of(prepared: Prepared) -> dict[str, Any]:

@@ -4,12 +4,11 @@ Every random number is a function of (seed, sample number), so the patch of a sa
 batch it travels in, a resumed run draws what an uninterrupted one would have drawn, and nothing is stored.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
-from rwseg.data.case import IGNORE
 
 DRAWS = 8
 """Uniform numbers per sample: case, slice, class, row or pixel, column, flips of rows and columns, spare."""
@@ -66,40 +65,38 @@ class Ragged:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Tables over all slices of a dataset, S slices of N cases and K classes."""
+    """Tables over all slices of a dataset, S slices of N cases and K classes.
 
-    heights: Ints  # (S,)
-    widths: Ints  # (S,)
-    num_classes: int
+    `labels_of` reads the labels `(H, W)` of a slice by its number: pixels of a class are looked for in the
+    slice that was drawn, for a table of all of them would take 8 bytes each.
+    """
+
+    sizes: Ints  # (S, 2): height and width
     slices_of_case: Ragged  # N rows
     classes_of_case: Ragged  # N rows: foreground classes present; `IGNORE` is none
     slices_of_class: Ragged  # N * K rows: slices of the case that hold the class
-    pixels_of_class: Ragged  # S * K rows: pixels (row * width + column) of the class in the slice
+    counts: Ints  # (S, K): pixels of each class
+    labels_of: Callable[[int], NDArray[np.uint8]]
 
     @staticmethod
-    def from_labels(volumes: list[NDArray[np.uint8]], num_classes: int) -> "Sampler":
-        """Tables of label volumes `(Z, H, W)`, one per case."""
-        planes = [(case, plane) for case, volume in enumerate(volumes) for plane in volume]
-        cases = np.array([case for case, _ in planes], dtype=np.int64)
-        found = [_foreground(plane, number, num_classes) for number, (_, plane) in enumerate(planes)]
-        keys = np.concatenate([key for key, _ in found])
-        pixels = np.concatenate([pixel for _, pixel in found])
-        held = np.unique(keys)  # (slice, class) pairs that exist
-        held_slices, held_classes = held // num_classes, held % num_classes
-        case_class = np.unique(cases[held_slices] * num_classes + held_classes)
-        numbers = np.arange(len(planes), dtype=np.int64)
+    def from_counts(
+        counts: Ints, cases: Ints, sizes: Ints, labels_of: Callable[[int], NDArray[np.uint8]]
+    ) -> "Sampler":
+        """Tables of slices of `sizes` (S, 2), each of one of `cases` (S,), by the pixels of their classes."""
+        num_classes, num_cases = counts.shape[1], int(cases[-1]) + 1
+        held_slices, held_classes = np.nonzero(counts[:, 1:])
+        held_classes += 1
+        of_class = cases[held_slices] * num_classes + held_classes
+        case_class = np.unique(of_class)
         return Sampler(
-            heights=np.array([plane.shape[0] for _, plane in planes], dtype=np.int64),
-            widths=np.array([plane.shape[1] for _, plane in planes], dtype=np.int64),
-            num_classes=num_classes,
-            slices_of_case=Ragged.from_groups(cases, numbers, len(volumes)),
+            sizes=sizes,
+            slices_of_case=Ragged.from_groups(cases, np.arange(len(cases)), num_cases),
             classes_of_case=Ragged.from_groups(
-                case_class // num_classes, case_class % num_classes, len(volumes)
+                case_class // num_classes, case_class % num_classes, num_cases
             ),
-            slices_of_class=Ragged.from_groups(
-                cases[held_slices] * num_classes + held_classes, held_slices, len(volumes) * num_classes
-            ),
-            pixels_of_class=Ragged.from_groups(keys, pixels, len(planes) * num_classes),
+            slices_of_class=Ragged.from_groups(of_class, held_slices, num_cases * num_classes),
+            counts=counts,
+            labels_of=labels_of,
         )
 
     def boxes(
@@ -122,30 +119,34 @@ class Sampler:
         loader = loader or patch
         case = _floor(draws[:, 0], self.slices_of_case.start.size)
         slices = self.slices_of_case.pick(case, draws[:, 1])
-        low_top, top = _free(draws[:, 3], self.heights[slices], patch[0], loader[0])
-        low_left, left = _free(draws[:, 4], self.widths[slices], patch[1], loader[1])
+        low_top, top = _free(draws[:, 3], self.sizes[slices, 0], patch[0], loader[0])
+        low_left, left = _free(draws[:, 4], self.sizes[slices, 1], patch[1], loader[1])
 
         oversampled = oversampled & (self.classes_of_case.count[case] > 0)
         some, chosen = np.flatnonzero(oversampled), case[oversampled]
         label = self.classes_of_case.pick(chosen, draws[some, 2])
-        slices[some] = self.slices_of_class.pick(chosen * self.num_classes + label, draws[some, 1])
-        pixel = self.pixels_of_class.pick(slices[some] * self.num_classes + label, draws[some, 3])
-        row, column = np.divmod(pixel, self.widths[slices[some]])
+        slices[some] = self.slices_of_class.pick(chosen * self.counts.shape[1] + label, draws[some, 1])
+        row, column = self.pixels(slices[some], label, draws[some, 3])
         top[some] = np.maximum(low_top[some], row - loader[0] // 2)
         left[some] = np.maximum(low_left[some], column - loader[1] // 2)
         top += (loader[0] - patch[0]) // 2
         left += (loader[1] - patch[1]) // 2
         return Boxes(slices, top, left, (draws[:, 5:7] < 0.5) & flip)
 
+    def pixels(self, slices: Ints, labels: Ints, uniform: Floats) -> tuple[Ints, Ints]:
+        """Row and column of one pixel of a class in each of `slices`, uniformly over those of the class."""
+        nth = _floor(uniform, self.counts[slices, labels])
+        pixels = [
+            np.flatnonzero(self.labels_of(number) == label)[which]
+            for number, label, which in zip(slices.tolist(), labels.tolist(), nth.tolist(), strict=True)
+        ]
+        row, column = np.divmod(np.array(pixels, dtype=np.int64), self.sizes[slices, 1])
+        return row, column
+
 
 def oversampled_samples(batch_size: int, share: float) -> NDArray[np.bool_]:
     """Foreground oversampling: the last `B - round((1 - share) B)` samples of a batch, as in nnU-Net."""
     return np.arange(batch_size) >= round((1 - share) * batch_size)
-
-
-def _foreground(plane: NDArray[np.uint8], number: int, num_classes: int) -> tuple[Ints, Ints]:
-    pixels = np.flatnonzero((plane != 0) & (plane != IGNORE))
-    return number * num_classes + plane.ravel()[pixels].astype(np.int64), pixels
 
 
 def _free(uniform: Floats, size: Ints, patch: int, loader: int) -> tuple[Ints, Ints]:

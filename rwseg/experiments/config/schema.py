@@ -88,6 +88,13 @@ class MapConfig:
 
 
 @dataclass
+class DataConfig:
+    """Where the training slices live (`data.sampling.residency`); it changes no batch."""
+
+    residency: Annotated[Choice, one_of("auto", "device", "host", "disk")] = "auto"
+
+
+@dataclass
 class StrategyConfig:
     """How the loss is combined with a partner: design, contract C3."""
 
@@ -229,6 +236,7 @@ class TrainConfig:
     force: bool
     logger: Any = field(default_factory=dict)
     callbacks: Any = field(default_factory=dict)
+    data: DataConfig = field(default_factory=DataConfig)  # runs of before have none
     optimizer: Annotated[Any, or_else(ADAM), such_as(is_target, "an optimizer by its _target_")] = field(
         default_factory=dict
     )

@@ -17,6 +17,7 @@ from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes, Floats, uniforms
 from rwseg.data.sampling.slice_cache import Batch, SliceCache
+from rwseg.data.sampling.stores import load_slices
 from rwseg.maps import RectifiedMap
 
 CPU = torch.device("cpu")
@@ -26,14 +27,15 @@ COUNT = 40
 
 def make_cache(prepared: Prepared, map_name: str | None, device: torch.device = CPU) -> SliceCache:
     ensure_distances(prepared, map_name)
-    return SliceCache(prepared, prepared.split("train"), map_name, False, device, splines=True)
+    return load_slices(prepared, prepared.split("train"), map_name, False, device, splines=True)[0]
 
 
-def drawn(slice_cache: SliceCache, settings: AugmentConfig) -> tuple[Boxes, Floats]:
+def drawn(prepared: Prepared, settings: AugmentConfig) -> tuple[Boxes, Floats]:
     forced = np.arange(COUNT) % 3 == 0
     loader = loader_size(settings.spatial, PATCH)
-    boxes = slice_cache.sampler.boxes(uniforms(2, 0, COUNT), forced, PATCH, settings.flips, loader)
-    return boxes, uniforms(2, 0, COUNT, draws_per_sample(len(slice_cache.image)), STREAM)
+    _, sampler = load_slices(prepared, prepared.split("train"), None, False, CPU)
+    boxes = sampler.boxes(uniforms(2, 0, COUNT), forced, PATCH, settings.flips, loader)
+    return boxes, uniforms(2, 0, COUNT, draws_per_sample(len(prepared.channels)), STREAM)
 
 
 def parts(batch: Batch) -> list[torch.Tensor]:
@@ -47,7 +49,7 @@ def test_nothing_but_the_cut_where_nothing_is_drawn(
     small: Prepared, map_name: str | None, settings: AugmentConfig
 ) -> None:
     slice_cache = make_cache(small, map_name)
-    boxes, draws = drawn(slice_cache, settings)
+    boxes, draws = drawn(small, settings)
     batch = augmented_batch(slice_cache, boxes, draws, settings, PATCH, masked=False)
     for part, cut in zip(parts(batch), parts(slice_cache.batch(boxes, PATCH)), strict=True):
         assert torch.equal(part, cut)
@@ -58,7 +60,7 @@ def test_warped_samples_take_their_places_and_intensities_follow(
     small: Prepared, map_name: str | None
 ) -> None:
     slice_cache = make_cache(small, map_name)
-    boxes, draws = drawn(slice_cache, NNUNET)
+    boxes, draws = drawn(small, NNUNET)
     assert NNUNET.intensity is not None
     warps = draw_warps(SPATIAL, draws, PATCH)
     assert 3 < len(warps.samples) < COUNT - 3
@@ -81,7 +83,7 @@ def test_warped_samples_take_their_places_and_intensities_follow(
 @pytest.mark.parametrize("map_name", ["rrw", "boundary"])
 def test_a_sample_does_not_depend_on_its_batch(small: Prepared, map_name: str) -> None:
     slice_cache, settings = make_cache(small, map_name), with_probability(0.6)
-    boxes, draws = drawn(slice_cache, settings)
+    boxes, draws = drawn(small, settings)
     together = augmented_batch(slice_cache, boxes, draws, settings, PATCH, masked=True)
     for i in range(COUNT):
         one = slice(i, i + 1)
@@ -102,10 +104,10 @@ def gaps(tmp_path: Path) -> Prepared:
 
 def test_background_without_a_signal_stays_0(gaps: Prepared) -> None:
     slice_cache = make_cache(gaps, "rrw")
-    assert (slice_cache.image[:, slice_cache.labels == 0] == 0).any()
+    assert (slice_cache.flat.image[:, slice_cache.flat.labels == 0] == 0).any()
     everything = with_probability(1.0)
     still = replace(everything, spatial=None)
-    boxes, draws = drawn(slice_cache, still)
+    boxes, draws = drawn(gaps, still)
     cut = slice_cache.batch(boxes, PATCH)
     empty = (cut.image == 0).all(1) & (cut.labels == 0)
     for settings in (everything, still):
@@ -139,7 +141,7 @@ def test_what_is_empty_is_warped_like_a_label(gaps: Prepared) -> None:
 def test_a_gpu_makes_the_batches_of_a_cpu(small: Prepared) -> None:
     settings = with_probability(0.6)
     here, there = (make_cache(small, "boundary", device) for device in (CPU, torch.device("cuda")))
-    boxes, draws = drawn(here, settings)
+    boxes, draws = drawn(small, settings)
     one, other = (
         augmented_batch(slice_cache, boxes, draws, settings, PATCH, masked=False)
         for slice_cache in (here, there)

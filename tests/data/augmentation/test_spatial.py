@@ -18,6 +18,7 @@ from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes, Size
 from rwseg.data.sampling.slice_cache import Batch, SliceCache
+from rwseg.data.sampling.stores import load_slices
 from rwseg.maps import RectifiedMap, boundary_map, rrw_map
 
 CPU = torch.device("cpu")
@@ -34,7 +35,7 @@ def ignoring(tmp_path: Path) -> Prepared:
 
 def make_cache(prepared: Prepared, map_name: str | None = None, device: torch.device = CPU) -> SliceCache:
     ensure_distances(prepared, map_name)
-    return SliceCache(prepared, prepared.split("train"), map_name, False, device, splines=True)
+    return load_slices(prepared, prepared.split("train"), map_name, False, device, splines=True)[0]
 
 
 def many(prepared: Prepared, patch: Size) -> tuple[Boxes, Warps]:

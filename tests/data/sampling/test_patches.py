@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from rwseg.data.case import IGNORE
-from rwseg.data.sampling.patches import DRAWS, Boxes, Sampler, oversampled_samples, uniforms
+from rwseg.data.preprocessing.tables import count_classes
+from rwseg.data.sampling.patches import DRAWS, Boxes, Ragged, Sampler, oversampled_samples, uniforms
 
 K = 4
 Volumes = list[NDArray[np.uint8]]
@@ -25,7 +26,15 @@ def volumes() -> Volumes:
 
 @pytest.fixture(scope="module")
 def sampler(volumes: Volumes) -> Sampler:
-    return Sampler.from_labels(volumes, K)
+    return sampler_of(volumes)
+
+
+def sampler_of(volumes: Volumes) -> Sampler:
+    """The sampler of label volumes `(Z, H, W)`, one per case."""
+    every = planes(volumes)
+    counts = np.concatenate([count_classes(volume, K) for volume in volumes])
+    sizes = np.array([plane.shape for plane in every])
+    return Sampler.from_counts(counts, cases(volumes), sizes, every.__getitem__)
 
 
 def planes(volumes: Volumes) -> list[NDArray[np.uint8]]:
@@ -139,7 +148,7 @@ def test_patches_are_the_middles_of_the_boxes_of_nnunets_loader(
 def test_nothing_is_forced_onto_what_nobody_labelled() -> None:
     label = np.zeros((2, 9, 11), np.uint8)
     label[0, 4, 5], label[0, 6:], label[1] = 2, IGNORE, IGNORE
-    sampler = Sampler.from_labels([label], K)
+    sampler = sampler_of([label])
     boxes = sampler.boxes(uniforms(0, 0, 100), ~nothing_forced(100), (1, 1), flip=False)
     assert set(zip(boxes.slices, boxes.top, boxes.left, strict=True)) == {(0, 4, 5)}
 
@@ -208,6 +217,31 @@ def test_forced_boxes_are_uniform_over_slices_and_pixels_of_the_class(
     assert chisquare(np.unique(drawn, return_counts=True)[1]).pvalue > 1e-3
 
 
+@given(seed=st.integers(0, 2**32 - 1), shares=st.lists(st.floats(0, 1), min_size=5, max_size=5))
+def test_a_pixel_of_a_class_is_the_one_that_a_table_of_all_of_them_has(
+    seed: int, shares: list[float]
+) -> None:
+    """The tables that there were before, 8 bytes for each foreground pixel."""
+    rng = np.random.default_rng(seed)
+    weights = np.array(shares) + 1e-9
+    values = np.array([0, 1, 2, 3, IGNORE], np.uint8)
+    volumes = [
+        rng.choice(values, tuple(rng.integers(1, 9, 3)), p=weights / weights.sum())
+        for _ in range(rng.integers(1, 5))
+    ]
+    keys, pixels = [], []
+    for number, plane in enumerate(planes(volumes)):
+        found = np.flatnonzero((plane != 0) & (plane != IGNORE))
+        keys.append(number * K + plane.ravel()[found].astype(np.int64))
+        pixels.append(found)
+    table = Ragged.from_groups(np.concatenate(keys), np.concatenate(pixels), len(planes(volumes)) * K)
+    present = np.flatnonzero(table.count)
+    rows, uniform = rng.permutation(present), rng.random(len(present))
+    row, column = sampler_of(volumes).pixels(rows // K, rows % K, uniform)
+    widths = np.array([plane.shape[1] for plane in planes(volumes)])[rows // K]
+    np.testing.assert_array_equal(row * widths + column, table.pick(rows, uniform))
+
+
 def test_a_forced_sample_of_a_case_without_foreground_is_a_free_one(
     sampler: Sampler, volumes: Volumes
 ) -> None:
@@ -220,7 +254,7 @@ def test_a_forced_sample_of_a_case_without_foreground_is_a_free_one(
 
 
 def test_a_dataset_without_any_foreground_can_be_sampled() -> None:
-    sampler = Sampler.from_labels([np.zeros((2, 5, 7), np.uint8)], K)
+    sampler = sampler_of([np.zeros((2, 5, 7), np.uint8)])
     boxes = sampler.boxes(uniforms(0, 0, 50), ~nothing_forced(50), (3, 3), flip=False)
     assert set(boxes.slices.tolist()) == {0, 1}
 

@@ -1,0 +1,219 @@
+"""Training steps with slices on the device, in host memory and on disk: seconds, and peak memory.
+
+    python -m benchmarks.residency --data FOLDER [--gigabytes 0.1] [--steps 10] PLACE ... [override ...]
+    for example: python -m benchmarks.residency --data /tmp/big --gigabytes 6 disk
+                 python -m benchmarks.residency --data /tmp/small device disk experiment=acdc_small
+
+The data are generated pictures of 512 x 512 in three channels, written as a preparation writes them; patches
+and network are the configuration's. The places take turns, so that a busy machine is busy for all of them;
+processor seconds, with those of the processes that read, are what it does not change. A place whose memory
+is of interest is measured alone.
+"""
+
+import multiprocessing
+import os
+import re
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.timing import machine, parser
+from rwseg.core.files import save_array, write_json
+from rwseg.data.case import Case
+from rwseg.data.preprocessing.config import FittedPreprocessing
+from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
+from rwseg.data.preprocessing.tables import COUNTS, LARGEST, count_classes, largest_by_class, write_table
+from rwseg.data.sampling.residency import PLACES
+from rwseg.data.training_slices import TrainingSlices
+from rwseg.experiments.build import build_data, build_learner
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import PreparedRun
+from rwseg.losses import head_weights, supervised_loss
+from rwseg.maps.distance import inside_distance
+
+CPU = torch.device("cpu")
+SIDE, CHANNELS, CLASSES = 512, ("red", "green", "blue"), ("background", "one", "two")
+BYTES = SIDE * SIDE * (4 * len(CHANNELS) + 4 + 1)
+"""Of a picture: image, distances and labels."""
+
+KINDS = 16
+"""So many pictures are made; the others are these, rolled."""
+
+
+@dataclass
+class Place:
+    """A training whose slices live in one place, and what its steps took."""
+
+    slices: TrainingSlices
+    step: "Step"
+    seconds: list[float]
+    processor: list[float]
+
+
+class Step:
+    """The network and what trains it."""
+
+    def __init__(self, run: PreparedRun) -> None:
+        self.learner = build_learner(run).train()
+        self.optimizer = self.learner.configure_optimizers()["optimizer"]
+
+    def __call__(self, batch: Any) -> None:
+        outputs = self.learner.network(batch.image)
+        weights = head_weights(len(outputs))
+        loss = supervised_loss(self.learner.loss, outputs, batch.labels, batch.region_map, weights=weights)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+
+def prepared_pictures(folder: Path, gigabytes: float) -> Prepared:
+    """Generated pictures in `folder`, as a preparation would leave them; those that are there are taken."""
+    count = max(8, round(gigabytes * 1e9 / BYTES))
+    names = [f"picture{number:05d}" for number in range(count)]
+    cases = [
+        Case(
+            name,
+            name,
+            "",
+            "val" if number < 4 else "train",
+            (folder / f"{name}.png",),
+            folder / f"{name}_gt.png",
+        )
+        for number, name in enumerate(names)
+    ]
+    if not (folder / MANIFEST).is_file():
+        _write(folder, cases)
+    return open_prepared(folder, folder, cases)
+
+
+def _write(folder: Path, cases: Sequence[Case]) -> None:
+    generator = np.random.default_rng(0)
+    y, x = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
+    label = ((np.hypot(y, x) < 0.3).astype(np.uint8) + (np.hypot(y, x) < 0.15)).astype(np.uint8)
+    images = generator.normal(size=(KINDS, len(CHANNELS), 1, SIDE, SIDE)).astype(np.float32) + label
+    distance = inside_distance(torch.from_numpy(label)[None, None]).numpy()[0]
+    label = label[None]
+    counts, largest = count_classes(label, len(CLASSES)), largest_by_class(distance, label, len(CLASSES))
+    for number, case in enumerate(cases):
+        save_array(folder / "image" / f"{case.name}.npy", images[number % KINDS])
+        save_array(folder / "label" / f"{case.name}.npy", label)
+        save_array(folder / "inside" / f"{case.name}.npy", distance)
+    names = [case.name for case in cases]
+    write_table(folder / COUNTS, names, [counts] * len(names))
+    write_table(folder / LARGEST, names, [largest[None]] * len(names))
+    shape = (1, SIDE, SIDE)
+    entries = tuple(
+        Entry(
+            name=case.name,
+            subject=case.subject,
+            phase="",
+            split=case.split,
+            images=(f"{case.name}.png",),
+            has_label=True,
+            shape=shape,
+            spacing=(1.0, 1.0, 1.0),
+            native_shape=shape,
+            native_spacing=(1.0, 1.0, 1.0),
+            crop=((0, 1), (0, SIDE), (0, SIDE)),
+            slice_axis=0,
+            voxels=tuple(counts[0].tolist()),
+            unit="px",
+        )
+        for case in cases
+    )
+    preprocessing = FittedPreprocessing(False, None, None, 1.0, "spline", "zscore")
+    prepared = Prepared(folder, folder, "pictures", CLASSES, CHANNELS, preprocessing, "generated", entries)
+    write_json(folder / MANIFEST, manifest_of(prepared))
+
+
+def measure(
+    data: Prepared, places: Sequence[str], overrides: Sequence[str], steps: int, rounds: int
+) -> list[dict[str, Any]]:
+    """A row per place: median seconds and processor seconds of a step, after one round of warming up."""
+    opened = {}
+    for place in places:
+        cfg = check(
+            compose("train", ["dataset=folder", "dataset.plan=fixed", *overrides, f"data.residency={place}"])[
+                0
+            ]
+        )
+        run = PreparedRun(cfg, cfg, data)
+        opened[place] = Place(build_data(run).training_slices(CPU), Step(run), [], [])
+    for turn in range(rounds + 1):
+        for place in opened.values():
+            seconds, processor = _steps(place, range(turn * steps, (turn + 1) * steps))
+            if turn:
+                place.seconds.append(seconds / steps)
+                place.processor.append(processor / steps)
+    return [
+        {
+            "name": name,
+            "seconds": statistics.median(place.seconds),
+            "processor_seconds": statistics.median(place.processor),
+            "samples": place.seconds,
+            "processor_samples": place.processor,
+        }
+        for name, place in opened.items()
+    ]
+
+
+def _steps(place: Place, steps: range) -> tuple[float, float]:
+    given = place.slices.ahead(steps)
+    place.step(place.slices.batch(next(given)))  # the processes start with the first one
+    begun, used = time.perf_counter(), _processor_seconds()
+    for step in given:
+        place.step(place.slices.batch(step))
+    share = len(steps) / (len(steps) - 1)
+    return (time.perf_counter() - begun) * share, (_processor_seconds() - used) * share
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those that read for it."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        ticks += sum(map(int, Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _peak_mib() -> dict[str, float]:
+    """Of this process, and of those that read for it (what these share counts in each)."""
+    processes = ["self", *(child.pid for child in multiprocessing.active_children())]
+    status = [Path(f"/proc/{process}/status").read_text() for process in processes]
+    peaks = [int(found[1]) / 1024 for text in status if (found := re.search(r"VmHWM:\s+(\d+)", text))]
+    return {"peak_mib": peaks[0], "readers_peak_mib": sum(peaks[1:])}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = parser(__doc__ or "")
+    options.set_defaults(rounds=3)
+    options.add_argument("--data", type=Path, required=True, help="a folder for the pictures, made once")
+    options.add_argument("--gigabytes", type=float, default=0.1)
+    options.add_argument("--steps", type=int, default=10, help="of each place in a round")
+    options.add_argument("rest", nargs="+", metavar="PLACE or override")
+    asked = options.parse_args(arguments)
+    torch.set_num_threads(asked.threads)
+    data = prepared_pictures(asked.data, asked.gigabytes)
+    places = [word for word in asked.rest if word in PLACES]
+    rows = measure(
+        data, places, [word for word in asked.rest if word not in PLACES], asked.steps, asked.rounds
+    )
+    for row in rows:
+        print(
+            f"{row['name']:<8} {row['seconds']:.3f} s a step, {row['processor_seconds']:.3f} of processors",
+            flush=True,
+        )
+    peak = _peak_mib()
+    print(", ".join(f"{key} {value:.0f}" for key, value in peak.items()))
+    if asked.json:
+        write_json(asked.json, {"machine": machine(asked.threads), "rows": rows, **peak})
+
+
+if __name__ == "__main__":
+    main()
