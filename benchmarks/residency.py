@@ -139,11 +139,7 @@ def measure(
     """A row per place: median seconds and processor seconds of a step, after one round of warming up."""
     opened = {}
     for place in places:
-        cfg = check(
-            compose("train", ["dataset=folder", "dataset.plan=fixed", *overrides, f"data.residency={place}"])[
-                0
-            ]
-        )
+        cfg = check(compose("train", [*overrides, f"data.residency={place}"])[0])
         run = PreparedRun(cfg, cfg, data)
         opened[place] = Place(build_data(run).training_slices(CPU), Step(run), [], [])
     for turn in range(rounds + 1):
