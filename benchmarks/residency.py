@@ -15,10 +15,11 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from rwseg.data.preprocessing.config import FittedPreprocessing
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.data.preprocessing.tables import COUNTS, LARGEST, count_classes, largest_by_class, write_table
 from rwseg.data.sampling.residency import PLACES
+from rwseg.data.sampling.slice_cache import Batch
 from rwseg.data.training_slices import TrainingSlices
 from rwseg.experiments.build import build_data, build_learner
 from rwseg.experiments.composition import compose
@@ -47,14 +49,21 @@ KINDS = 16
 """So many pictures are made; the others are these, rolled."""
 
 
+class Took(NamedTuple):
+    """Seconds of a step: of the clock, of the processor in this process, and in those that read for it."""
+
+    seconds: float
+    own: float
+    readers: float
+
+
 @dataclass
 class Place:
-    """A training whose slices live in one place, and what its steps took."""
+    """A training whose slices live in one place, and what its steps took in each round."""
 
     slices: TrainingSlices
-    step: "Step"
-    seconds: list[float]
-    processor: list[float]
+    step: Callable[[Batch], None]
+    took: list[Took]
 
 
 class Step:
@@ -64,12 +73,12 @@ class Step:
         self.learner = build_learner(run).train()
         self.optimizer = self.learner.configure_optimizers()["optimizer"]
 
-    def __call__(self, batch: Any) -> None:
+    def __call__(self, batch: Batch) -> None:
         outputs = self.learner.network(batch.image)
         weights = head_weights(len(outputs))
         loss = supervised_loss(self.learner.loss, outputs, batch.labels, batch.region_map, weights=weights)
         self.optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
 
 
@@ -133,49 +142,47 @@ def _write(folder: Path, cases: Sequence[Case]) -> None:
     write_json(folder / MANIFEST, manifest_of(prepared))
 
 
-def measure(
-    data: Prepared, places: Sequence[str], overrides: Sequence[str], steps: int, rounds: int
-) -> list[dict[str, Any]]:
-    """A row per place: median seconds and processor seconds of a step, after one round of warming up."""
-    opened = {}
-    for place in places:
-        cfg = check(compose("train", [*overrides, f"data.residency={place}"])[0])
+def measure(data: Prepared, places: Sequence[str], asked: Namespace) -> list[dict[str, Any]]:
+    """A row per place: medians over rounds, after one of warming up."""
+    opened: dict[str, Place] = {}
+    for name in places:
+        cfg = check(compose("train", [*asked.overrides, f"data.residency={name}"])[0])
         run = PreparedRun(cfg, cfg, data)
-        opened[place] = Place(build_data(run).training_slices(CPU), Step(run), [], [])
-    for turn in range(rounds + 1):
+        step = _nothing if asked.batches else Step(run)
+        opened[name] = Place(build_data(run).training_slices(CPU), step, [])
+    for turn in range(asked.rounds + 1):
         for place in opened.values():
-            seconds, processor = _steps(place, range(turn * steps, (turn + 1) * steps))
+            took = _steps(place, range(turn * asked.steps, (turn + 1) * asked.steps))
             if turn:
-                place.seconds.append(seconds / steps)
-                place.processor.append(processor / steps)
+                place.took.append(took)
     return [
         {
             "name": name,
-            "seconds": statistics.median(place.seconds),
-            "processor_seconds": statistics.median(place.processor),
-            "samples": place.seconds,
-            "processor_samples": place.processor,
+            **{key: statistics.median(getattr(took, key) for took in place.took) for key in Took._fields},
+            "samples": place.took,
         }
         for name, place in opened.items()
     ]
 
 
-def _steps(place: Place, steps: range) -> tuple[float, float]:
+def _steps(place: Place, steps: range) -> Took:
     given = place.slices.ahead(steps)
     place.step(place.slices.batch(next(given)))  # the processes start with the first one
-    begun, used = time.perf_counter(), _processor_seconds()
+    before = _now()
     for step in given:
         place.step(place.slices.batch(step))
-    share = len(steps) / (len(steps) - 1)
-    return (time.perf_counter() - begun) * share, (_processor_seconds() - used) * share
+    return Took(*((end - start) / (len(steps) - 1) for end, start in zip(_now(), before, strict=True)))
 
 
-def _processor_seconds() -> float:
-    """Of this process and of those that read for it."""
+def _now() -> Took:
     ticks = 0
     for child in multiprocessing.active_children():
         ticks += sum(map(int, Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+    return Took(time.perf_counter(), time.process_time(), ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def _nothing(batch: Batch) -> None:
+    """Instead of a step, where only batches are of interest."""
 
 
 def _peak_mib() -> dict[str, float]:
@@ -192,18 +199,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--data", type=Path, required=True, help="a folder for the pictures, made once")
     options.add_argument("--gigabytes", type=float, default=0.1)
     options.add_argument("--steps", type=int, default=10, help="of each place in a round")
+    options.add_argument("--batches", action="store_true", help="make batches and train nothing")
     options.add_argument("rest", nargs="+", metavar="PLACE or override")
     asked = options.parse_args(arguments)
     torch.set_num_threads(asked.threads)
     data = prepared_pictures(asked.data, asked.gigabytes)
-    places = [word for word in asked.rest if word in PLACES]
-    rows = measure(
-        data, places, [word for word in asked.rest if word not in PLACES], asked.steps, asked.rounds
-    )
+    asked.overrides = [word for word in asked.rest if word not in PLACES]
+    rows = measure(data, [word for word in asked.rest if word in PLACES], asked)
     for row in rows:
         print(
-            f"{row['name']:<8} {row['seconds']:.3f} s a step, {row['processor_seconds']:.3f} of processors",
-            flush=True,
+            f"{row['name']:<8} {row['seconds']:.3f} s a step, of the processor {row['own']:.3f} s "
+            f"and {row['readers']:.3f} s of those that read"
         )
     peak = _peak_mib()
     print(", ".join(f"{key} {value:.0f}" for key, value in peak.items()))

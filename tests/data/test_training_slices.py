@@ -129,6 +129,18 @@ def test_what_reads_from_disk_has_one_thread_and_no_array(small: Prepared) -> No
     assert not multiprocessing.active_children()
 
 
+def test_a_process_that_is_killed_is_a_sentence(small: Prepared) -> None:
+    slices = make_module(small, residency="disk").training_slices(CPU)
+    steps = slices.ahead(range(10**6))
+    next(steps)
+    for child in multiprocessing.active_children():
+        child.kill()
+    with pytest.raises(DataError, match=r"data.residency=disk: a process that reads batches died"):
+        for _ in steps:
+            pass
+    slices.close()
+
+
 TRAINS_AND_WAITS = """
 import multiprocessing, signal, sys
 from pathlib import Path

@@ -48,7 +48,7 @@ class ProcessReader(Generic[T]):
 
     They are forked from a process that has imported what they need and nothing else: they inherit no array,
     no thread and no signal. `pin` has batches come in pinned memory. What `read` raises as a `DataError` is
-    raised here.
+    raised here, as is one where a process dies.
     """
 
     def __init__(self, read: Callable[[int], T], pin: bool) -> None:
@@ -66,7 +66,19 @@ class ProcessReader(Generic[T]):
         self.steps = steps
         if self.loader is None:
             self.loader = self._start()
-        for batch in self.loader:
+        batches = iter(self.loader)
+        while True:
+            try:
+                batch = next(batches, None)
+            except RuntimeError as error:
+                if not str(error).startswith("DataLoader worker"):  # so PyTorch tells of one that is gone
+                    raise
+                raise DataError(
+                    "data.residency=disk: a process that reads batches died, most likely for want of memory "
+                    f"({error}); allow more memory, or give a smaller dataset.batch_size"
+                ) from error
+            if batch is None:
+                return
             if isinstance(batch, DataError):
                 raise batch
             yield batch
