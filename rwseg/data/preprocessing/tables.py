@@ -9,7 +9,9 @@ Data that an older version prepared have none: then the volumes are read once, o
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,14 +74,14 @@ def read_table(path: Path, names: Sequence[str]) -> list[NDArray[Any]] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as content:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
             known, rows, values = (content[key] for key in ("names", "rows", "values"))
         ends = np.cumsum(rows)
         places = {
             name: slice(end - count, end) for name, end, count in zip(known.tolist(), ends, rows, strict=True)
         }
         return [values[places[name]] for name in names]
-    except MALFORMED as error:
+    except (*MALFORMED, BadZipFile, TokenError) as error:
         raise DataError(
             f"{path}: expected a table of {len(names)} prepared volumes, found {error!r}; "
             f"delete {path.parent} and start again"

@@ -67,21 +67,13 @@ class ProcessReader(Generic[T]):
         if self.loader is None:
             self.loader = self._start()
         batches = iter(self.loader)
-        while True:
-            try:
-                batch = next(batches, None)
-            except RuntimeError as error:
-                if not str(error).startswith("DataLoader worker"):  # so PyTorch tells of one that is gone
-                    raise
-                raise DataError(
-                    "data.residency=disk: a process that reads batches died, most likely for want of memory "
-                    f"({error}); allow more memory, or give a smaller dataset.batch_size"
-                ) from error
-            if batch is None:
-                return
-            if isinstance(batch, DataError):
-                raise batch
-            yield batch
+        try:
+            while (batch := _next(batches)) is not None:
+                if isinstance(batch, DataError):
+                    raise batch
+                yield batch
+        finally:
+            del batches  # an error would keep it in its traceback, and the processes with it
 
     def close(self) -> None:
         """End the processes."""
@@ -100,6 +92,19 @@ class ProcessReader(Generic[T]):
             worker_init_fn=_follow,
             multiprocessing_context=self.context,
         )
+
+
+def _next(batches: Iterator[T]) -> T | None:
+    """The next batch; None after the last one."""
+    try:
+        return next(batches, None)
+    except (RuntimeError, OSError, EOFError) as error:  # so PyTorch tells of a process that is gone
+        if type(error) is RuntimeError and not str(error).startswith("DataLoader worker"):
+            raise
+        raise DataError(
+            "data.residency=disk: a process that reads batches died, most likely for want of memory "
+            f"({error}); allow more memory, or give a smaller dataset.batch_size"
+        ) from error
 
 
 class _Now(Iterable[int]):

@@ -4,7 +4,7 @@ The arrays hold all slices of a split, or the parts of slices that one batch is 
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -49,6 +49,17 @@ class Flat(NamedTuple):
         """`change` of each tensor."""
         rest = (None if part is None else change(part) for part in self[3:])
         return Flat(change(self.geometry), change(self.image), change(self.labels), *rest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to other processes as arrays, through a pipe.
+
+        PyTorch would put each tensor into shared memory, of which a container has 64 MB, and into a socket.
+        """
+        return _from_arrays, tuple(None if part is None else part.numpy() for part in self)
+
+
+def _from_arrays(*arrays: NDArray[Any] | None) -> Flat:
+    return Flat(*(None if one is None else torch.from_numpy(one) for one in arrays))  # type: ignore[arg-type]
 
 
 class SliceCache:

@@ -126,7 +126,12 @@ def test_a_second_start_finds_the_preparation(small: Prepared, sources: list[Sca
     before = files(small.folder)
     assert prepare(dataset_of(sources), small.root, small.folder.parent, PLAIN) == small
     assert files(small.folder) == before
-    assert sorted(path.name for path in small.folder.iterdir()) == ["image", "label", "manifest.json"]
+    assert sorted(path.name for path in small.folder.iterdir()) == [
+        "counts.npz",
+        "image",
+        "label",
+        "manifest.json",
+    ]
     left = sorted(path.name for path in small.folder.parent.iterdir())
     assert left == [small.folder.name]
 

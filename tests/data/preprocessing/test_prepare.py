@@ -198,7 +198,7 @@ def test_any_number_of_processes_makes_the_same_arrays(tmp_path: Path, sources: 
     assert replace(together, folder=alone.folder) == alone
     paths = sorted(path.relative_to(alone.folder) for path in alone.folder.rglob("*") if path.is_file())
     assert paths == sorted(p.relative_to(together.folder) for p in together.folder.rglob("*") if p.is_file())
-    assert len(paths) == 13  # image, label, reference of four cases, and the manifest
+    assert len(paths) == 14  # image, label, reference of four cases, the manifest, and counts
     for path in paths:
         assert (alone.folder / path).read_bytes() == (together.folder / path).read_bytes(), path
 

@@ -87,7 +87,7 @@ def agree(told: list[Told], prepared_root: Path) -> None:
     folder = told[0]["folder"]
     assert sorted(path.name for path in prepared_root.iterdir()) == [folder]
     found = sorted(path.name for path in (prepared_root / folder).iterdir())
-    assert found == ["image", "inside", "label", "manifest.json"]
+    assert found == ["counts.npz", "image", "inside", "label", "manifest.json"]
 
 
 @pytest.mark.slow

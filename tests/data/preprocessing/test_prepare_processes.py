@@ -103,7 +103,7 @@ def test_processes_that_start_together_share_one_preparation(phantom_root: Path,
     assert told[0]["total"] == told[1]["total"] > 0
     folder = Path(told[0]["folder"])
     assert names(tmp_path) == [folder.name]
-    assert names(folder) == ["image", "inside", "label", "manifest.json"]
+    assert names(folder) == ["counts.npz", "image", "inside", "label", "manifest.json"]
 
 
 @pytest.mark.parametrize(("stop_read", "stop_inside"), [(4, 0), (0, 3)])
