@@ -32,6 +32,12 @@ def fourteen(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 
 @pytest.fixture(scope="session")
+def long(fourteen: Comparison) -> Comparison:
+    """`fourteen` with long names."""
+    return study.long_names(fourteen)
+
+
+@pytest.fixture(scope="session")
 def page_of_three(three: Comparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of `three`."""
     return study.written(three, tmp_path_factory.mktemp("page"))

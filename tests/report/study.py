@@ -1,6 +1,7 @@
 """Synthetic studies that figures and page are made from, with pictures as hard to compress as real ones."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,23 @@ def write_fourteen(root: Path, seeds: int, epochs: int = 12) -> None:
         write_run(
             root / "more", "rw_boundary", "gradual_dice", seed, cases=60, epochs=epochs, settings=rectified
         )
+
+
+def long_names(comparison: Comparison) -> Comparison:
+    """The same with names of up to 56 characters, as settings that were compared make them."""
+    names = {
+        method.name: method.name.replace("rw_boundary", "rw_boundary, loss.rectify=true")
+        if "rw_" in method.name
+        else f"{method.name}, schedule.learning_rate=0.003"
+        for method in comparison.methods
+    }
+    tables = {
+        key: table.replace({column: names for column in ("method", "other") if column in table})
+        for key, table in vars(comparison).items()
+        if isinstance(table, pd.DataFrame)
+    }
+    methods = tuple(replace(method, name=names[method.name]) for method in comparison.methods)
+    return replace(comparison, methods=methods, reference=names[comparison.reference], **tables)
 
 
 def one_run(root: Path, classes: Sequence[str] = HEART[:1], phases: Sequence[str] = ()) -> Comparison:

@@ -10,12 +10,12 @@ from rwseg.metrics.calibration import BINS
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.figures.style import (
     COLUMN,
-    LEGEND_LINE,
     MUTED,
     WIDTH,
     Look,
     blocks,
     legend_below,
+    legend_height,
     looks,
 )
 
@@ -30,8 +30,7 @@ def reliability_figure(comparison: Comparison) -> Figure | None:
     if not drawn:
         return None
     panels, look = blocks(drawn, comparison.reference), looks(drawn, comparison.reference)
-    longest = 1 + max(map(len, panels))
-    size = (COLUMN if len(panels) == 1 else WIDTH, 3.1 + LEGEND_LINE * longest)
+    size = (COLUMN if len(panels) == 1 else WIDTH, 3.3 + legend_height(panels))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
     lowest = _lowest(table)

@@ -14,13 +14,13 @@ from rwseg.report.figures.style import (
     BLUE,
     COLUMN,
     INK,
-    LEGEND_LINE,
     MUTED,
     PAPER,
     WIDTH,
     Look,
     blocks,
     legend_below,
+    legend_height,
     looks,
     name_rows,
     row_height,
@@ -87,8 +87,7 @@ def distribution_figure(comparison: Comparison) -> Figure | None:
     shown = table[table["method"].isin(drawn)]
     margin = 0.05 * max(float(np.ptp(shown["value"])), 0.02)
     limits = (float(shown["value"].min()) - margin, float(shown["value"].max()) + margin)
-    longest = max(map(len, panels)) + (comparison.threshold is not None)
-    size = (COLUMN if len(panels) == 1 else WIDTH, 2.3 + LEGEND_LINE * longest)
+    size = (COLUMN if len(panels) == 1 else WIDTH, 2.4 + legend_height(panels))
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, methods in zip(grid, panels, strict=True):

@@ -33,8 +33,8 @@ SMALL = 6.0
 NAME_WIDTH = 28
 """Characters of a method's name on one line of a label."""
 
-LEGEND_LINE, BELOW_LABELS = 0.16, 0.34
-"""Inches of a line of a legend, and from an axis to below its label."""
+BELOW_LABELS = 0.34
+"""Inches from an axis to below its label."""
 
 _STYLE: dict[Any, Any] = {
     "font.size": 7,
@@ -104,13 +104,20 @@ def blocks(methods: Sequence[str], reference: str) -> list[list[str]]:
 
 
 def wrapped(name: str, lines: int = 2, width: int = NAME_WIDTH) -> str:
-    """A method's name on up to `lines` lines, where it does not fit into `width` characters."""
-    return textwrap.fill(name, max(width, int(1.2 * len(name) / lines)), break_long_words=False)
+    """A method's name on as few lines of `width` characters as it takes; `lines` hold all of a longer one."""
+    while len(found := textwrap.wrap(name, width, break_long_words=False)) > lines:
+        width += 1
+    return "\n".join(found)
 
 
 def row_height(names: Sequence[str]) -> float:
     """Inches of a row with a name: two lines need more."""
-    return 0.23 if any("\n" in wrapped(name) for name in names) else 0.19
+    return 0.26 if any("\n" in wrapped(name) for name in names) else 0.19
+
+
+def legend_height(panels: Sequence[Sequence[str]]) -> float:
+    """Inches of the longest of the legends that name the methods of `panels`."""
+    return max(sum(0.16 + 0.11 * wrapped(name).count("\n") for name in names) for names in panels)
 
 
 def legend_below(axes: Axes, source: Axes) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -20,7 +21,8 @@ from synthetic import write_run
 from rwseg.report.comparison.comparison import Comparison
 from rwseg.report.figures.all_figures import DRAWINGS, draw_figures
 from rwseg.report.figures.over_epochs import training_figure
-from rwseg.report.figures.save import FORMATS
+from rwseg.report.figures.over_runs import distribution_figure
+from rwseg.report.figures.save import FORMATS, save_figure
 from rwseg.report.figures.style import MOST_IN_A_PANEL, blocks, looks, styled
 
 NAMES = [drawing.name for drawing in DRAWINGS]
@@ -28,12 +30,12 @@ NAMES = [drawing.name for drawing in DRAWINGS]
 pytestmark = pytest.mark.xdist_group("studies")
 
 
-DRAWN: dict[tuple[str, int], Figure] = {}
-"""Figures by name and number of methods: the studies are made once, and so are these. Read only."""
+DRAWN: dict[tuple[str, str, int], Figure] = {}
+"""Figures by name, reference and number of methods: made once, as the studies are. Read only."""
 
 
 def drawn(name: str, comparison: Comparison) -> Figure:
-    key = (name, len(comparison.methods))
+    key = (name, comparison.reference, len(comparison.methods))
     if key not in DRAWN:
         with styled():
             figure = next(drawing for drawing in DRAWINGS if drawing.name == name).draw(comparison)
@@ -83,7 +85,7 @@ def test_a_pdf_is_of_vectors_and_embedded_outlines(name: str, page_of_three: Pat
     assert b"Date" not in content
 
 
-@pytest.mark.parametrize("study_name", ["three", "fourteen"])
+@pytest.mark.parametrize("study_name", ["three", "fourteen", "long"])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_text_is_below_six_points_in_print(
     name: str, study_name: str, request: pytest.FixtureRequest
@@ -95,8 +97,11 @@ def test_no_text_is_below_six_points_in_print(
 
 
 def test_numbers_in_texts_of_an_svg_are_not_cut(three: Comparison, tmp_path: Path) -> None:
-    drawn = draw_figures(replace(three, threshold=0.7), tmp_path)
-    assert "slow below 0.700<" in drawn["distribution"].with_suffix(".svg").read_text()
+    with styled():
+        figure = distribution_figure(replace(three, threshold=0.7))
+        assert figure is not None
+        path = save_figure(figure, "Distribution", tmp_path, "distribution")
+    assert "slow below 0.700<" in path.with_suffix(".svg").read_text()
 
 
 def test_a_figure_without_numbers_is_left_out(three: Comparison, tmp_path: Path) -> None:
@@ -113,7 +118,7 @@ def test_a_figure_without_numbers_is_left_out(three: Comparison, tmp_path: Path)
     ]
 
 
-@pytest.mark.parametrize("study_name", ["three", "fourteen"])
+@pytest.mark.parametrize("study_name", ["three", "fourteen", "long"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_covered_or_cut_off(name: str, study_name: str, request: pytest.FixtureRequest) -> None:
     figure = drawn(name, request.getfixturevalue(study_name))
@@ -124,6 +129,14 @@ def test_nothing_is_covered_or_cut_off(name: str, study_name: str, request: pyte
     assert min(box.x0, box.y0) > -0.02
     assert box.x1 < width + 0.02
     assert box.y1 < height + 0.02
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_rows_do_not_overlap(name: str, long: Comparison) -> None:
+    for axes in drawn(name, long).axes:
+        labels = [label for label in axes.get_yticklabels() if label.get_text()]
+        boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.y0)
+        assert all(low.y1 <= high.y0 + 0.5 for low, high in pairwise(boxes))
 
 
 def test_curves_are_the_means_of_the_runs(three: Comparison) -> None:
