@@ -111,7 +111,7 @@ def test_an_array_that_is_damaged_in_mid_training_is_a_sentence(small: Prepared)
 
 def test_what_reads_from_disk_has_one_thread_and_no_array(small: Prepared) -> None:
     """Names and sizes are sent there, and what is imported is shared by all of them."""
-    ballast = torch.zeros(200 * 2**20 // 4)
+    ballast = torch.zeros(400 * 2**20 // 4)
     module = make_module(small, residency="disk", augment=NNUNET)
     slices = module.training_slices(CPU)
     steps = slices.ahead(range(10))
@@ -121,7 +121,7 @@ def test_what_reads_from_disk_has_one_thread_and_no_array(small: Prepared) -> No
     for child in children:
         own = Path(f"/proc/{child.pid}/smaps_rollup").read_text()
         private = int(re.search(r"Private_Dirty: +(\d+) kB", own)[1])
-        assert private < 64 * 1024 < ballast.nbytes / 1024
+        assert private < 250 * 1024 < ballast.nbytes / 1024  # PyTorch, where the server has not imported it
         threads = re.search(r"Threads:\t(\d+)", Path(f"/proc/{child.pid}/status").read_text())
         assert int(threads[1]) <= 3, "reads, sends, follows the training"
     slices.close()
