@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
-from math import nan
+from math import inf, nan
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from rwseg.statistics import SeedComparison, compare_over_seeds, holm
 
 EFFECT = 0.01
 """The difference in Dice of which `needed_small` says how many seeds would tell it."""
+
+MOST = 1000
+"""Nobody trains more seeds: what needs them depends on the patients, and is not to be told."""
 
 FEWEST = 3
 """Seeds from which on a difference is claimed: over 2, 95 % intervals cover 88 to 93 % (docs/report.md)."""
@@ -34,8 +37,8 @@ def over_seeds_table(table: pd.DataFrame) -> pd.DataFrame:
     all pairs of a class and metric; `probability` that the method has the higher value for a new seed and a
     new patient. The variances are those of the difference between seeds, subjects and their interaction;
     `needed` seeds would tell a difference of the observed size with 80 % power, `needed_small` one of
-    `EFFECT` in Dice. For the mean over classes a case stands for what it adds to it. NaN: not to be told, as
-    p is over fewer than `FEWEST` seeds.
+    `EFFECT` in Dice, infinite where `MOST` would not. For the mean over classes a case stands for what it
+    adds to it. NaN: not to be told, as p is over fewer than `FEWEST` seeds.
     """
     classes = list(table["class_name"].unique())
     values = {
@@ -107,4 +110,5 @@ def _compared(cells: np.ndarray, subjects: Sequence[str]) -> dict[str, Any]:
 
 def _needed(found: SeedComparison, effect: float) -> float:
     can_tell = effect != 0 and min(found.seeds, found.subjects) > 1
-    return found.seeds_needed(effect) if can_tell else nan
+    needed = found.seeds_needed(effect) if can_tell else nan
+    return inf if needed > MOST else needed

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import study
@@ -85,3 +86,15 @@ def test_two_seeds_have_an_interval_and_no_p(tmp_path: Path) -> None:
     pairs = report(tmp_path).over_seeds
     assert pairs[["difference", "low", "high"]].notna().all(axis=None)
     assert pairs[["p", "p_holm"]].isna().all(axis=None)
+
+
+def test_more_seeds_than_anybody_trains_are_none(tmp_path: Path) -> None:
+    """Methods that hardly differ on few patients, who vary much."""
+    for loss in ("rrw", "ce"):
+        for seed in range(4):
+            write_run(tmp_path, loss, seed=seed, cases=4)
+    pairs = report(tmp_path).over_seeds
+    needed = pairs.loc[pairs["metric"] == "dice", "needed"].dropna()
+    assert len(needed)
+    assert ((needed <= 1000) | np.isinf(needed)).all()
+    assert np.isinf(needed).any()
