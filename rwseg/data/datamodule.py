@@ -136,7 +136,14 @@ class SliceDataModule(pl.LightningDataModule):
             self.slices.close()
 
     def training_batch(self, step: Given, device: torch.device) -> Batch:
-        """This process's share of the batch of training step `step` (counted over all epochs)."""
+        """This process's share of the batch of training step `step` (counted over all epochs).
+
+        In full precision, also for who asks for it under autocast.
+        """
+        with torch.autocast(device.type, enabled=False):
+            return self._training_batch(step, device)
+
+    def _training_batch(self, step: Given, device: torch.device) -> Batch:
         slices = self.training_slices(device)
         batch = slices.batch(step)
         if self.own_augmentation is None:

@@ -117,6 +117,14 @@ def test_a_batch_has_the_shapes_and_the_map_that_the_loss_asks_for(
         assert batch.region_map.shape == (5, channels, 8, 6)
 
 
+def test_autocast_changes_no_batch(small: Prepared) -> None:
+    modules = [make_module(small, augment=NNUNET, batch_size=16) for _ in range(2)]
+    plain = [modules[0].training_batch(step, CPU) for step in range(4)]
+    with torch.autocast("cpu", torch.bfloat16):
+        under_it = [modules[1].training_batch(step, CPU) for step in range(4)]
+    assert all(equal(one, other) for one, other in zip(plain, under_it, strict=True))
+
+
 def test_forced_samples_show_foreground(small: Prepared) -> None:
     module = make_module(small, batch_size=20, foreground=0.5, patch_size=(1, 1))
     oversampled = torch.from_numpy(oversampled_samples(20, 0.5))
