@@ -23,6 +23,7 @@ from rwseg.report.comparison.convergence import (
     validation_dice,
 )
 from rwseg.report.comparison.packed_runs import read_packed
+from rwseg.report.comparison.over_seeds import FEWEST
 from rwseg.report.comparison.samples import MEAN
 from rwseg.report.comparison.summary import pair_of
 from rwseg.statistics import binomial_interval, failure_test
@@ -192,7 +193,8 @@ def _cured(found: Comparison, claim: str, names: Sequence[str]) -> Claim:
 
 def _ahead(found: Comparison, claim: str, better: str, worse: str) -> Claim:
     row = pair_of(found, better, worse)
-    return Claim(claim, _difference(row), YES if row["low"] > 0 else NO if row["high"] < 0 else UNKNOWN)
+    holds = YES if row["low"] > 0 else NO if row["high"] < 0 else UNKNOWN
+    return Claim(claim, _difference(row), holds if row["seeds"] >= FEWEST else UNKNOWN)
 
 
 def _alike(found: Comparison, claim: str, name: str, other: str, only_worse: bool = False) -> Claim:
@@ -201,7 +203,8 @@ def _alike(found: Comparison, claim: str, name: str, other: str, only_worse: boo
     is_worse = row["high"] < -MARGIN
     differs = is_worse or (row["low"] > MARGIN and not only_worse)
     within = row["low"] > -MARGIN and (only_worse or row["high"] < MARGIN)
-    return Claim(claim, _difference(row), YES if within else NO if differs else UNKNOWN)
+    holds = YES if within else NO if differs else UNKNOWN
+    return Claim(claim, _difference(row), holds if row["seeds"] >= FEWEST else UNKNOWN)
 
 
 def _less(found: Comparison, claim: str, other: str, measure: Callable[..., float], digits: int) -> Claim:
@@ -210,7 +213,8 @@ def _less(found: Comparison, claim: str, other: str, measure: Callable[..., floa
     low, high = stats.ttest_rel(pairs[RRW], pairs[other]).confidence_interval()
     means = f"{pairs[RRW].mean():.{digits}f} against {pairs[other].mean():.{digits}f}"
     measured = f"{means}, difference [{low:.{digits}f}, {high:.{digits}f}] over {len(pairs)} seeds"
-    return Claim(claim, measured, YES if high < 0 else NO if low > 0 else UNKNOWN)
+    holds = YES if high < 0 else NO if low > 0 else UNKNOWN
+    return Claim(claim, measured, holds if len(pairs) >= FEWEST else UNKNOWN)
 
 
 def _share(lost: int, runs: int, low: float, high: float) -> str:

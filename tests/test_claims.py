@@ -32,10 +32,10 @@ def collapses(counts: dict[str, tuple[int, int]]) -> Comparison:
     return made(convergence=pd.DataFrame(rows))
 
 
-def pair(low: float, high: float) -> Comparison:
+def pair(low: float, high: float, seeds: int = 10) -> Comparison:
     """A comparison of rrw and another by the interval of their difference."""
     names = {"method": "rrw", "other": "ce", "class_name": "mean", "metric": "dice"}
-    numbers = {"seeds": 10, "subjects": 30, "difference": (low + high) / 2, "low": low, "high": high}
+    numbers = {"seeds": seeds, "subjects": 30, "difference": (low + high) / 2, "low": low, "high": high}
     return made(over_seeds=pd.DataFrame([{**names, **numbers, "probability": 0.5}]))
 
 
@@ -94,6 +94,12 @@ def test_similar_and_better_follow_from_the_interval(
     assert row.measured == (
         f"{(low + high) / 2:+.3f} [{low:+.3f}, {high:+.3f}] Dice over 10 seeds and 30 patients"
     )
+
+
+def test_two_seeds_claim_nothing() -> None:
+    found = pair(0.02, 0.04, seeds=2)
+    assert claims._ahead(found, "ahead", "rrw", "ce").holds == "cannot be told"
+    assert claims._alike(found, "alike", "rrw", "ce").holds == "cannot be told"
 
 
 def test_oscillation_is_compared_between_runs_of_a_seed() -> None:
