@@ -22,8 +22,8 @@ from rwseg.report.comparison.convergence import (
     oscillation,
     validation_dice,
 )
-from rwseg.report.comparison.packed_runs import read_packed
 from rwseg.report.comparison.over_seeds import FEWEST
+from rwseg.report.comparison.packed_runs import read_packed
 from rwseg.report.comparison.samples import MEAN
 from rwseg.report.comparison.summary import pair_of
 from rwseg.statistics import binomial_interval, failure_test
