@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 
 NO_BENCHMARKS = {
     *("__init__", "__main__", "document", "targets", "timing", "volumes"),  # what benchmarks are made of
-    *("preparation", "training_step", "warped_maps"),  # commands of their own, which compare no times
+    *("preparation", "residency", "training_step", "warped_maps"),  # commands of their own, of no peer
 }
 
 

@@ -68,6 +68,15 @@ def test_processes_that_train_together_cut_their_shares_of_the_batch(small: Prep
         assert all(equal(one, of.training_batch(step, CPU)) for one, of in zip(both, on_device, strict=True))
 
 
+@pytest.mark.parametrize("place", ["device", "host"])
+def test_data_that_do_not_fit_are_refused_by_their_manifest_alone(small: Prepared, place: str) -> None:
+    huge = tuple(replace(entry, shape=(500, 5120, 5120)) for entry in small.entries)
+    module = make_module(small, residency=place)
+    module.train_entries = list(huge[:3])
+    with pytest.raises(DataError, match=rf"data.residency={place}: {place} wants 51\d\.\d GB of [\d.]+ GB"):
+        module.training_batch(0, CPU)
+
+
 @pytest.mark.parametrize("lacking", [COUNTS, LARGEST])
 def test_data_that_an_older_version_prepared_give_the_same_batches(small: Prepared, lacking: str) -> None:
     expected = make_module(small, augment=NNUNET, residency="device")

@@ -170,6 +170,19 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, content: str | None,
         load_config(tmp_path)
 
 
+def test_a_run_may_go_on_with_its_slices_elsewhere_and_one_from_before_is_the_same_run(
+    tmp_path: Path,
+) -> None:
+    cfg, _ = checked("data.residency=disk")
+    save_config(tmp_path, cfg)
+    check_same_config(tmp_path, checked("data.residency=host")[0])
+    content = plain(cfg)
+    del content["data"]
+    (tmp_path / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(content)))
+    check_same_config(tmp_path, cfg)
+    assert load_config(tmp_path).data.residency == "auto"
+
+
 def test_a_run_from_before_the_centre_crop_is_the_same_run() -> None:
     cfg, _ = checked()
     container = plain(cfg)

@@ -83,6 +83,7 @@ def test_the_path_of_contract_c5(overrides: list[str], expected: str) -> None:
     [
         "prepared_root=p",
         "dataset.cache=c",
+        "data.residency=disk",
         "force=true",
         "logger=wandb",
         "dataset.root=r",

@@ -17,8 +17,8 @@ PLACES: tuple[Place, ...] = get_args(Place)
 SHARE = 0.8
 """What slices may fill of the free memory: the network and its activations want the rest."""
 
-PROCESS_BYTES = 150 * 10**6
-"""What a process that reads from disk takes besides its batches."""
+PROCESS_BYTES = 250 * 10**6
+"""What a process that reads from disk takes besides its batches, with the one that it is forked from."""
 
 
 class Extent(NamedTuple):

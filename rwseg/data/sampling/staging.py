@@ -69,7 +69,7 @@ def stage(store: Store, sizes: Ints, boxes: Boxes, patch: Size, windows: Windows
         if channels is not None:
             planes.append(channels.flatten(1))
         if sample in warped:
-            coefficients.append(_flat(spline_coefficients(whole)[:, rows, columns]))
+            coefficients.append(_flat(spline_coefficients(whole, rows, columns)))
     widths = np.array([part.shape[1] for part in parts])
     flat = Flat(
         geometry=torch.from_numpy(np.stack([offsets, *sizes.T, widths])),

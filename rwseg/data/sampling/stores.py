@@ -186,10 +186,18 @@ def load_slices(
     return SliceCache(flat, table.sizes, is_rectified_map(map_name, rectified), table.has_ignored), sampler
 
 
-def spline_coefficients(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Coefficients of the cubic spline of each slice of `(..., H, W)`."""
-    rows = spline_filter1d(image, order=3, axis=-2, mode="mirror")
-    return spline_filter1d(rows, order=3, axis=-1, mode="mirror").astype(np.float32)  # type: ignore[no-any-return]
+EVERYTHING = slice(None)
+
+
+def spline_coefficients(
+    image: NDArray[np.float32], rows: slice = EVERYTHING, columns: slice = EVERYTHING
+) -> NDArray[np.float32]:
+    """Coefficients of the cubic spline of each slice of `(..., H, W)`, in a part of it.
+
+    Every pixel of a column, then of a row, has a say in all of its coefficients; other rows have none.
+    """
+    down = spline_filter1d(image, order=3, axis=-2, mode="mirror")[..., rows, :]
+    return spline_filter1d(down, order=3, axis=-1, mode="mirror")[..., columns].astype(np.float32)  # type: ignore[no-any-return]
 
 
 def _put(flat: Tensor, volume: NDArray[Any], start: int, end: int) -> None:

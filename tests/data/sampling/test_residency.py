@@ -67,7 +67,7 @@ def test_one_line_says_what_was_chosen_and_why(
     with caplog.at_level(logging.INFO):
         choose("auto", CPU)
     (line,) = caplog.messages
-    assert line.startswith("slices of kits19: data.residency=disk wants 0.25 GB of 2.0 GB")
+    assert line.startswith("slices of kits19: data.residency=disk wants 0.35 GB of 2.0 GB")
     assert "device wants 13.0 GB of 2.0 GB (the limit of the cgroup), which is more than 80%" in line
     assert re.search(r"host wants 9\.\d GB of 2\.0 GB", line)
 
@@ -79,7 +79,7 @@ def test_what_does_not_fit_is_a_sentence_with_both_numbers_and_a_way_out(
     memory["host"] = 0.2
     with pytest.raises(DataError, match=rf"slices of kits19, data.residency={asked}: ") as told:
         choose(asked, CPU)
-    wanted = {"device": "13.0 GB", "host": "9.1 GB", "disk": "0.25 GB", "auto": "0.25 GB"}[asked]
+    wanted = {"device": "13.0 GB", "host": "9.1 GB", "disk": "0.35 GB", "auto": "0.35 GB"}[asked]
     assert f"wants {wanted} of 0.2 GB (the limit of the cgroup)" in str(told.value)
     assert str(told.value).endswith("or allow more memory")
     assert ("data.residency=auto, or" in str(told.value)) == (asked in ("device", "host"))
