@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
@@ -140,7 +140,8 @@ class SliceDataModule(pl.LightningDataModule):
 
         In full precision, also for who asks for it under autocast.
         """
-        with torch.autocast(device.type, enabled=False):
+        has_autocast = torch.amp.is_autocast_available(device.type)  # tensors without values have none
+        with torch.autocast(device.type, enabled=False) if has_autocast else nullcontext():
             return self._training_batch(step, device)
 
     def _training_batch(self, step: Given, device: torch.device) -> Batch:
