@@ -28,15 +28,19 @@ def free_host_memory(root: Path = Path("/"), environment: Mapping[str, str] = os
 
 
 def _machine(root: Path) -> Iterator[Free]:
-    lines = (line.split() for line in (root / "proc/meminfo").read_text().splitlines())
-    yield Free(
-        next(int(line[1]) for line in lines if line[0] == "MemAvailable:") * 1024, "the machine's memory"
-    )
+    """What the kernel calls available; all of the memory where it tells no more, as on macOS."""
+    path, bound = root / "proc/meminfo", "the machine's memory"
+    if not path.is_file():
+        yield Free(os.sysconf("SC_PHYS_PAGES") * resource.getpagesize(), bound)
+        return
+    lines = (line.split() for line in path.read_text().splitlines())
+    yield Free(next(int(line[1]) for line in lines if line[0] == "MemAvailable:") * 1024, bound)
 
 
 def _cgroups(root: Path) -> Iterator[Free]:
     """The groups of this process, up to the outermost; inside a container only some of them are seen."""
-    for line in (root / "proc/self/cgroup").read_text().splitlines():
+    own = root / "proc/self/cgroup"
+    for line in own.read_text().splitlines() if own.is_file() else ():
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             bases = ["sys/fs/cgroup", "sys/fs/cgroup/unified"]

@@ -1,13 +1,14 @@
 """A configuration together with the data prepared for it, and what its plan fills in."""
 
 import logging
-import os
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from joblib import cpu_count
 
 from rwseg.core.errors import ConfigError
 from rwseg.core.own_code import OwnCodeError, named_object
@@ -92,7 +93,7 @@ def source_of(cfg: TrainConfig) -> Source:
 
 def workers(cfg: TrainConfig) -> int:
     """Processes that read and prepare cases."""
-    return int(cfg.workers or os.cpu_count() or 1)
+    return int(cfg.workers or cpu_count())  # of a container, those that it may use
 
 
 def prepared_data(cfg: TrainConfig) -> Prepared:

@@ -1,3 +1,4 @@
+import os
 import resource
 import subprocess
 import sys
@@ -41,6 +42,11 @@ def v1(folder: str, most: int, used: int, cache: int) -> dict[str, str]:
 def test_without_limits_it_is_what_the_kernel_says_is_available(tmp_path: Path) -> None:
     root = machine(tmp_path, "0::/\n", {})
     assert free_host_memory(root, {}) == Free(32 * GIB, "the machine's memory")
+
+
+def test_where_the_kernel_shows_no_files_it_is_the_machine_s(tmp_path: Path) -> None:
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert free_host_memory(tmp_path, {}) == Free(whole, "the machine's memory")
 
 
 @pytest.mark.parametrize("base", ["sys/fs/cgroup", "sys/fs/cgroup/unified"])

@@ -10,6 +10,7 @@ from signal import SIGINT
 from threading import Thread
 from typing import Any, Generic, TypeVar
 
+from joblib import cpu_count
 from torch.utils.data import DataLoader, Dataset
 
 from rwseg.core.errors import DataError
@@ -132,7 +133,7 @@ class _Guarded(Dataset[Any]):
 
 def reading_processes() -> int:
     """How many processes read: few, for they share the cores with the training."""
-    return 1 if len(os.sched_getaffinity(0)) < FEW_CORES else 2
+    return 1 if cpu_count() < FEW_CORES else 2
 
 
 def _follow(_: int) -> None:

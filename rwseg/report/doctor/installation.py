@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 import torch
+from joblib import cpu_count
 from packaging.requirements import Requirement
 
 from rwseg import __version__
@@ -53,7 +54,7 @@ def packages(requirements: Iterable[str]) -> Iterator[Finding]:
 
 
 def _devices() -> Iterator[Finding]:
-    yield Finding("ok", f"{_cores()} CPU cores, {torch.get_num_threads()} threads of PyTorch")
+    yield Finding("ok", f"{cpu_count()} CPU cores, {torch.get_num_threads()} threads of PyTorch")
     if not torch.cuda.is_available():
         built = torch.version.cuda or "none"
         yield Finding("note", f"no CUDA device (PyTorch's CUDA: {built}): trainer=auto runs on the CPU")
@@ -66,10 +67,6 @@ def _devices() -> Iterator[Finding]:
             f"GPU {number}: {facts.name}, {free / GIB:.1f} of {total / GIB:.1f} GiB free, "
             f"CUDA {torch.version.cuda}",
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _disk(purpose: str, folder: Path) -> Finding:
