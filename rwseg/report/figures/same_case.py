@@ -90,7 +90,7 @@ def _proportion(case: SameCase) -> float:
 
 
 def _draw(axes: Axes, case: SameCase, shown: Shown | None, num_classes: int, line: float) -> None:
-    """The image, what is predicted as areas and as dashed contours, the reference's contours solid."""
+    """The image, what is predicted as areas, and the contours of the reference."""
     one = case.exhibit
     axes.set_axis_off()
     axes.imshow(one.image, cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="nearest")
