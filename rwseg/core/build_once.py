@@ -8,14 +8,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rwseg.core.errors import DataError, ReadOnlyError
+from rwseg.core.errors import DataError, KilledError, ReadOnlyError
 from rwseg.core.lease import LEASE_DURATION, Lease
+from rwseg.core.signals import Terminated
 
 log = logging.getLogger(__name__)
 
 BESIDE = "dataset.cache=... or prepared_root"
 """What names another folder for what would lie below `prepared_root`."""
 CACHE = "dataset.cache"
+
+TakeOver = Callable[[Path, Path], None]
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
@@ -27,21 +30,24 @@ def build_once(
     make: Callable[[Path], None],
     setting: str = BESIDE,
     lease_duration: float = LEASE_DURATION,
+    take_over: TakeOver | None = None,
 ) -> None:
     """Have `make` fill a private folder that then becomes `folder`, unless that is there.
 
     Of several processes, on whatever machines, one makes it and the others wait; where it is killed, or shows
-    no heartbeat for `lease_duration` seconds, another one begins anew. Two that make it at once after all do
-    no harm: the first result stays. What `make` raises is raised here, and what it wrote removed. Raises
-    `DataError` where the disk is full, `ReadOnlyError` where the place cannot be written; `setting` is what
-    names another one.
+    no heartbeat for `lease_duration` seconds, another one begins anew, or, with `take_over`, goes on:
+    `take_over(left, private)` is called before `make` for each folder that was begun and left, and may link
+    from it what is whole. Two that make it at once after all do no harm: the first result stays. What `make`
+    raises is raised here, and what it wrote removed, but for what `take_over` can use after a `KilledError`
+    or an end by a signal. Raises `DataError` where the disk is full, `ReadOnlyError` where the place cannot
+    be written; `setting` is what names another one.
     """
     lease, told = Lease(folder.with_name(f".{folder.name}.lock"), lease_duration), False
     try:
         while not folder.is_dir():
             if lease.take():
                 with lease:
-                    _build_anew(folder, make, lease)
+                    _build_anew(folder, make, lease, take_over)
                 continue
             if not told:
                 log.info("another process is making %s; waiting for it (%s)", folder, lease)
@@ -51,32 +57,47 @@ def build_once(
         raise _cannot_build(folder, setting, error) from error
 
 
-def _build_anew(folder: Path, make: Callable[[Path], None], lease: Lease) -> None:
+def _build_anew(folder: Path, make: Callable[[Path], None], lease: Lease, take_over: TakeOver | None) -> None:
     if folder.is_dir():  # made since it was last looked for
         return
-    if lease.follows_the_dead and lease.holder:  # it cannot come back to what it left
-        _remove(folder, str(lease.holder.token))
-    _build(folder, make, lease)
-
-
-def _build(folder: Path, make: Callable[[Path], None], lease: Lease) -> None:
+    dead = str(lease.holder.token) if lease.follows_the_dead and lease.holder else None
+    if dead and take_over is None:  # it cannot come back to what it left
+        _remove(folder, dead)
     temporary = folder.with_name(f".building-{folder.name}-{lease.token}")
+    keep = False
     try:
+        left = _begun(folder, "*")
         temporary.mkdir()
+        if take_over is not None:
+            for before in left:
+                take_over(before, temporary)
+        if dead:
+            _remove(folder, dead)
         make(temporary)
         _publish(temporary, folder)
         _remove(folder, "*")  # only now: one that stood still may be alive, and would finish half a folder
-    except (OSError, DataError):
+    except (OSError, DataError) as error:
+        keep = isinstance(error, KilledError)
         if not lease.is_lost:
             raise
         log.warning("another process took over making %s while this one stood still", folder)
+    except (KeyboardInterrupt, Terminated):
+        keep = True
+        raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if keep and take_over is not None:
+            log.info("%s keeps what is finished: the same command goes on with it", temporary)
+        else:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _begun(folder: Path, which: str) -> list[Path]:
+    return sorted(folder.parent.glob(f".building-{glob.escape(folder.name)}-{which}"))
 
 
 def _remove(folder: Path, which: str) -> None:
     """Remove what was begun and is not wanted any more."""
-    for left in folder.parent.glob(f".building-{glob.escape(folder.name)}-{which}"):
+    for left in _begun(folder, which):
         shutil.rmtree(left, ignore_errors=True)
 
 

@@ -44,6 +44,10 @@ class ReadOnlyError(DataError):
     """A folder for prepared data cannot be written."""
 
 
+class KilledError(DataError):
+    """A process that shared the work was killed; what it had finished is whole."""
+
+
 class RunError(RwsegError):
     """A run directory cannot be used as asked."""
 

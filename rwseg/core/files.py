@@ -109,15 +109,17 @@ def _fits(kind: Any, value: Any) -> bool:
 
 
 def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write `array` as NPY. Not atomic: for folders that are renamed as a whole (`rwseg.core.build_once`).
+    """Write `array` as NPY; `path` appears whole, but need not outlive a machine that goes down.
 
     NumPy's own writer reports a full disk without its error number; writing the bytes ourselves keeps it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    with open(path, "wb") as file:
+    temporary = path.with_name(f".writing-{secrets.token_hex(4)}-{path.name}")
+    with open(temporary, "wb") as file:
         file.write(buffer.getbuffer())
+    os.replace(temporary, path)
 
 
 def relative(path: Path, root: Path) -> str:

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky import get_reusable_executor
 
-from rwseg.core.errors import DataError
+from rwseg.core.errors import DataError, KilledError
 from rwseg.core.faults import listed
 from rwseg.core.progress import track
 from rwseg.core.signals import deaf_children
@@ -36,24 +36,33 @@ class Workers:
         self.number = number
         self._started = False
 
-    def each(self, work: Callable[[T], R], items: Sequence[T], description: str) -> tuple[list[R], list[str]]:
+    def each(
+        self,
+        work: Callable[[T], R],
+        items: Sequence[T],
+        description: str,
+        note: Callable[[T, R], None] | None = None,
+    ) -> tuple[list[R], list[str]]:
         """Results of `work` in the order of `items`, and the messages of the `DataError`s that it raised.
 
         `work`, the items and the results must be picklable; large arrays belong on disk, not in a result. Any
-        other error ends the work and is raised as it is. A process that dies is a `DataError`.
+        other error ends the work and is raised as it is. A process that dies is a `KilledError`. `note` is
+        told of each result, in the order of the items, as soon as it is there.
         """
         results: list[R] = []
         faults: list[str] = []
         try:
             with _joblib_silent(), ExitStack() as stack:
                 outcomes = self._map(partial(_guarded, work), items, stack)
-                for _, outcome in zip(track(items, description), outcomes, strict=True):
+                for item, outcome in zip(track(items, description), outcomes, strict=True):
                     if isinstance(outcome, DataError):
                         faults.append(str(outcome))
-                    else:
-                        results.append(outcome)
+                        continue
+                    results.append(outcome)
+                    if note is not None:
+                        note(item, outcome)
         except BrokenProcessPool as error:
-            raise DataError(
+            raise KilledError(
                 f"{description}: one of {self.number} processes died, most likely for want of memory; "
                 "start again with fewer of them (workers=1)"
             ) from error

@@ -9,8 +9,9 @@ import pytest
 from lock_files import NO_PROCESS, write_lock
 
 from rwseg.core.build_once import build_once
-from rwseg.core.errors import DataError
+from rwseg.core.errors import DataError, KilledError
 from rwseg.core.lease import Lease
+from rwseg.core.signals import Terminated
 
 SHORT = 0.4
 """Seconds of a lease."""
@@ -72,6 +73,57 @@ def test_what_a_process_of_this_machine_left_is_removed_before_anew_is_made(tmp_
 
     build_once(tmp_path / "folder", make)
     assert other.is_dir(), "that belongs to another folder"
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, Terminated, KilledError])
+def test_what_was_begun_is_kept_for_who_can_take_it_over(
+    tmp_path: Path, end: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder, calls = tmp_path / "folder", list[list[str]]()
+
+    def take_over(left: Path, private: Path) -> None:
+        calls.append(names(left))
+        assert names(private) == []
+        os.link(left / "content", private / "content")
+
+    def make(place: Path) -> None:
+        write("half", place)
+        raise end("in the middle")
+
+    with pytest.raises(end), caplog.at_level("INFO"):
+        build_once(folder, make, take_over=take_over)
+    [left] = tmp_path.iterdir()
+    assert f"{left} keeps what is finished" in caplog.text
+    assert not calls
+    build_once(folder, lambda place: None, take_over=take_over)
+    assert (calls, (folder / "content").read_text()) == ([["content"]], "half")
+    assert names(tmp_path) == ["folder"]
+
+
+def test_a_fault_leaves_nothing_to_take_over(tmp_path: Path) -> None:
+    def make(place: Path) -> None:
+        write("half", place)
+        raise DataError("a fault of the data: mended, these have another name")
+
+    with pytest.raises(DataError, match="a fault"):
+        build_once(tmp_path / "folder", make, take_over=lambda left, private: None)
+    assert names(tmp_path) == []
+
+
+def test_what_the_dead_left_goes_once_it_is_taken_over(tmp_path: Path) -> None:
+    write_lock(tmp_path / ".folder.lock", 120.0, pid=NO_PROCESS)
+    left = tmp_path / ".building-folder-0a1b"
+    left.mkdir()
+    write("whole", left)
+
+    def make(place: Path) -> None:
+        assert names(place) == ["content"]
+        assert not left.exists()
+
+    build_once(
+        tmp_path / "folder", make, take_over=lambda old, new: os.link(old / "content", new / "content")
+    )
+    assert (tmp_path / "folder" / "content").read_text() == "whole"
 
 
 def test_a_maker_of_another_machine_that_shows_no_heartbeat_is_replaced_and_does_no_harm(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 from rwseg.core.build_once import BESIDE, build_once
 from rwseg.core.errors import DataError
 from rwseg.core.files import save_array
+from rwseg.core.journal import Journal, take_over
 from rwseg.data.case import IGNORE
 from rwseg.data.parallel import Workers
+from rwseg.data.preprocessing.each_once import Noted, each_once
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.preprocessing.tables import LARGEST, largest_by_class, write_table
 from rwseg.maps import boundary_map
@@ -46,23 +49,36 @@ def ensure_distances(
 
     def make(folder: Path) -> None:
         work = partial(_compute, replace(prepared, entries=()), kind, folder)
+        what = f"distances of {prepared.name} ({kind})"
+        journal = Journal(folder)
         with Workers(workers) as processes:
-            largest, faults = processes.each(work, labelled, f"distances of {prepared.name} ({kind})")
+            made, faults = each_once(journal, processes, work, labelled, what, _noted, _known)
         if faults:
             raise DataError("\n".join(faults))
+        journal.remove()
         if kind == "inside":
-            write_table(folder / Path(LARGEST).name, [entry.name for entry in labelled], largest)
+            names, largest = zip(*made, strict=True)
+            write_table(folder / Path(LARGEST).name, names, largest)
 
-    build_once(prepared.folder / kind, make, setting)
+    build_once(prepared.folder / kind, make, setting, take_over=take_over)
 
 
-def _compute(prepared: Prepared, kind: str, folder: Path, entry: Entry) -> NDArray[np.float32]:
-    """Write the distances of a volume; returns the largest of each class, `(1, K)`, of inside distances."""
+def _compute(prepared: Prepared, kind: str, folder: Path, entry: Entry) -> tuple[str, NDArray[np.float32]]:
+    """Write the distances of a volume; its name, and for `inside` the largest of each class `(1, K)`."""
     distance = COMPUTE[kind](prepared, entry)
     save_array(folder / f"{entry.name}.npy", distance)
     if kind != "inside":
-        return np.empty((0, 0), np.float32)
-    return largest_by_class(distance, prepared.label(entry), len(prepared.classes))[None]
+        return entry.name, np.empty((0, 0), np.float32)
+    return entry.name, largest_by_class(distance, prepared.label(entry), len(prepared.classes))[None]
+
+
+def _noted(made: tuple[str, NDArray[np.float32]]) -> Noted:
+    name, largest = made
+    return Noted([f"{name}.npy"], largest.tolist())
+
+
+def _known(entry: Entry, largest: Any) -> tuple[str, NDArray[np.float32]]:
+    return entry.name, np.array(largest, np.float32)
 
 
 def _inside(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:

@@ -7,16 +7,18 @@ another place is found again, and anything that would change an array makes anot
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rwseg.core.build_once import CACHE, build_once
 from rwseg.core.errors import DataError, ReadOnlyError
-from rwseg.core.files import relative, save_array, write_json
+from rwseg.core.files import from_json, relative, save_array, write_json
+from rwseg.core.journal import Journal, take_over
 from rwseg.data.case import Case, Dataset, LoadedCase, Source
 from rwseg.data.io.cases import read_case, slice_axis_of
 from rwseg.data.io.pictures import is_picture
@@ -25,6 +27,7 @@ from rwseg.data.parallel import Workers, raise_faults
 from rwseg.data.preprocessing.config import FittedPreprocessing, PreprocessingConfig
 from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.digest import digest_of
+from rwseg.data.preprocessing.each_once import Noted, each_once
 from rwseg.data.preprocessing.fingerprint import case_statistics, fit_preprocessing, needs_statistics
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.data.preprocessing.tables import COUNTS, count_classes, write_table
@@ -35,6 +38,9 @@ log = logging.getLogger(__name__)
 
 FORMAT = 7
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
+
+RECIPE = "/"
+"""What stands in a journal for the numbers of the rules: no case has this name."""
 
 
 @dataclass(frozen=True)
@@ -109,14 +115,14 @@ def _prepared_folder(name: str, root: Path, cache: Path | None, make: Callable[[
     if (root / name).is_dir():
         return root / name
     try:
-        build_once(root / name, make)
+        build_once(root / name, make, take_over=take_over)
         return root / name
     except ReadOnlyError:
         if cache is None:
             raise
     if not (cache / name).is_dir():
         log.info("%s cannot be written: preparing %s in %s", root, name, cache)
-        build_once(cache / name, make, CACHE)
+        build_once(cache / name, make, CACHE, take_over=take_over)
     return cache / name
 
 
@@ -124,11 +130,13 @@ def _build(work: _Work, digest: str, folder: Path) -> None:
     cases, source = work.source.cases, work.source
     slice_axis = slice_axis_of(source)
     bare = replace(source, cases=(), folds=())  # what a process needs of it
+    journal = Journal(folder)
     with Workers(work.workers) as workers:
-        preprocessing = _recipe(work, bare, slice_axis, workers)
-        task = _Task(bare, slice_axis, preprocessing, work.root, folder)
-        made, faults = workers.each(partial(_prepare_case, task), cases, f"preparing {work.name}")
+        preprocessing = _recipe(journal, lambda: _fitted(work, bare, slice_axis, workers))
+        one = partial(_prepare_case, _Task(bare, slice_axis, preprocessing, work.root, folder))
+        made, faults = each_once(journal, workers, one, cases, f"preparing {work.name}", _noted, _known)
     work.check(faults)
+    journal.remove()
     entries = [entry for entry, _ in made]
     labelled = [(entry.name, counts) for entry, counts in made if counts is not None]
     if labelled:
@@ -141,7 +149,17 @@ def _build(work: _Work, digest: str, folder: Path) -> None:
         log.warning("%s: %s", work.name, line)
 
 
-def _recipe(work: _Work, source: Source, slice_axis: int, workers: Workers) -> FittedPreprocessing:
+def _recipe(journal: Journal, fitted: Callable[[], FittedPreprocessing]) -> FittedPreprocessing:
+    """The numbers for the rules: those that were `fitted` before, or now."""
+    if RECIPE in journal.finished:
+        found: FittedPreprocessing = from_json(FittedPreprocessing, journal.finished[RECIPE])
+        return found
+    preprocessing = fitted()
+    journal.add(RECIPE, (), asdict(preprocessing))
+    return preprocessing
+
+
+def _fitted(work: _Work, source: Source, slice_axis: int, workers: Workers) -> FittedPreprocessing:
     """The numbers for the rules, from a first look at the training cases where a rule asks for one."""
     if not needs_statistics(work.preparation):
         return fit_preprocessing(work.preparation, ())
@@ -171,6 +189,18 @@ def _prepare_case(task: _Task, case: Case) -> tuple[Entry, NDArray[np.int64] | N
     if not entry.is_native:
         save_array(task.folder / "reference" / f"{case.name}.npy", loaded.label)
     return entry, count_classes(volume.label, len(task.source.classes))
+
+
+def _noted(made: tuple[Entry, NDArray[np.int64] | None]) -> Noted:
+    entry, counts = made
+    kinds = [] if counts is None else ["label", *([] if entry.is_native else ["reference"])]
+    files = [f"{kind}/{entry.name}.npy" for kind in ("image", *kinds)]
+    return Noted(files, [asdict(entry), None if counts is None else counts.tolist()])
+
+
+def _known(case: Case, result: Any) -> tuple[Entry, NDArray[np.int64] | None]:
+    entry, counts = result
+    return from_json(Entry, entry | {"split": case.split}), None if counts is None else np.array(counts)
 
 
 def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) -> Entry:

@@ -79,9 +79,9 @@ def many(root: Path, prepared_root: Path, stopped: Path) -> Iterator[tuple[list[
             process.join(30)
 
 
-def agree(told: list[Told], prepared_root: Path) -> None:
+def agree(told: list[Told], prepared_root: Path, read: int = PHANTOM_CASES) -> None:
     """One prepared and one computed distances, nobody failed, all have the same, nothing is left over."""
-    assert sorted(one["read"] for one in told) == [0] * (len(told) - 1) + [PHANTOM_CASES]
+    assert sorted(one["read"] for one in told) == [0] * (len(told) - 1) + [read]
     assert sorted(one["inside"] for one in told) == [0] * (len(told) - 1) + [PHANTOM_CASES]
     assert len({(one["folder"], one["total"]) for one in told}) == 1
     folder = told[0]["folder"]
@@ -101,7 +101,7 @@ def test_one_of_sixteen_prepares_and_none_fails(phantom_root: Path, tmp_path: Pa
     agree(told, tmp_path / "prepared")
 
 
-def test_where_the_preparing_one_is_killed_another_one_begins_anew_and_none_fails(
+def test_where_the_preparing_one_is_killed_another_one_goes_on_and_none_fails(
     phantom_root: Path, tmp_path: Path
 ) -> None:
     stopped = tmp_path / "stopped"
@@ -115,4 +115,4 @@ def test_where_the_preparing_one_is_killed_another_one_begins_anew_and_none_fail
         for process in processes:
             process.join(30)
         assert sorted(process.exitcode or 0 for process in processes) == [-signal.SIGKILL] + [0] * (MANY - 1)
-    agree(told, tmp_path / "prepared")
+    agree(told, tmp_path / "prepared", read=PHANTOM_CASES - (PHANTOM_CASES // 2 - 1))

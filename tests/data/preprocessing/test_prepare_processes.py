@@ -106,27 +106,41 @@ def test_processes_that_start_together_share_one_preparation(phantom_root: Path,
     assert names(folder) == ["counts.npz", "image", "inside", "label", "manifest.json"]
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize(("stop_read", "stop_inside"), [(4, 0), (0, 3)])
-def test_after_a_kill_in_the_middle_the_next_start_begins_anew(
-    phantom_root: Path, tmp_path: Path, stop_read: int, stop_inside: int
+def test_after_an_end_in_the_middle_the_next_start_repeats_no_finished_case(
+    phantom_root: Path,
+    tmp_path: Path,
+    how: signal.Signals,
+    stop_read: int,
+    stop_inside: int,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     process = start(phantom_root, tmp_path, stop_read, stop_inside)
     try:
         go([process])
         assert line(process) == "in the middle"
         [half] = tmp_path.rglob(".building-*")
-        assert len(list(half.rglob("*.npy"))) > 0, "killed with part of the work done"
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(30) == -signal.SIGKILL
+        process.send_signal(how)
+        assert process.wait(30) != 0
     finally:
         close(process)
-    assert half.is_dir()
-    prepared = prepare(ACDC, phantom_root, tmp_path, PLAIN)
-    ensure_distances(prepared, "rrw")
-    assert not half.exists()
-    for entry in prepared.entries:
-        assert prepared.image(entry).shape == (1, *entry.shape)
-        assert prepared.distance("inside", entry).shape == entry.shape
+    before = {path.relative_to(half): path.stat().st_ino for path in half.rglob("*.npy")}
+    with caplog.at_level("INFO"):
+        prepared = prepare(ACDC, phantom_root, tmp_path, PLAIN)
+        ensure_distances(prepared, "rrw")
+    done = (stop_read or stop_inside) - 1
+    assert f"{done} of {PHANTOM_CASES} cases were finished before" in caplog.text
+    assert not list(tmp_path.rglob(".building-*")) + list(tmp_path.rglob("*.jsonl"))
+    made = prepared.folder / half.name.split("-")[1] if stop_inside else prepared.folder
+    kept = {path.stem for path, number in before.items() if (made / path).stat().st_ino == number}
+    assert len(kept) == done, "the arrays of finished cases are the same files"
+    anew = prepare(ACDC, phantom_root, tmp_path / "anew", PLAIN)
+    ensure_distances(anew, "rrw")
+    paths = sorted(path.relative_to(anew.folder) for path in anew.folder.rglob("*") if path.is_file())
+    assert paths == sorted(p.relative_to(prepared.folder) for p in prepared.folder.rglob("*") if p.is_file())
+    for path in paths:
+        assert (anew.folder / path).read_bytes() == (prepared.folder / path).read_bytes(), path
 
 
 FULL_DISK = """
