@@ -23,6 +23,7 @@ from rwseg.data.sampling.patches import oversampled_samples, uniforms
 from rwseg.data.sampling.region_maps import region_map_of
 from rwseg.data.sampling.residency import Residency
 from rwseg.data.sampling.slice_cache import Batch
+from rwseg.data.split import spread
 from rwseg.data.training_slices import Given, Split, TrainingSlices
 from rwseg.data.training_steps import TrainingSteps
 from rwseg.maps import RectifiedMap
@@ -57,9 +58,10 @@ class SliceDataModule(pl.LightningDataModule):
     the share of foreground oversampling. `residency` says where the training slices live, which changes no
     batch (`data.sampling.residency`). Sample numbers follow from epoch and batch number, so a resumed run
     sees the batches that it would have seen. Each process of `world` gets its share of a batch and every so
-    many-th volume. `data_seconds` adds up the time that training waited for batches. Raises `DataError` for
-    a split that is empty, holds a case without a label, or has fewer volumes to validate on than there are
-    processes.
+    many-th volume. `curve_cases` bounds the volumes that are validated while it trains (`data.split.spread`),
+    until `measure_all` is called. `data_seconds` adds up the time that training waited for batches. Raises
+    `DataError` for a split that is empty, holds a case without a label, or has fewer volumes to validate on
+    than there are processes.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class SliceDataModule(pl.LightningDataModule):
         world: World = ALONE,
         own_augmentation: OwnAugmentation | None = None,
         residency: Residency = "auto",
+        curve_cases: int | None = None,
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -93,11 +96,12 @@ class SliceDataModule(pl.LightningDataModule):
         self.seed = seed
         self.train_entries = _with_labels(prepared, "train")
         self.val_entries = _with_labels(prepared, validate_on)
+        self.measured_entries = spread(self.val_entries, curve_cases or len(self.val_entries))
         self.world = world
-        if len(self.val_entries) < world.size:
+        if len(self.measured_entries) < world.size:
             raise DataError(
                 f"{world.size} processes train together: expected at most as many as volumes to validate on, "
-                f"got {len(self.val_entries)} of dataset '{prepared.name}'; start fewer processes"
+                f"got {len(self.measured_entries)} of dataset '{prepared.name}'; start fewer processes"
             )
         self.residency = residency
         self.slices: TrainingSlices | None = None
@@ -113,7 +117,16 @@ class SliceDataModule(pl.LightningDataModule):
 
     def val_dataloader(self) -> Sequence[int]:
         """Numbers of the validation volumes that are this process's."""
-        return range(self.world.rank, len(self.val_entries), self.world.size)
+        return range(self.world.rank, len(self.measured_entries), self.world.size)
+
+    @property
+    def measures_all(self) -> bool:
+        """Whether a validation takes all volumes."""
+        return len(self.measured_entries) == len(self.val_entries)
+
+    def measure_all(self) -> None:
+        """Have the next validation take all volumes."""
+        self.measured_entries = self.val_entries
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Leave that to `on_after_batch_transfer`, which does not wait for it."""
@@ -126,7 +139,7 @@ class SliceDataModule(pl.LightningDataModule):
         device = trainer.strategy.root_device
         if not trainer.training:
             assert isinstance(batch, int)
-            return self.volume(self.val_entries[batch], device)
+            return self.volume(self.measured_entries[batch], device)
         with self._timed():
             return self.training_batch(batch, device)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -10,6 +10,18 @@ from typing import Literal, Protocol, TypeVar
 from rwseg.core.errors import ConfigError, DataError
 from rwseg.core.faults import some
 from rwseg.data.case import Case, Source
+
+
+class OfSubject(Protocol):
+    """A case, or its prepared form."""
+
+    @property
+    def name(self) -> str:
+        """The case."""
+
+    @property
+    def subject(self) -> str:
+        """Whose it is."""
 
 
 class HasSplit(Protocol):
@@ -21,6 +33,7 @@ class HasSplit(Protocol):
 
 
 Member = TypeVar("Member", bound=HasSplit)
+OneOf = TypeVar("OneOf", bound=OfSubject)
 
 Fold = int | Literal["all"] | None
 FOLDS = 5
@@ -139,3 +152,22 @@ def _resplit(source: Source, chosen: list[Case], validating: Iterable[str]) -> S
         return replace(case, split="val" if case.name in names else "train")
 
     return replace(source, cases=tuple(split(case) for case in source.cases))
+
+
+def spread(cases: Sequence[OneOf], number: int) -> list[OneOf]:
+    """`number` of `cases`, at most all of them, in their order: from as many subjects as there are.
+
+    A second case of a subject is taken where each one has given one. Of two phases each comes from every
+    other subject. Subjects are in the order of a hash of their names, so nothing is random.
+    """
+    of_subject: dict[str, list[str]] = defaultdict(list)
+    for case in sorted(cases, key=lambda case: case.name):
+        of_subject[case.subject].append(case.name)
+    subjects = sorted(of_subject, key=lambda subject: hashlib.blake2b(subject.encode()).hexdigest())
+    turns = [
+        (turn, place, names[(turn + place) % len(names)])
+        for place, names in enumerate(of_subject[subject] for subject in subjects)
+        for turn in range(len(names))
+    ]
+    chosen = {name for _, _, name in sorted(turns)[:number]}
+    return [case for case in cases if case.name in chosen]

@@ -65,6 +65,7 @@ def build_data(run: PreparedRun, world: World = ALONE) -> SliceDataModule:
         world=world,
         own_augmentation=own_augmentation(cfg, loss.map_name, len(data.classes)),
         residency=cfg.data.residency,
+        curve_cases=cfg.evaluation.cases,
     )
 
 

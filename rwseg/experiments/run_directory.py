@@ -97,6 +97,7 @@ def _neutral() -> Flat:
     defaults = {item.name: item.default for item in fields(TrainerConfig) if item.default is not MISSING}
     later = ("center_crop", "labels", "subject", "mask_suffix", "channels")
     absent = {f"dataset.{name}": "null" for name in later}
+    absent["evaluation.cases"] = "null"
     return {"callbacks": "{}", **absent, **dict(_flatten({"trainer": defaults}, ""))}
 
 

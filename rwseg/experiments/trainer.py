@@ -60,6 +60,9 @@ def assemble(
         log.warning("trainer.precision=bf16-mixed: emulated here, many times slower than 32-true")
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     learner, data = build_learner(run), build_data(run, world)
+    if cfg.evaluation.cases is not None:
+        few, every = len(data.measured_entries), len(data.val_entries)
+        log.info("validation each epoch on %d of %d cases, after the last one on all", few, every)
     table = EpochTable(folder / "metrics" / "epochs.csv")
     own = [
         *([] if lease is None else [OnlyWriter(lease)]),  # first: where the lease is lost, none writes

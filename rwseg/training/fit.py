@@ -27,8 +27,9 @@ class Parts:
 
 
 def fit(parts: Parts, resume: bool) -> None:
-    """Train, and validate the last weights.
+    """Train, and validate the last weights, on all cases.
 
+    The best weights are those of the cases of the curve over epochs.
     `KeyboardInterrupt` after Ctrl-C, which Lightning answers by leaving with status 1.
     Lightning notes SIGTERM too and leaves after the next batch: that is for a `Terminated` that got lost, as
     any exception does that rises while an object is deleted.
@@ -50,6 +51,9 @@ def fit(parts: Parts, resume: bool) -> None:
             trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
             if trainer.is_global_zero and last.is_file():
                 _keep_best(parts)
+        if not parts.data.measures_all:
+            parts.data.measure_all()
+            trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
 
 
 def _keep_best(parts: Parts) -> None:

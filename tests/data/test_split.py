@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rwseg.core.errors import ConfigError, DataError, RwsegError
 from rwseg.data.case import Case, Source, plain_labels
-from rwseg.data.split import FOLDS, Fold, with_fold
+from rwseg.data.split import FOLDS, Fold, spread, with_fold
 from rwseg.experiments.config.conf import CONF
 
 
@@ -207,3 +207,33 @@ def test_a_fold_that_cannot_be_made_is_refused(fault: str) -> None:
     source, (fold, folds, seed), error, message = FAULTS[fault]
     with pytest.raises(error, match=message):
         with_fold(source, fold, folds, seed)
+
+
+def seen(*names: str) -> list[Case]:
+    """Cases `SUBJECT_PHASE`."""
+    return [Case(name, name.split("_")[0], "", "val", (Path(f"{name}.png"),), None) for name in names]
+
+
+def test_a_part_of_the_cases_is_spread_over_subjects_and_their_phases() -> None:
+    cases = seen(*(f"s{i:02}_{phase}" for i in range(12) for phase in ("ed", "es")))
+    random.Random(0).shuffle(cases)
+    before: set[str] = set()
+    for number in range(1, 26):
+        chosen = spread(cases, number)
+        names = {case.name for case in chosen}
+        assert len(names) == min(number, 24)
+        assert len({case.subject for case in chosen}) == min(number, 12)
+        assert chosen == [case for case in cases if case.name in names], "in their order"
+        assert {case.name for case in spread(cases[::-1], number)} == names
+        assert before < names or number > 24, "one more is one more"
+        if number <= 12:
+            late = sum(name.endswith("es") for name in names)
+            assert late == number // 2
+        before = names
+
+
+def test_subjects_of_many_cases_give_no_more_than_others() -> None:
+    cases = seen(*(f"a_{i:02}" for i in range(50)), *(f"s{i:02}_0" for i in range(10)))
+    assert len({case.subject for case in spread(cases, 11)}) == 11
+    assert len({case.subject for case in spread(cases, 5)}) == 5
+    assert len(spread(cases, 30)) == 30

@@ -17,6 +17,7 @@ from rwseg.experiments.cost.estimate import (
     load_measured,
     prepared_bytes,
     seconds_of_run,
+    volumes_predicted,
 )
 from rwseg.experiments.cost.sweeps import commands_of, methods_of
 from rwseg.experiments.run_directory import save_config
@@ -54,6 +55,18 @@ def test_seconds_and_bytes_of_a_run_by_hand() -> None:
     # 5 epochs of 80 batches, one of 25 measured; validated after epochs 2, 4 and 5
     assert seconds_of_run(method.settings, FACTS) == pytest.approx(400 * (0.1 + 0.05 / 25) + 3 * 24 * 0.5)
     assert bytes_of_run(method.settings, FACTS) == 2 * 2_000_000 + 5 * 400 + 24 * 3 * 110 + 500_000
+
+
+@pytest.mark.parametrize(("cases", "volumes"), [(2, 3 * 2 + 24), (24, 3 * 24), (99, 3 * 24)])
+def test_a_curve_of_some_cases_costs_these_and_all_once_more(cases: int, volumes: int) -> None:
+    settings = [
+        "experiment=phantom_quick",
+        "schedule.epochs=5",
+        "evaluation.every=2",
+        f"evaluation.cases={cases}",
+    ]
+    (method,) = methods_of([settings])
+    assert volumes_predicted(method.settings, 24) == volumes
 
 
 def test_the_table_by_hand(

@@ -183,12 +183,15 @@ def test_a_run_may_go_on_with_its_slices_elsewhere_and_one_from_before_is_the_sa
     assert load_config(tmp_path).data.residency == "auto"
 
 
-def test_a_run_from_before_the_centre_crop_is_the_same_run() -> None:
+@pytest.mark.parametrize(
+    ("group", "setting", "value"), [("dataset", "center_crop", "[64,48]"), ("evaluation", "cases", "3")]
+)
+def test_a_run_from_before_a_setting_is_the_same_run(group: str, setting: str, value: str) -> None:
     cfg, _ = checked()
     container = plain(cfg)
-    del container["dataset"]["center_crop"]
+    del container[group][setting]
     assert config_digest(check(OmegaConf.create(container))) == config_digest(cfg)
-    assert config_digest(checked("dataset.center_crop=[64,48]")[0]) != config_digest(cfg)
+    assert config_digest(checked(f"{group}.{setting}={value}")[0]) != config_digest(cfg)
 
 
 def test_comparable_is_flat_json_without_what_has_no_effect() -> None:

@@ -25,6 +25,7 @@ from rwseg.experiments.config.validation import check, plain
 from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config, run_path
 from rwseg.losses import loss_at_perfect
+from rwseg.metrics.averages import class_means
 from rwseg.models.inference.sliding_window import predict_volume
 from rwseg.training.callbacks.checkpoints import BEST, LAST, load_checkpoint
 
@@ -114,6 +115,45 @@ def test_weights_that_are_validated_after_training_may_be_the_best(tiny: list[st
     digest = config_digest(load_config(folder))
     assert load_checkpoint(folder / "checkpoints" / BEST, digest)["epoch"] == 2
     assert (folder / "checkpoints" / BEST).read_bytes() == (folder / "checkpoints" / LAST).read_bytes()
+
+
+def test_the_curve_is_of_some_cases_and_the_last_weights_are_measured_on_all(
+    tiny: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        folder = run([*tiny, "evaluation.cases=2"])
+    assert caplog.text.count("validation each epoch on 2 of 4 cases, after the last one on all") == 1
+    few, everything = (
+        run([*tiny, f"output_root={folder.parent / name}", *more])
+        for name, more in (("few", ["evaluation.cases=2", "evaluation.every=2"]), ("all", []))
+    )
+    cases = pd.read_csv(folder / "metrics" / "cases.csv")
+    pd.testing.assert_frame_equal(cases, pd.read_csv(everything / "metrics" / "cases.csv"))
+    pd.testing.assert_frame_equal(cases, pd.read_csv(few / "metrics" / "cases.csv"))
+    some, whole, every_second = epochs(folder), epochs(everything), epochs(few)
+    assert (some["train/loss"] == whole["train/loss"]).all(), "training is the same"
+    prepared = prepare_run(load_config(folder))
+    data = build_data(prepared)
+    chosen = {entry.name for entry in data.measured_entries}
+    assert len(chosen) == len({entry.subject for entry in data.measured_entries}) == 2
+    by_hand, _ = class_means(cases[cases["case"].isin(chosen)], ["dice"])
+    assert some["val/dice"].iloc[-1] == pytest.approx(float(by_hand["dice"].mean()), abs=1e-6)
+    assert some["val/dice"].iloc[-1] != pytest.approx(whole["val/dice"].iloc[-1], abs=1e-6)
+    assert list(every_second["val/dice"].isna()) == [True, False, True]
+    for one, table in ((folder, some), (few, some.iloc[[1, 2]])):  # the last one is measured after training
+        best = load_checkpoint(one / "checkpoints" / BEST, config_digest(load_config(one)))
+        assert best["epoch"] == table["val/dice"].idxmax()
+
+
+def test_more_cases_for_the_curve_than_there_are_are_all(
+    tiny: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        folder = run([*tiny, "schedule.epochs=1", "evaluation.cases=99"])
+    assert "validation each epoch on 4 of 4 cases" in caplog.text
+    assert len(pd.read_csv(folder / "metrics" / "cases.csv")) == 12
+    with pytest.raises(ConfigError, match=r"evaluation\.cases"):
+        run([*tiny, "evaluation.cases=0"])
 
 
 def test_a_fast_run_for_developers_goes_through_everything_each_time(tiny: list[str]) -> None:

@@ -190,11 +190,12 @@ FOR_TRAINING = {f"trainer.{item.name}": item.default for item in _OPTIONAL if it
 
 @dataclass
 class EvaluationConfig:
-    """Validation on whole volumes."""
+    """Validation on whole volumes; `cases` of them for the curve over epochs, null for all."""
 
     every: Count
     flips: bool
     missed: Annotated[Choice, one_of("nan", "diagonal")]
+    cases: Count | None = None  # runs of before have none in their config.yaml
 
 
 @dataclass

@@ -64,9 +64,15 @@ def seconds_of_run(settings: TrainConfig, measured: RunTimes) -> float:
     """
     schedule = settings.schedule
     steps = schedule.epochs * schedule.batches_per_epoch
-    validations = ceil(schedule.epochs / settings.evaluation.every)
     training = steps * (measured.step + measured.meter / settings.stability.every)
-    return float(training + validations * measured.volumes * measured.volume)
+    return float(training + volumes_predicted(settings, measured.volumes) * measured.volume)
+
+
+def volumes_predicted(settings: TrainConfig, volumes: int) -> int:
+    """How often a run predicts a volume, of so many in its validation split."""
+    few = min(settings.evaluation.cases or volumes, volumes)
+    validations = ceil(settings.schedule.epochs / settings.evaluation.every)
+    return validations * few + (volumes if few < volumes else 0)
 
 
 def bytes_of_run(settings: TrainConfig, measured: RunTimes) -> int:

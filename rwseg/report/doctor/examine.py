@@ -15,6 +15,7 @@ from rwseg.data.parallel import Workers
 from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.config.schema import TrainConfig
+from rwseg.experiments.cost.estimate import volumes_predicted
 from rwseg.experiments.cost.step_time import time_run
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of, workers
 from rwseg.report.doctor.findings import Finding, print_findings, print_table
@@ -92,13 +93,13 @@ def _timing(run: PreparedRun, console: Console) -> list[Finding]:
     torch.set_num_threads(cfg.trainer.threads)
     times = time_run(run, steps=20, seconds=30)
     steps = schedule.epochs * schedule.batches_per_epoch
-    validations = max(1, schedule.epochs // cfg.evaluation.every)
-    training, validation = steps * times.step, validations * times.volumes * times.volume
+    volumes = volumes_predicted(cfg, times.volumes)
+    training, validation = steps * times.step, volumes * times.volume
     text = (
         f"{times.device}, {cfg.trainer.threads} threads: {times.step:.3g} s per batch of {times.batch_shape} "
         f"({100 * times.data_share:.1f} % of it data), {times.volume:.3g} s per validation volume; "
         f"{schedule.epochs} epochs of {schedule.batches_per_epoch} batches take about {duration(training)}, "
-        f"{validations} validations of {times.volumes} volumes {duration(validation)}"
+        f"the {volumes} volumes of all validations {duration(validation)}"
     )
     finding = Finding("ok", text)
     print_findings([finding], console)
