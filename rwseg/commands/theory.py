@@ -143,7 +143,7 @@ def run_figure(run_dir: Path, case: str | None) -> Figure:
     entry = _entry(data, case)
     volume = np.array(data.label(entry))
     index = int((volume > 0).sum((1, 2)).argmax())
-    image = torch.from_numpy(np.array(data.image(entry)[:, index : index + 1]))  # (C, 1, H, W)
+    image = torch.from_numpy(data.image(entry, slice(index, index + 1)))  # (C, 1, H, W)
 
     torch.manual_seed(cfg.seed)
     network = build_network(cfg.model, len(data.channels), len(data.classes), run.patch_size)

@@ -211,7 +211,7 @@ class SliceDataModule(pl.LightningDataModule):
 
     def volume(self, entry: Entry, device: torch.device) -> ValidationVolume:
         """A whole prepared volume."""
-        image = torch.from_numpy(np.array(self.prepared.image(entry))).to(device)
+        image = torch.from_numpy(self.prepared.image(entry)).to(device)
         return ValidationVolume(
             entry, image, np.asarray(self.prepared.reference(entry)), self._target(entry, device)
         )

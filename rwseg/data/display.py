@@ -22,10 +22,10 @@ def displayed(prepared: Prepared, entry: Entry) -> NDArray[np.float32]:
     `DataError` where the file cannot be read.
     """
     if not is_coloured(len(prepared.channels), len(entry.images), entry.unit):
-        return np.asarray(prepared.image(entry)[0])
+        return prepared.image(entry)[0]  # type: ignore[no-any-return]
     image = native_image(prepared.source(entry), entry.slice_axis)  # (3, 1, H, W)
     if image.shape[1:] != entry.native_shape:  # the dataset's own code has converted it
-        return np.asarray(prepared.image(entry)[0])
+        return prepared.image(entry)[0]  # type: ignore[no-any-return]
     window = image[:, *(slice(*span) for span in entry.crop)]
     size = entry.shape[1:]
     colours = resample_image(padded(window, entry.padding), size, prepared.preprocessing.interpolation)

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 
 from rwseg.data.augmentation.batches import augmented_batch
-from rwseg.data.preprocessing.prepared import Entry, Prepared
+from rwseg.data.preprocessing.prepared import Entry, Prepared, all_coded
 from rwseg.data.sampling.patches import Sampler
 from rwseg.data.sampling.reading_ahead import HELD, ProcessReader, by_thread, reading_processes
 from rwseg.data.sampling.region_maps import is_rectified_map, num_channels
@@ -107,12 +107,12 @@ class Split:
 
     def extent(self, batch_size: int, splines: bool) -> Extent:
         """What the slices take; a batch reads no more than the largest slice for each sample."""
-        channels = len(self.prepared.channels)
+        of_image = (2 if all_coded(self.entries) else 4) * len(self.prepared.channels)
         return Extent(
             pixels=sum(prod(entry.shape) for entry in self.entries),
-            image=4 * channels,
+            image=of_image,
             region_map=4 * num_channels(self.map_name, self.rectified, len(self.prepared.classes)),
-            splines=4 * channels * splines,
+            splines=of_image * splines,
             batch_pixels=batch_size * max(prod(entry.shape[1:]) for entry in self.entries),
             ahead=HELD,
             readers=reading_processes(),

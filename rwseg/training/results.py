@@ -99,7 +99,7 @@ def _exhibits(learner: Learner, data: SliceDataModule) -> Iterator[Exhibit]:
         reference = np.asarray(data.prepared.label(entry))
         z = fullest_slice(np.where(reference == IGNORE, np.uint8(0), reference))
         plane = reference[z]
-        image = torch.from_numpy(data.prepared.image(entry)[:, z : z + 1].copy()).to(learner.device)
+        image = torch.from_numpy(data.prepared.image(entry, slice(z, z + 1))).to(learner.device)
         [labels] = most_probable(
             [predict_slices(learner.network, image, learner.patch_size, learner.flips, WINDOW_BATCH)]
         )

@@ -68,7 +68,10 @@ def blobs(rng: np.random.Generator, shape: tuple[int, int, int], classes: Sequen
 
 
 def small_scans() -> list[Scan]:
-    """Two channels; sizes, spacings and classes differ: one case lacks class 2, one slice any foreground."""
+    """Two channels of whole numbers; sizes, spacings and classes differ.
+
+    One case lacks class 2, one slice any foreground.
+    """
     rng = np.random.default_rng(7)
     shapes = [(3, 17, 12), (2, 9, 21), (4, 13, 13), (2, 11, 15)]
     classes = [(0, 1, 2, 3), (0, 1, 3), (0, 1, 2, 3), (0, 1, 3)]
@@ -76,6 +79,6 @@ def small_scans() -> list[Scan]:
     labels[0][1] = 0
     spacings = [(10.0, 1.5, 1.25), (5.0, 1.0, 2.0), (8.0, 0.8, 0.8), (9.0, 1.2, 1.4)]
     return [
-        Scan(split, rng.normal(100, 30, (2, *label.shape)).astype(np.float32), label, spacing)
+        Scan(split, rng.normal(100, 30, (2, *label.shape)).round().astype(np.float32), label, spacing)
         for split, label, spacing in zip(["train", "train", "train", "val"], labels, spacings, strict=True)
     ]

@@ -31,12 +31,21 @@ from rwseg.data.training_slices import DeviceSlices, StagedSlices
 MAPS = [("rrw", True), ("boundary", False), ("boundary", True), (None, False)]
 
 
-@pytest.fixture(params=["zscore", "zscore_nonzero"])
+@pytest.fixture(params=[("zscore", "all"), ("zscore_nonzero", "some")], ids="-".join)
 def gaps(request: pytest.FixtureRequest, tmp_path: Path) -> Prepared:
-    """Slices of differing size, with ignored labels, and with background that is 0 where that is kept."""
-    dataset = write_dataset(tmp_path / "data", scans_with_gaps())
-    preparation = replace(PLAIN, normalisation=request.param)
-    return prepare(dataset, tmp_path / "data", tmp_path / "prepared", preparation)
+    """Slices of differing size, with ignored labels, and with background that is 0 where that is kept.
+
+    All images are stored as codes, or some (that are served as float32, with the others).
+    """
+    normalisation, coded = request.param
+    scans = scans_with_gaps()
+    if coded == "some":
+        scans[1] = scans[1]._replace(image=scans[1].image * 0.3)
+    dataset = write_dataset(tmp_path / "data", scans)
+    preparation = replace(PLAIN, normalisation=normalisation)
+    prepared = prepare(dataset, tmp_path / "data", tmp_path / "prepared", preparation)
+    assert {bool(entry.scales) for entry in prepared.entries} == ({True} if coded == "all" else {True, False})
+    return prepared
 
 
 @pytest.mark.parametrize("augment", [FLIPS, NNUNET, with_probability(1.0)], ids=["flips", "nnunet", "all"])
@@ -73,7 +82,7 @@ def test_data_that_do_not_fit_are_refused_by_their_manifest_alone(small: Prepare
     huge = tuple(replace(entry, shape=(500, 5120, 5120)) for entry in small.entries)
     module = make_module(small, residency=place)
     module.train_entries = list(huge[:3])
-    with pytest.raises(DataError, match=rf"data.residency={place}: {place} wants 51\d\.\d GB of [\d.]+ GB"):
+    with pytest.raises(DataError, match=rf"data.residency={place}: {place} wants 35\d\.\d GB of [\d.]+ GB"):
         module.training_batch(0, CPU)
 
 

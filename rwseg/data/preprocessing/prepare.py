@@ -29,6 +29,7 @@ from rwseg.data.preprocessing.cut import cut_lines
 from rwseg.data.preprocessing.digest import digest_of
 from rwseg.data.preprocessing.each_once import Noted, each_once
 from rwseg.data.preprocessing.fingerprint import case_statistics, fit_preprocessing, needs_statistics
+from rwseg.data.preprocessing.image_codes import Scale, encode
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.data.preprocessing.tables import COUNTS, count_classes, write_table
 from rwseg.data.preprocessing.volume import PreparedVolume, prepare_volume
@@ -41,6 +42,9 @@ FORMAT = 7
 
 RECIPE = "/"
 """What stands in a journal for the numbers of the rules: no case has this name."""
+
+STORAGE = 2
+"""Raise this when the same values are stored in another way: runs on either may be compared."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def prepare(
     digest, unreadable = digest_of(dataset.name, root, source, preparation, FORMAT, workers)
     work.check(unreadable)
     folder = _prepared_folder(
-        f"{dataset.name}-{digest[:12]}", prepared_root, cache, partial(_build, work, digest)
+        f"{dataset.name}-{digest[:12]}-{STORAGE}", prepared_root, cache, partial(_build, work, digest)
     )
     return open_prepared(folder, root, source.cases)
 
@@ -181,8 +185,9 @@ def _prepare_case(task: _Task, case: Case) -> tuple[Entry, NDArray[np.int64] | N
         volume = prepare_volume(loaded, task.preprocessing, len(task.source.classes))
     except DataError as error:
         raise DataError(f"{case.name}: {error}") from error
-    entry = _entry(task, case, loaded, volume)
-    save_array(task.folder / "image" / f"{case.name}.npy", volume.image)
+    image, scales = encode(volume.image, loaded.image)
+    entry = _entry(task, case, loaded, volume, scales)
+    save_array(task.folder / "image" / f"{case.name}.npy", image)
     if volume.label is None or loaded.label is None:
         return entry, None
     save_array(task.folder / "label" / f"{case.name}.npy", volume.label)
@@ -203,7 +208,9 @@ def _known(case: Case, result: Any) -> tuple[Entry, NDArray[np.int64] | None]:
     return from_json(Entry, entry | {"split": case.split}), None if counts is None else np.array(counts)
 
 
-def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) -> Entry:
+def _entry(
+    task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume, scales: tuple[Scale, ...]
+) -> Entry:
     depth, height, width = volume.image.shape[1:]
     z, y, x = loaded.image.shape[1:]
     classes = len(task.source.classes)
@@ -229,6 +236,7 @@ def _entry(task: _Task, case: Case, loaded: LoadedCase, volume: PreparedVolume) 
         native_voxels=native_voxels,
         cut_voxels=tuple(np.subtract(native_voxels, _voxels(kept, classes)).tolist()),
         unit=loaded.unit,
+        scales=scales,
     )
 
 

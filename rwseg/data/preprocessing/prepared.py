@@ -18,6 +18,7 @@ from rwseg.core.validation import Unit
 from rwseg.data.case import Case, Remark
 from rwseg.data.preprocessing.center_crop import NO_PADDING, Padding
 from rwseg.data.preprocessing.config import FittedPreprocessing
+from rwseg.data.preprocessing.image_codes import Scale, decode
 from rwseg.data.split import of_split
 
 MANIFEST = "manifest.json"
@@ -56,6 +57,8 @@ class Entry:
     cut_voxels: tuple[int, ...] = ()
     """Those of `native_voxels` that lie outside of `crop`."""
     unit: Unit = "mm"
+    scales: tuple[Scale, ...] = ()
+    """Of the codes that the image is stored as, per channel; none where it is stored as float32."""
 
     @property
     def is_native(self) -> bool:
@@ -91,9 +94,15 @@ class Prepared:
         text = json.dumps(sorted((entry.name, entry.split) for entry in self.entries))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
-    def image(self, entry: Entry) -> NDArray[np.float32]:
-        """Normalised image, `(C, Z, H, W)`, memory-mapped."""
-        return self._array("image", entry, (len(self.channels), *entry.shape), np.float32)
+    def image(self, entry: Entry, planes: slice = slice(None)) -> NDArray[np.float32]:
+        """Normalised image, `(C, Z, H, W)`; of `planes`, if only these are wanted."""
+        return decode(self.stored_image(entry)[:, planes], entry.scales)
+
+    def stored_image(self, entry: Entry) -> NDArray[Any]:
+        """The image as it is stored, `(C, Z, H, W)`, memory-mapped: see `image_codes`."""
+        return self._array(
+            "image", entry, (len(self.channels), *entry.shape), np.int16 if entry.scales else np.float32
+        )
 
     def label(self, entry: Entry) -> NDArray[np.uint8]:
         """Reference on the prepared grid, `(Z, H, W)`, memory-mapped."""
@@ -114,6 +123,11 @@ class Prepared:
 
     def _array(self, kind: str, entry: Entry, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
         return prepared_array(self.folder, kind, entry.name, shape, dtype)
+
+
+def all_coded(entries: Sequence[Entry]) -> bool:
+    """Whether the images of all `entries` are stored as codes."""
+    return all(entry.scales for entry in entries)
 
 
 def prepared_array(folder: Path, kind: str, name: str, shape: tuple[int, ...], dtype: type) -> NDArray[Any]:

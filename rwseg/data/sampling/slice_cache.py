@@ -16,6 +16,9 @@ from rwseg.data.sampling.patches import Boxes, Ints, Size
 from rwseg.data.sampling.to_device import to_device
 from rwseg.maps import RectifiedMap
 
+SPLINE_GAIN = 9
+"""A coefficient of a cubic spline in two axes is at most so many times the largest value: 3 times by axis."""
+
 
 class Batch(NamedTuple):
     """What a training step sees: images, labels (classes and `IGNORE`), and the map if it is cached."""
@@ -28,6 +31,7 @@ class Batch(NamedTuple):
 class Pixels(NamedTuple):
     """The pixels of boxes by their flat numbers in the cache: those beyond a slice as the nearest in it."""
 
+    slices: Tensor  # (B,)
     number: Tensor  # (B, h, w)
     inside: Tensor  # (B, h, w) uint8: 1 in the slice, 0 beyond
 
@@ -36,14 +40,16 @@ class Flat(NamedTuple):
     """Slices of differing size in flat arrays: pixel `(s, y, x)` lies at `offset[s] + y * stride[s] + x`.
 
     A slice may be there in part: then only pixels of that part may be read. `coefficients` are those of the
-    cubic splines through the image, and may end before the other arrays do.
+    cubic splines through the image, and may end before the other arrays do. With `scales` the image is there
+    as codes (`image_codes`), and the coefficients as `SPLINE_GAIN`-th parts of the codes' coefficients.
     """
 
     geometry: Tensor  # (4, S) int64: offset, height, width, stride
-    image: Tensor  # (C, P)
+    image: Tensor  # (C, P) float32, or int16 with scales
     labels: Tensor  # (P,) uint8
     map_channels: Tensor | None  # (M, P), see `region_maps.map_channels`
-    coefficients: Tensor | None  # (C, <= P)
+    coefficients: Tensor | None  # (C, <= P), as the image
+    scales: Tensor | None = None  # (2, C, S): step and zero
 
     def each(self, change: Callable[[Tensor], Tensor]) -> "Flat":
         """`change` of each tensor."""
@@ -87,11 +93,16 @@ class SliceCache:
         rows, inside_rows = _along(boxes.top, height, boxes.flips[:, 0], patch[0])  # (B, h)
         columns, inside_columns = _along(boxes.left, width, boxes.flips[:, 1], patch[1])  # (B, w)
         number = (offset[:, None] + rows * stride[:, None])[:, :, None] + columns[:, None, :]
-        return Pixels(number, inside_rows[:, :, None] * inside_columns[:, None, :])
+        return Pixels(
+            to_device(boxes.slices, number.device),
+            number,
+            inside_rows[:, :, None] * inside_columns[:, None, :],
+        )
 
     def image_at(self, pixels: Pixels) -> Tensor:
         """Image `(C, B, h, w)`, 0 outside."""
-        return _read(self.flat.image, pixels.number).mul_(pixels.inside.float())
+        image = self._decoded(_read(self.flat.image, pixels.number), pixels.slices)
+        return image.mul_(pixels.inside.float())
 
     def labels_at(self, pixels: Pixels) -> tuple[Tensor, Tensor | None]:
         """Labels `(B, h, w)`, uint8, background outside; and the cached map, if there is one.
@@ -124,7 +135,15 @@ class SliceCache:
         rows = mirrored(to_device(boxes.top, height.device), height, size[0])
         columns = mirrored(to_device(boxes.left, width.device), width, size[1])
         number = (offset[:, None] + rows * stride[:, None])[:, :, None] + columns[:, None, :]
-        return _read(self.flat.coefficients, number)
+        values = _read(self.flat.coefficients, number)
+        return self._decoded(values, to_device(boxes.slices, number.device), SPLINE_GAIN)
+
+    def _decoded(self, stored: Tensor, slices: Tensor, unit: int = 1) -> Tensor:
+        """Values of what is stored of `slices`, `(C, B, h, w)`: the operations of `image_codes.decode`."""
+        if self.flat.scales is None:
+            return stored
+        step, zero = self.flat.scales[:, :, slices, None, None]
+        return stored.float().mul_(unit).sub_(zero).mul_(step)
 
     def _geometry(self, boxes: Boxes) -> Tensor:
         """Offset, height, width and stride `(4, B)` of the boxes' slices."""

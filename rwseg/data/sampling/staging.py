@@ -77,6 +77,7 @@ def stage(store: Store, sizes: Ints, boxes: Boxes, patch: Size, windows: Windows
         labels=torch.cat(labels, dim=1)[0],
         map_channels=torch.cat(planes, dim=1) if planes else None,
         coefficients=torch.cat(coefficients, dim=1) if coefficients else None,
+        scales=None if store.scales is None else store.scales[..., torch.from_numpy(boxes.slices)],
     )
     return Boxes(np.arange(len(parts)), boxes.top, boxes.left, boxes.flips), flat
 

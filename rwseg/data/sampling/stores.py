@@ -12,11 +12,12 @@ from scipy.ndimage import spline_filter1d
 from torch import Tensor
 
 from rwseg.data.preprocessing.distances import KIND_OF_MAP
-from rwseg.data.preprocessing.prepared import Entry, Prepared, prepared_array
+from rwseg.data.preprocessing.image_codes import Scale, decode
+from rwseg.data.preprocessing.prepared import Entry, Prepared, all_coded, prepared_array
 from rwseg.data.preprocessing.tables import largest_distances, slice_counts
 from rwseg.data.sampling.patches import Ints, Sampler
 from rwseg.data.sampling.region_maps import is_rectified_map, map_channels, num_channels, volume_channels
-from rwseg.data.sampling.slice_cache import Flat, SliceCache
+from rwseg.data.sampling.slice_cache import SPLINE_GAIN, Flat, SliceCache
 
 
 class SliceTable(NamedTuple):
@@ -42,14 +43,22 @@ def slice_table(prepared: Prepared, entries: Sequence[Entry]) -> SliceTable:
     return SliceTable(volumes, planes, sizes, slice_counts(prepared, entries))
 
 
+Stored = np.float32 | np.int16
+"""An image's values, or their codes."""
+
+
 class Store(Protocol):
     """Reads slices on the host by their numbers."""
+
+    @property
+    def scales(self) -> Tensor | None:
+        """See `Flat`."""
 
     def labels(self, number: int) -> NDArray[np.uint8]:
         """`(H, W)`."""
 
-    def image(self, number: int) -> NDArray[np.float32]:
-        """`(C, H, W)`; only what is indexed is read."""
+    def image(self, number: int) -> NDArray[Stored]:
+        """`(C, H, W)`, all slices as codes or all as float32; only what is indexed is read."""
 
     def map_channels(self, number: int, rows: slice, columns: slice) -> Tensor | None:
         """`region_maps.map_channels` of a part of the slice."""
@@ -62,12 +71,13 @@ class HostSlices:
         self.flat = flat
         self.sizes = sizes
         self.offsets = np.cumsum(sizes.prod(1)) - sizes.prod(1)
+        self.scales = flat.scales
 
     def labels(self, number: int) -> NDArray[np.uint8]:
         """See `Store`."""
         return self._slice(self.flat.labels[None], number)[0].numpy()
 
-    def image(self, number: int) -> NDArray[np.float32]:
+    def image(self, number: int) -> NDArray[Stored]:
         """See `Store`."""
         return self._slice(self.flat.image, number).numpy()
 
@@ -97,14 +107,18 @@ class DiskSlices:
     map_name: str | None
     rectified: bool
     largest: NDArray[np.float32] | None  # (N, K), for RRW
+    stored: tuple[tuple[Scale, ...], ...]  # (N, C) or (N, 0), as `Entry.scales`
+    scales: Tensor | None
 
     def labels(self, number: int) -> NDArray[np.uint8]:
         """See `Store`."""
         return self._slice("label", number, (), np.uint8)
 
-    def image(self, number: int) -> NDArray[np.float32]:
+    def image(self, number: int) -> NDArray[Stored]:
         """See `Store`."""
-        return self._slice("image", number, (self.channels,), np.float32)
+        scales = self.stored[self.volumes[number]]
+        image = self._slice("image", number, (self.channels,), np.int16 if scales else np.float32)
+        return decode(image, scales) if scales and self.scales is None else image
 
     def map_channels(self, number: int, rows: slice, columns: slice) -> Tensor | None:
         """See `Store`."""
@@ -141,7 +155,16 @@ def disk_slices(
         map_name=map_name,
         rectified=rectified,
         largest=largest_distances(prepared, entries) if map_name == "rrw" else None,
+        stored=tuple(entry.scales for entry in entries),
+        scales=_scales(entries, table),
     )
+
+
+def _scales(entries: Sequence[Entry], table: SliceTable) -> Tensor | None:
+    """`Flat.scales` of the slices, if all images are stored as codes."""
+    if not all_coded(entries):
+        return None
+    return torch.tensor([entry.scales for entry in entries])[table.volumes].permute(2, 1, 0).contiguous()
 
 
 def load_slices(
@@ -162,7 +185,9 @@ def load_slices(
     areas = table.sizes.prod(1)
     pixels = int(areas.sum())
     channels = len(prepared.channels)
-    image = torch.empty(channels, pixels, device=device)
+    scales = _scales(entries, table)
+    kind = torch.float32 if scales is None else torch.int16
+    image = torch.empty(channels, pixels, dtype=kind, device=device)
     labels = torch.empty(1, pixels, dtype=torch.uint8)  # on the host, where samples look for their class
     coefficients = torch.empty_like(image) if splines else None
     count = num_channels(map_name, rectified, len(prepared.classes))
@@ -170,7 +195,7 @@ def load_slices(
     end = 0
     for entry in entries:
         start, end = end, end + int(np.prod(entry.shape))
-        volume = np.array(prepared.image(entry))
+        volume = prepared.image(entry) if scales is None else np.array(prepared.stored_image(entry))
         _put(image, volume, start, end)
         _put(labels, np.array(prepared.label(entry))[None], start, end)
         if coefficients is not None:
@@ -180,7 +205,8 @@ def load_slices(
             _put(planes, volume_channels(prepared, entry, map_name, rectified).numpy(), start, end)
     heights, widths = table.sizes.T
     geometry = torch.from_numpy(np.stack([np.cumsum(areas) - areas, heights, widths, widths])).to(device)
-    here = HostSlices(Flat(geometry, image, labels[0], planes, coefficients), table.sizes)
+    scales = None if scales is None else scales.to(device)
+    here = HostSlices(Flat(geometry, image, labels[0], planes, coefficients, scales), table.sizes)
     sampler = Sampler.from_counts(table.counts, table.volumes, table.sizes, here.labels)
     flat = here.flat._replace(labels=labels[0].to(device))
     return SliceCache(flat, table.sizes, is_rectified_map(map_name, rectified), table.has_ignored), sampler
@@ -190,14 +216,16 @@ EVERYTHING = slice(None)
 
 
 def spline_coefficients(
-    image: NDArray[np.float32], rows: slice = EVERYTHING, columns: slice = EVERYTHING
-) -> NDArray[np.float32]:
-    """Coefficients of the cubic spline of each slice of `(..., H, W)`, in a part of it.
+    image: NDArray[Stored], rows: slice = EVERYTHING, columns: slice = EVERYTHING
+) -> NDArray[Stored]:
+    """Coefficients of the cubic spline of each slice of `(..., H, W)`, in a part of it; as `Flat` has them.
 
     Every pixel of a column, then of a row, has a say in all of its coefficients; other rows have none.
     """
     down = spline_filter1d(image, order=3, axis=-2, mode="mirror")[..., rows, :]
-    return spline_filter1d(down, order=3, axis=-1, mode="mirror")[..., columns].astype(np.float32)  # type: ignore[no-any-return]
+    values = spline_filter1d(down, order=3, axis=-1, mode="mirror")[..., columns]
+    kept = np.rint(values / SPLINE_GAIN) if image.dtype == np.int16 else values
+    return kept.astype(image.dtype)  # type: ignore[no-any-return]
 
 
 def _put(flat: Tensor, volume: NDArray[Any], start: int, end: int) -> None:

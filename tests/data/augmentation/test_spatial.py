@@ -17,7 +17,7 @@ from rwseg.data.preprocessing.distances import ensure_distances
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.sampling.patches import Boxes, Size
-from rwseg.data.sampling.slice_cache import Batch, SliceCache
+from rwseg.data.sampling.slice_cache import SPLINE_GAIN, Batch, SliceCache
 from rwseg.data.sampling.stores import load_slices
 from rwseg.maps import RectifiedMap, boundary_map, rrw_map
 
@@ -102,6 +102,11 @@ def warp(slice_cache: SliceCache, boxes: Boxes, warps: Warps, patch: Size, loade
     return warped_batch(slice_cache, transforms_of(boxes, warps, patch, loader), patch, masked=False).batch
 
 
+def rounding(small: Prepared) -> float:
+    """The most that half a code of the stored coefficients makes of a value: their weights add up to 1."""
+    return SPLINE_GAIN / 2 * max(scale.step for entry in small.entries for scale in entry.scales)
+
+
 @pytest.mark.parametrize(("patch", "loader"), [((8, 10), (8, 10)), ((9, 6), (14, 14)), ((24, 30), (35, 35))])
 def test_images_and_labels_are_what_scipy_gives_sample_by_sample(
     small: Prepared, patch: Size, loader: Size
@@ -120,7 +125,7 @@ def test_images_and_labels_are_what_scipy_gives_sample_by_sample(
         for channel, plane in enumerate(images[number].astype(np.float64)):
             image = flipped(map_coordinates(plane, where, order=3, mode="constant", cval=0.0), boxes, i)
             difference = np.abs(batch.image[i, channel].numpy() - image)
-            assert difference[sure].max() < 2e-4
+            assert difference[sure].max() < 2e-4 + rounding(small)
     assert unsure < 0.02, "nearly every pixel is compared"
 
 
@@ -162,7 +167,9 @@ def test_quarter_turns_move_pixels_and_nothing_else(small: Prepared, turns: int)
     warps = Warps(slices, np.full(9, turns * np.pi / 2), np.ones(9))
     turned = warp(slice_cache, boxes, warps, patch, patch)
     assert torch.equal(turned.labels.rot90(-turns, (1, 2)), straight.labels)
-    torch.testing.assert_close(turned.image.rot90(-turns, (2, 3)), straight.image, rtol=0, atol=2e-5)
+    torch.testing.assert_close(
+        turned.image.rot90(-turns, (2, 3)), straight.image, rtol=0, atol=2e-5 + rounding(small)
+    )
     for part, whole in zip(turned.region_map or (), straight.region_map or (), strict=True):
         torch.testing.assert_close(part.rot90(-turns, (1, 2)), whole, rtol=0, atol=1e-5)
 

@@ -46,7 +46,8 @@ def test_images_are_standardised_per_volume_and_channel(tmp_path: Path, sources:
             if raw.std() == 0:
                 assert (channel == 0).all(), "a constant channel"
                 continue
-            np.testing.assert_allclose(channel, (raw - raw.mean()) / raw.std(), atol=1e-5)
+            standard = (raw - raw.mean()) / raw.std()
+            np.testing.assert_allclose(channel, standard, atol=1e-5 + np.ptp(standard) / 2**17)
 
 
 def test_on_their_own_grid_labels_and_geometry_are_those_of_the_files(
