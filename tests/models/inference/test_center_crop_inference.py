@@ -129,7 +129,7 @@ class Echo(nn.Module):
 
 
 def test_training_and_inference_see_the_same_pixels(phantom_root: Path, tmp_path: Path) -> None:
-    """The slices of a run's training data, and what its network is given of the same files, bit for bit."""
+    """The slices of a run's training data, and what its network is given of the same files, to half a code."""
     rules = PreprocessingConfig(
         False, None, None, 0.5, "area", "zscore", center_crop=(40, 200)
     )  # cut along the rows, padded along the columns
@@ -143,7 +143,9 @@ def test_training_and_inference_see_the_same_pixels(phantom_root: Path, tmp_path
         [*_] = native_probabilities(
             echo, torch.from_numpy(volume.image), shape, volume.crop, (20, 100), False, volume.padding
         )
-        np.testing.assert_array_equal(torch.cat(echo.seen)[:, 0].numpy(), prepared.image(entry)[0])
+        half = max(scale.step for scale in entry.scales) / 2
+        seen = torch.cat(echo.seen)[:, 0].numpy()
+        np.testing.assert_allclose(seen, prepared.image(entry)[0], rtol=0, atol=half * 1.01)
         assert (volume.crop, volume.padding) == (entry.crop, entry.padding)
         assert entry.shape[1:] == (20, 100)
         assert entry.padding[1] != (0, 0) == entry.padding[0]
