@@ -129,7 +129,7 @@ class Echo(nn.Module):
 
 
 def test_training_and_inference_see_the_same_pixels(phantom_root: Path, tmp_path: Path) -> None:
-    """The slices of a run's training data, and what its network is given of the same files, to half a code."""
+    """The slices of a run's training data, and what its network is given of the files, to half a code."""
     rules = PreprocessingConfig(
         False, None, None, 0.5, "area", "zscore", center_crop=(40, 200)
     )  # cut along the rows, padded along the columns
