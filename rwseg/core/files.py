@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -69,7 +70,7 @@ def from_json(kind: Any, value: Any) -> Any:
     if is_dataclass(kind) and isinstance(value, dict):
         return _from_object(kind, value)
     if isinstance(value, list) and (origin is tuple or hasattr(kind, "_fields")):
-        return _from_list(kind, arguments or tuple(get_type_hints(kind).values()), value)
+        return _from_list(kind, arguments or tuple(_hints(kind).values()), value)
     if origin is dict and isinstance(value, dict):
         return {from_json(arguments[0], key): from_json(arguments[1], item) for key, item in value.items()}
     is_literal = origin is Literal and isinstance(value, str) and value in arguments
@@ -79,8 +80,11 @@ def from_json(kind: Any, value: Any) -> Any:
     raise TypeError(f"expected {kind if origin else kind.__name__}, got {value!r}")
 
 
+_hints = cache(get_type_hints)
+
+
 def _from_object(kind: Any, value: dict[str, Any]) -> Any:
-    hints, found = get_type_hints(kind), {}
+    hints, found = _hints(kind), {}
     for key, item in value.items():
         if key not in hints:
             raise TypeError(f"unexpected key {key!r}")

@@ -1,7 +1,7 @@
 """The Lightning data module: batches built on the training device, whole volumes for validation."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, Literal, NamedTuple
@@ -30,6 +30,9 @@ from rwseg.maps import RectifiedMap
 
 VALIDATION_SLICES = 4
 """Slices of a volume on which the validation loss is computed: some losses take longer than a prediction."""
+
+PICTURES_TOGETHER = 8
+"""Images of one slice and one size that enter the network together: one by one they take a third longer."""
 
 
 class Target(NamedTuple):
@@ -115,9 +118,10 @@ class SliceDataModule(pl.LightningDataModule):
         """The steps of the current epoch; the batches themselves are cut on the device."""
         return EpochSteps(self)
 
-    def val_dataloader(self) -> Sequence[int]:
-        """Numbers of the validation volumes that are this process's."""
-        return range(self.world.rank, len(self.measured_entries), self.world.size)
+    def val_dataloader(self) -> "VolumeGroups":
+        """Numbers of the validation volumes that are this process's; pictures of one size go together."""
+        own = range(self.world.rank, len(self.measured_entries), self.world.size)
+        return VolumeGroups(_together(self.measured_entries, own))
 
     @property
     def measures_all(self) -> bool:
@@ -132,14 +136,15 @@ class SliceDataModule(pl.LightningDataModule):
         """Leave that to `on_after_batch_transfer`, which does not wait for it."""
         return batch
 
-    def on_after_batch_transfer(self, batch: Given, dataloader_idx: int) -> Batch | ValidationVolume:
-        """Turn a step into its batch, or a volume number into the volume, on the training device."""
+    def on_after_batch_transfer(
+        self, batch: Given | list[int], dataloader_idx: int
+    ) -> Batch | list[ValidationVolume]:
+        """Turn a step into its batch, or volume numbers into the volumes, on the training device."""
         trainer = self.trainer
         assert trainer is not None
         device = trainer.strategy.root_device
-        if not trainer.training:
-            assert isinstance(batch, int)
-            return self.volume(self.measured_entries[batch], device)
+        if isinstance(batch, list):
+            return [self.volume(self.measured_entries[number], device) for number in batch]
         with self._timed():
             return self.training_batch(batch, device)
 
@@ -236,9 +241,35 @@ class EpochSteps:
         return self.data.epoch_steps()
 
 
+class VolumeGroups:
+    """What Lightning goes through in each validation; it would take a list for several of them."""
+
+    def __init__(self, groups: list[list[int]]) -> None:
+        self.groups = groups
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.groups)
+
+
 def augmented(augment: AugmentConfig) -> bool:
     """Whether more is done to a patch than flipping it."""
     return augment.spatial is not None or augment.intensity is not None
+
+
+def _together(entries: Sequence[Entry], numbers: Iterable[int]) -> list[list[int]]:
+    """Neighbours among `numbers` of `entries` in groups, each of one volume, or of pictures of one size."""
+    groups: list[list[int]] = []
+    for number in numbers:
+        shape = entries[number].shape
+        fits = groups and len(groups[-1]) < PICTURES_TOGETHER and entries[groups[-1][0]].shape == shape
+        if shape[0] == 1 and fits:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+    return groups
 
 
 def _with_labels(prepared: Prepared, split: str) -> list[Entry]:

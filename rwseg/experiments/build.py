@@ -7,13 +7,13 @@ from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from rwseg.core.distributed import ALONE, World
 from rwseg.data.augmentation.own import NOTHING
-from rwseg.data.case import IGNORE
+from rwseg.data.case import IGNORE, Source
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.preprocessing.local_copy import local_copy
 from rwseg.experiments.config.schema import Model
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
 from rwseg.experiments.own_parts import own_augmentation, own_network
-from rwseg.experiments.prepared_run import PreparedRun, pair, source_of, workers
+from rwseg.experiments.prepared_run import PreparedRun, pair, workers
 from rwseg.losses import build_loss
 from rwseg.models.inference.inference_spec import InferenceSpec, inference_spec
 from rwseg.models.own_network import OwnNetwork
@@ -88,12 +88,12 @@ def build_learner(run: PreparedRun) -> Learner:
     )
 
 
-def spec_of(run: PreparedRun) -> InferenceSpec:
-    """What a prediction will need to know of a run and its data."""
+def spec_of(run: PreparedRun, source: Source) -> InferenceSpec:
+    """What a prediction will need to know of a run and its data, which were made of `source`."""
     model = run.cfg.model
     return inference_spec(
         run.data,
-        source_of(run.cfg),
+        source,
         patch_size=run.patch_size,
         pools=() if isinstance(model, dict) else tuple(pair(pool) for pool in model.pools or ()),
         batch_size=run.batch_size,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +56,18 @@ class PreparedRun:
         return self.cfg.dataset.batch_size
 
 
-def prepare_run(cfg: TrainConfig) -> PreparedRun:
+def prepare_run(cfg: TrainConfig, dataset: Dataset | None = None) -> PreparedRun:
     """Prepare the data of `cfg` (checked) where it is not there yet, and fill in what is null from its plan.
 
-    Raises `RwsegError` for faulty data, `ConfigError` where given values do not go with planned ones.
+    `dataset` is `dataset_of(cfg)` where there is one. Raises `RwsegError` for faulty data, `ConfigError`
+    where given values do not go with planned ones.
     """
-    data = prepared_data(cfg)
+    data = prepared_data(cfg, dataset)
     return PreparedRun(cfg if cfg.dataset.plan == "fixed" else _planned(cfg, plan_of(data)), cfg, data)
 
 
 def dataset_of(cfg: TrainConfig) -> Dataset:
-    """The dataset that a configuration names, which reads files as its settings say."""
+    """The dataset that a configuration names, which reads files as its settings say, and lists them once."""
     try:
         dataset = named_object(cfg.dataset.adapter)
     except OwnCodeError as error:
@@ -81,13 +82,13 @@ def dataset_of(cfg: TrainConfig) -> Dataset:
                 "out, or read the files as they are by dataset=folder"
             )
     taken = {name: options[name] for name in dataset.options}
-    return replace(dataset, load=partial(dataset.load, **taken)) if taken else dataset
+    return replace(dataset, load=cache(partial(dataset.load, **taken)))
 
 
-def source_of(cfg: TrainConfig) -> Source:
-    """What lies at the configuration's root, split by its fold."""
+def source_of(cfg: TrainConfig, dataset: Dataset | None = None) -> Source:
+    """What lies at the configuration's root, split by its fold; `dataset` as in `prepare_run`."""
     chosen = cfg.dataset
-    source = dataset_of(cfg).load(Path(chosen.root))
+    source = (dataset or dataset_of(cfg)).load(Path(chosen.root))
     return with_fold(source, chosen.fold, chosen.folds, chosen.split_seed)
 
 
@@ -96,8 +97,8 @@ def workers(cfg: TrainConfig) -> int:
     return int(cfg.workers or cpu_count())  # of a container, those that it may use
 
 
-def prepared_data(cfg: TrainConfig) -> Prepared:
-    """The prepared dataset of a configuration, made now if it is not there yet."""
+def prepared_data(cfg: TrainConfig, dataset: Dataset | None = None) -> Prepared:
+    """The prepared dataset of a configuration, made now if it is not there; `dataset` as in `prepare_run`."""
     chosen = cfg.dataset
     preparation = PreprocessingConfig(
         crop=chosen.crop,
@@ -109,7 +110,7 @@ def prepared_data(cfg: TrainConfig) -> Prepared:
         center_crop=None if chosen.center_crop is None else pair(chosen.center_crop),
     )
     return prepare(
-        dataset_of(cfg),
+        dataset or dataset_of(cfg),
         Path(chosen.root),
         Path(cfg.prepared_root),
         preparation,

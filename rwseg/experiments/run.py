@@ -14,6 +14,7 @@ import torch
 from rwseg.core.distributed import Peers, World, check_world, find_world, joined, naming_the_lost
 from rwseg.core.errors import ConfigError, RunError
 from rwseg.core.lease import Lease
+from rwseg.data.case import Dataset
 from rwseg.data.oddities import leaks, oddities
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.build import spec_of
@@ -69,19 +70,21 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
     if left_alone(folder, cfg):
         return
     callbacks = configured_callbacks(cfg.callbacks or {})
-    try_loss(cfg)
+    dataset = dataset_of(cfg)
+    try_loss(cfg, dataset)
     check_own_code(cfg)
-    run = prepare_run(cfg)  # before the run directory is touched: faulty data leave none, and clear none
+    # Before the run directory is touched: faulty data leave none, and clear none.
+    run = prepare_run(cfg, dataset)
     _check_share(run.cfg, peers.world, device)
     check_own_network(run, peers.world.size)
     with claimed(folder) as lease, gone_unless_begun(folder) as begun:
         if left_alone(folder, cfg):  # finished meanwhile, by another process
             return
-        _begin(folder, run)
+        _begin(folder, run, dataset)
         sources = own_sources(plain(cfg))
         kind = precision(cfg.trainer.precision, device)
         with recorded(folder, device, identity.choices, run.data, lease, peers.world.size, sources, kind):
-            save_inference_spec(folder, spec_of(run))
+            save_inference_spec(folder, spec_of(run, source_of(cfg, dataset)))
             settings, order = identity.settings(run.cfg), _resumed(folder, run)
             with tracked(cfg.logger or {}, identity, settings, (order.epoch, order.step)) as loggers:
                 peers.broadcast(order)
@@ -128,12 +131,12 @@ def _leading(peers: Peers) -> Iterator[None]:
             peers.broadcast(None)
 
 
-def _begin(folder: Path, run: PreparedRun) -> None:
+def _begin(folder: Path, run: PreparedRun, dataset: Dataset) -> None:
     """Make the claimed directory that of `run`."""
     if run.asked.force:
         clear(folder)
     _check_same_data(folder, run.data)
-    _tell_oddities(run.data, run.asked)
+    _tell_oddities(run, dataset)
     save_config(folder, run.asked)
 
 
@@ -171,10 +174,10 @@ def _check_share(cfg: TrainConfig, world: World, device: str) -> None:
         )
 
 
-def _tell_oddities(data: Prepared, cfg: TrainConfig) -> None:
+def _tell_oddities(run: PreparedRun, dataset: Dataset) -> None:
     """Warn once of what the doctor would call odd: not everybody asks it first."""
-    odd = oddities(data.entries, data.classes, dataset_of(cfg).subjects)
-    for line in (*leaks(data.entries), *odd, *source_of(cfg).notes):
+    entries, notes = run.data.entries, source_of(run.asked, dataset).notes
+    for line in (*leaks(entries), *oddities(entries, run.data.classes, dataset.subjects), *notes):
         log.warning("odd data: %s", line)
 
 

@@ -4,6 +4,7 @@ import torch
 
 from rwseg.core.errors import ConfigError
 from rwseg.core.own_code import OwnCodeError, calling_own_code
+from rwseg.data.case import Dataset
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.prepared_run import source_of
 from rwseg.losses import ForeignLoss, build_loss
@@ -14,7 +15,7 @@ SIZE = (64, 48)
 ITEMS = 2
 
 
-def try_loss(cfg: TrainConfig) -> None:
+def try_loss(cfg: TrainConfig, dataset: Dataset) -> None:
     """Build the loss of `cfg`, and call it where a part of it is not rwseg's.
 
     It is called with logits and labels of as many classes as the data have, of the size of a patch. Raises
@@ -25,7 +26,7 @@ def try_loss(cfg: TrainConfig) -> None:
     if not foreign:
         return
     generator = torch.Generator().manual_seed(0)
-    size, classes = cfg.dataset.patch_size or SIZE, len(source_of(cfg).classes)
+    size, classes = cfg.dataset.patch_size or SIZE, len(source_of(cfg, dataset).classes)
     logits = torch.randn(ITEMS, classes, *size, generator=generator).requires_grad_()
     labels = torch.randint(0, classes, (ITEMS, *size), generator=generator)
     try:

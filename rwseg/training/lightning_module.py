@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -180,12 +181,19 @@ class Learner(pl.LightningModule):
         """Forget the validation before."""
         self.rows, self.validation_losses, self.counts = [], [], no_counts(self.device)
 
-    def validation_step(self, volume: ValidationVolume, batch_idx: int) -> None:
-        """Predict a whole volume and measure it."""
+    def validation_step(self, volumes: Sequence[ValidationVolume], batch_idx: int) -> None:
+        """Predict whole volumes, whose slices have one size, and measure them."""
+        image = torch.cat([volume.image for volume in volumes], dim=1)
+        slices = predict_slices(self.network, image, self.patch_size, self.flips, WINDOW_BATCH)
+        for volume in volumes:
+            self._measure(volume, islice(slices, volume.image.shape[1]))
+
+    def _measure(self, volume: ValidationVolume, slices: Iterator[Tensor]) -> None:
+        """Measure a volume by the probabilities of its slices, each let go after it is seen."""
         entry, kept = volume.entry, list[Tensor]()
-        slices = predict_slices(self.network, volume.image, self.patch_size, self.flips, WINDOW_BATCH)
-        slices = _keeping(slices, volume.target.slices, kept)
-        native = to_native(slices, entry.native_shape, entry.crop, entry.padding)
+        native = to_native(
+            _keeping(slices, volume.target.slices, kept), entry.native_shape, entry.crop, entry.padding
+        )
         prediction = counted_labels(native, volume.reference, self.counts)
         self.rows += case_rows(prediction, volume.reference, entry, self.classes, self.missed)
         self.validation_losses.append(self._validation_loss(torch.stack(kept), volume))

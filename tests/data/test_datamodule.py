@@ -10,7 +10,7 @@ from small_batches import CPU, equal, make_module, tensors
 from rwseg.core.errors import DataError
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.datamodule import SliceDataModule, ValidationVolume
-from rwseg.data.preprocessing.prepared import Prepared
+from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.sampling.patches import oversampled_samples
 from rwseg.data.sampling.slice_cache import Batch
 from rwseg.maps import RectifiedMap
@@ -32,8 +32,8 @@ class Recorder(pl.LightningModule):
         self.batches.append(batch)
         return self.weight * batch.image.mean()
 
-    def validation_step(self, volume: ValidationVolume, batch_idx: int) -> None:
-        self.volumes.append(volume)
+    def validation_step(self, volumes: list[ValidationVolume], batch_idx: int) -> None:
+        self.volumes += volumes
 
 
 def fit(module: SliceDataModule, epochs: int) -> Recorder:
@@ -180,3 +180,14 @@ def test_a_case_without_label_is_an_error_where_one_is_needed(small: Prepared, n
         make_module(replace(small, entries=tuple(entries)))
     test = replace(entries[0], name="case9", split="test", has_label=False)
     assert len(make_module(replace(small, entries=(*small.entries, test))).val_entries) == 1
+
+
+def test_pictures_of_one_size_are_validated_together_and_volumes_one_by_one(small: Prepared) -> None:
+    def entry(number: int, *shape: int) -> Entry:
+        return replace(small.entries[3], name=f"v{number}", shape=shape)
+
+    shapes = [*[(1, 9, 7)] * 10, (1, 7, 9), (1, 9, 7), (3, 9, 7), (3, 9, 7), (1, 9, 7), (1, 9, 7)]
+    validating = [entry(number, *shape) for number, shape in enumerate(shapes)]
+    prepared = replace(small, entries=(*small.entries[:3], *validating))
+    module = make_module(prepared, source="online")
+    assert list(module.val_dataloader()) == [[*range(8)], [8, 9], [10], [11], [12], [13], [14, 15]]

@@ -13,6 +13,7 @@ from trainings import run, start
 
 from rwseg.commands.doctor import main as doctor
 from rwseg.core.errors import ConfigError, DataError
+from rwseg.data import datamodule
 from rwseg.experiments.composition import compose, preflight
 from rwseg.experiments.config.schema import EvaluateConfig
 from rwseg.experiments.config.validation import check
@@ -50,6 +51,23 @@ def test_every_tree_trains_with_what_it_needs(tree: str, tmp_path: Path, two_bat
     subjects = {"one_folder": r"^(TCGA_\d+)", "bids": r"^(sub-\d+)", "slices_of_patients": r"^(patient\d+)"}
     of_names = cases["case"].str.extract(subjects.get(tree, "^(.*)$"))[0]
     assert (cases["subject"] == of_names).all()
+
+
+def test_pictures_that_are_validated_together_have_the_metrics_of_each_alone(
+    tmp_path: Path, two_batches: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_tree = TREES["slices_of_patients"](tmp_path / "data")
+    together = run([*two_batches, *of_tree])
+    monkeypatch.setattr(datamodule, "PICTURES_TOGETHER", 1)
+    alone = run([*two_batches, *of_tree, f"output_root={tmp_path / 'alone'}"])
+    for table, columns in (
+        ("cases.csv", ["case", "label", "dice", "hausdorff", "predicted_voxels"]),
+        ("epochs.csv", ["val/dice", "val/loss", "val/loss_gap"]),
+        ("reliability.csv", ["pixels", "confidence", "accuracy"]),
+    ):
+        one, other = (pd.read_csv(folder / "metrics" / table)[columns] for folder in (together, alone))
+        assert len(one) > 0
+        pd.testing.assert_frame_equal(one, other, rtol=1e-3)
 
 
 @pytest.mark.slow

@@ -30,7 +30,8 @@ def examine(cfg: TrainConfig, picture: Path, console: Console) -> list[Finding]:
 
     Raises `RwsegError` where there is no such dataset.
     """
-    dataset, source = dataset_of(cfg), source_of(cfg)
+    dataset = dataset_of(cfg)
+    source = source_of(cfg, dataset)
     axis = slice_axis_of(source)
     with Workers(workers(cfg)) as pool:
         one = partial(look, replace(source, cases=(), folds=()), axis)  # what a process needs of it
@@ -48,7 +49,7 @@ def examine(cfg: TrainConfig, picture: Path, console: Console) -> list[Finding]:
         title = f"{cfg.dataset.name}: {len(shown)} of {len(seen)} cases, the slice with most foreground"
         console.print(f"wrote {contact_sheet(shown, source.classes, title, picture)}", highlight=False)
     if not any(finding.level == "fault" for finding in found):
-        run = prepare_run(cfg)
+        run = prepare_run(cfg, dataset)
         found += _cut(run.data, console)
         found += _timing(run, console)
     return found
