@@ -20,6 +20,7 @@ COMMANDS = {
     "check-loss": "try a loss of your own on small images: what would spoil a training",
     "dashboard": "views of a project in Weights & Biases",
     "challenge": "submissions to the ACDC challenge",
+    "nnunet-trainers": "the folder of trainers for nnU-Net v2",
     "augmentation": "a figure of the training augmentation",
     "gallery": "the documentation's gallery of losses",
     "stability": "wrong gradient signs of runs beside their Dice",

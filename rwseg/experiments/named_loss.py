@@ -34,10 +34,13 @@ class NamedLoss(NamedTuple):
             raise ConfigError(str(error)) from error
 
 
-def named_loss(words: Sequence[str], config_dir: Path | None = None) -> NamedLoss:
-    """The one loss that `words` name; `ConfigError` where they name none, or several."""
+def named_loss(words: Sequence[str], config_dir: Path | None = None, beside: Sequence[str] = ()) -> NamedLoss:
+    """The one loss that `words` name; `ConfigError` where they name none, or several.
+
+    `beside` are overrides of other groups, as `rwseg train` takes them.
+    """
     folder = [] if config_dir is None else ["--config-dir", str(config_dir)]
-    jobs = preflight("train", ["-m", *folder, *overrides_of(words)])
+    jobs = preflight("train", ["-m", *folder, *overrides_of(words), *beside])
     if len(jobs) != 1:
         raise ConfigError(f"expected one loss, got {len(jobs)}; give one value of each")
     cfg, choices = jobs[0]
