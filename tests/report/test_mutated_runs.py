@@ -20,7 +20,8 @@ from rwseg.experiments.load_run import load_run
 from rwseg.experiments.sweeps.manifest import FOLDER
 from rwseg.models.inference.folder import predict_folder
 from rwseg.report.comparison.compare import compare
-from rwseg.report.comparison.runs import DAMAGED, find_runs, read_directory
+from rwseg.report.comparison.comparison import DAMAGED
+from rwseg.report.comparison.runs import find_runs, read_directory
 from rwseg.report.status.status import overview
 from rwseg.report.status.sweep_state import look
 

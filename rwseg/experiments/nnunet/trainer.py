@@ -47,7 +47,7 @@ class RwsegTrainer(nnUNetTrainer):
     def _build_loss(self) -> nn.Module:
         if self.label_manager.has_regions:
             raise ConfigError(
-                f"{type(self).__name__}: expected labels of which each voxel has one, got regions that overlap "
+                f"{type(self).__name__}: expected labels of which a voxel has one, got regions that overlap "
                 "(dataset.json); train regions with nnUNetTrainer"
             )
         saved: Asked | None = json.loads(self.rwseg_loss) if self.rwseg_loss else None

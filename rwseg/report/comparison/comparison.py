@@ -8,6 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 FINISHED, UNKNOWN = "finished", "unknown"
+RUNNING, FAILED, INTERRUPTED = "running", "failed", "interrupted"
+DAMAGED = "damaged"
+"""Status of a directory that cannot be read; the others are those of run.json (docs/runs.md)."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Run:
     epochs: pd.DataFrame | None
     study: str = ""
     """The name of the packed study that it was read from, empty for a run directory."""
+    remarks: tuple[str, ...] = ()
+    """What a reader must know of how it was read."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ def data_notes(
     ]
     if unit == "px":
         notes.append("Distances are in pixels (px): these images have no physical spacing.")
-    notes += [*_study_notes(runs), *_run_notes(methods)]
+    notes += [*_study_notes(runs), *_remark_notes(methods), *_run_notes(methods)]
     notes += _case_notes(table, tests)
     devices = Counter(f"{run.device} of {run.host}" for run in runs)
     if len(devices) > 1:
@@ -76,6 +76,19 @@ def _study_notes(runs: Sequence[Run]) -> list[str]:
     return [
         f"{count_of(count, 'run')} of {len(runs)} are those of the stored study {name}."
         for name, count in stored.items()
+    ]
+
+
+def _remark_notes(methods: Sequence[Method]) -> list[str]:
+    """What reading the runs had to say, each remark once."""
+    said: dict[str, list[str]] = {}
+    for method in methods:
+        for remark in dict.fromkeys(remark for run in method.runs for remark in run.remarks):
+            said.setdefault(remark, []).append(method.name)
+    every = len(methods)
+    return [
+        f"{'Every method' if len(names) == every else '; '.join(names)}: {remark}."
+        for remark, names in said.items()
     ]
 
 

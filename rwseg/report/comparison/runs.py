@@ -17,20 +17,18 @@ from rwseg.experiments.run_claim import LOCK
 from rwseg.experiments.run_directory import NO_EFFECT, comparable
 from rwseg.experiments.run_status import read_run
 from rwseg.experiments.sources import digest_of
-from rwseg.report.comparison.comparison import FINISHED, UNKNOWN, Run
+from rwseg.report.comparison.comparison import DAMAGED, FINISHED, INTERRUPTED, RUNNING, UNKNOWN, Run
+from rwseg.report.comparison.nnunet_runs import is_fold, nnunet_runs
 from rwseg.report.comparison.packed_runs import CASES, read_packed, with_precision
 from rwseg.report.comparison.run_tables import read_cases, read_epochs
 
-RUNNING, FAILED, INTERRUPTED = "running", "failed", "interrupted"
-DAMAGED = "damaged"
-"""Status of a directory that cannot be read; the others are those of run.json (docs/runs.md)."""
 
-
-def find_runs(folders: Iterable[Path]) -> list[Run]:
+def find_runs(folders: Iterable[Path], with_nnunet: bool = True) -> list[Run]:
     """Read every run directory at or below `folders`, hidden ones left out, in the order of their paths.
 
     A directory that holds `run.json` or `config.yaml` is a run, one that holds `runs.csv.gz` the packed runs
-    of a study. A directory that two of `folders` lead to counts once. A run with a faulty file has the status
+    of a study, and `with_nnunet` the folds of nnU-Net's models (`nnunet_runs`) are read and measured as well.
+    A directory that two of `folders` lead to counts once. A run with a faulty file has the status
     `damaged` and the fault as its reason; one whose process is gone is `interrupted`. Raises `RunError` for a
     folder that is not there, a faulty packed study, or if there is no run.
     """
@@ -41,13 +39,16 @@ def find_runs(folders: Iterable[Path]) -> list[Run]:
     found: dict[Path, Path] = {}
     for folder in folders:
         for path in _run_folders(folder):
-            found.setdefault(path.resolve(), path)
+            if with_nnunet or not is_fold(path):
+                found.setdefault(path.resolve(), path)
     if not found:
         raise RunError(
             f"{', '.join(map(str, folders))}: expected run directories that a training wrote (with run.json "
-            "and config.yaml), found none"
+            "and config.yaml), or models that nnU-Net v2 trained, found none"
         )
-    return [run for path in sorted(found.values()) for run in _runs_in(path)]
+    folds = [path for path in found.values() if is_fold(path)]
+    own = sorted(path for path in found.values() if path not in folds)
+    return [*(run for path in own for run in _runs_in(path)), *nnunet_runs(folds)]
 
 
 def read_directory(folder: Path) -> Run:
@@ -60,7 +61,7 @@ def read_directory(folder: Path) -> Run:
 
 def _run_folders(folder: Path) -> Iterator[Path]:
     for place, below, files in os.walk(folder):
-        if "run.json" in files or "config.yaml" in files or CASES in files:
+        if "run.json" in files or "config.yaml" in files or CASES in files or is_fold(Path(place)):
             below.clear()  # nothing inside a run is a run
             yield Path(place)
         below[:] = sorted(name for name in below if not name.startswith("."))

@@ -15,8 +15,7 @@ from rich.text import Text
 from rwseg.core.progress import duration
 from rwseg.core.terminal import Shortened, console
 from rwseg.experiments.sweeps.manifest import Manifest
-from rwseg.report.comparison.comparison import FINISHED, Run
-from rwseg.report.comparison.runs import DAMAGED, FAILED, INTERRUPTED, RUNNING
+from rwseg.report.comparison.comparison import DAMAGED, FAILED, FINISHED, INTERRUPTED, RUNNING, Run
 from rwseg.report.status.sweep_state import (
     State,
     all_left,

@@ -9,8 +9,8 @@ from statistics import mean
 from rwseg.core.errors import RunError
 from rwseg.core.lease import process_exists
 from rwseg.experiments.sweeps.manifest import Manifest, find_manifests
-from rwseg.report.comparison.comparison import FINISHED, Run
-from rwseg.report.comparison.runs import INTERRUPTED, RUNNING, find_runs
+from rwseg.report.comparison.comparison import FINISHED, INTERRUPTED, RUNNING, Run
+from rwseg.report.comparison.runs import find_runs
 
 RECENT_EPOCHS = 5
 
@@ -131,7 +131,7 @@ def _usual_seconds(state: State) -> Iterator[tuple[Path, float]]:
 def _runs(folder: Path, planned: bool) -> list[Run]:
     """The runs below `folder`: of a sweep that begins there may be none yet."""
     try:
-        return find_runs([folder])
+        return find_runs([folder], with_nnunet=False)
     except RunError:
         if not planned:
             raise
