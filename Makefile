@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-all test-slurm lint types bench bench-gpu
+.PHONY: help install demo test coverage test-all test-slurm test-nnunet lint types bench bench-gpu
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,6 +35,11 @@ test-all: install ## All tests, also those that take minutes
 
 test-slurm: install ## A sweep on a SLURM that is started for it (root; Debian's slurm-wlm, slurmdbd, munge, mariadb-server): a quarter of an hour
 	RWSEG_TEST_SLURM=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -s tests/integration/slurm
+
+test-nnunet: ## The trainers for nnU-Net in nnU-Net itself, in an environment of their own (.venv-nnunet)
+	$(PYTHON) -m venv .venv-nnunet
+	.venv-nnunet/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[nnunet]' pytest setuptools
+	OMP_NUM_THREADS=1 .venv-nnunet/bin/python -m pytest tests/experiments/nnunet tests/integration/test_wheel.py -k nnunet
 
 lint: install ## Style, complexity, and imports that point down only
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ import tarfile
 import venv
 import zipfile
 from email import message_from_string
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,32 @@ def test_two_batches_and_a_report(installed: Path, phantom_root: Path, tmp_path:
     told = run(installed, tmp_path, "rwseg", "report", "outputs", "--baseline=none", status=2)
     assert f"expected one of the studies {', '.join(STUDIES)}, got another name" in told
     assert {path.name for path in tmp_path.iterdir()} == {"outputs", "prepared", "report"}
+
+
+NNUNET_MISSING = (
+    "rwseg nnunet-trainers: expected nnU-Net v2 (nnunetv2) in this environment, found none; "
+    "pip install 'rwseg[nnunet]'\n"
+)
+
+
+def test_nnunet_finds_its_trainers_in_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """Where nnU-Net is not installed, the command says so."""
+    if find_spec("nnunetv2") is None:
+        assert run(installed, tmp_path, "rwseg", "nnunet-trainers", status=2) == NNUNET_MISSING
+        return
+    folder = run(installed, tmp_path, "rwseg", "nnunet-trainers").strip()
+    assert Path(folder).is_relative_to(installed.parent)
+    code = (
+        "from nnunetv2.utilities.find_objects import recursive_find_trainer_class_by_name as find; "
+        "import sys; found = find('nnUNetTrainerRWBoundaryRectifiedGradualCE'); "
+        "print('found', found.words, sys.modules['rwseg'].__file__)"
+    )
+    told = run(
+        installed, tmp_path, "env", f"nnUNet_extTrainer={folder}", "python", "-W", "ignore", "-c", code
+    )
+    *_, last = told.splitlines()
+    assert last.startswith("found ('rw_boundary', 'rectify=true', 'strategy=gradual_ce') ")
+    assert last.endswith(f"{Path(folder).parents[2]}/__init__.py")
 
 
 @pytest.mark.slow
