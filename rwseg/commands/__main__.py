@@ -8,6 +8,7 @@ from importlib import import_module
 from rwseg import __version__
 from rwseg.core.own_code import import_from_current_folder
 from rwseg.core.program import COMMANDS as HERE
+from rwseg.core.unread import until_unread
 
 COMMANDS = {
     "train": "train a run, or a sweep of them with -m",
@@ -27,6 +28,7 @@ COMMANDS = {
 }
 
 
+@until_unread()
 def main() -> int:
     """Run the command that the first argument names; returns its exit status."""
     name = sys.argv[1] if len(sys.argv) > 1 else "--help"

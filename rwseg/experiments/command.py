@@ -1,11 +1,12 @@
 """What Hydra calls for each job of a command, and how the command ends."""
 
 import logging
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from signal import SIGINT, SIGTERM
+from signal import SIGINT, SIGPIPE, SIGTERM
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
@@ -18,8 +19,10 @@ from rwseg.core.errors import ConfigError, RwsegError
 from rwseg.core.own_code import import_from_current_folder
 from rwseg.core.program import program
 from rwseg.core.signals import Terminated, terminable
+from rwseg.core.unread import until_unread
 from rwseg.experiments.composition import VERSION_BASE, Checked, named, preflight
 from rwseg.experiments.config.command_line import (
+    flags,
     overrides_last,
     search_path,
     search_path_in,
@@ -81,6 +84,7 @@ class Jobs:
             self.sweep.fail(number, reason)
 
 
+@until_unread()
 def run_command(task: Task, config_name: str, plan: Planner | None = None) -> None:
     """Run `task(cfg, choices)` under Hydra; a `RwsegError` ends it with status 2 and its message alone.
 
@@ -95,6 +99,8 @@ def run_command(task: Task, config_name: str, plan: Planner | None = None) -> No
             import_from_current_folder()
             given = sys.argv[1:]
             sys.argv[1:] = overrides_last(with_search_path(given))  # where Hydra looks for them
+            if flags(sys.argv[1:]).cfg:
+                signal.signal(SIGPIPE, signal.SIG_DFL)  # after `| head` Hydra would print a traceback
             jobs = preflight(config_name, given)
             sweep = plan(jobs, given) if plan is not None and jobs else None
             runner = Jobs(task, SCHEMAS[config_name], sweep, failed)
