@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hydra import compose as hydra_compose
 from omegaconf import DictConfig
 
@@ -22,6 +23,12 @@ collect_ignore_glob = ["*/conftest.py"]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A job in the background of a shell is deaf to Ctrl-C; so would be the processes that tests interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from augmentation_samples import FLIPS, NNUNET, scans_with_gaps, with_probability
-from small_batches import CPU, equal, make_module
+from small_batches import CPU, equal, make_module, tensors
 from small_dataset import PLAIN, write_dataset
 from test_datamodule import fit
 
@@ -26,8 +26,10 @@ from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.data.preprocessing.tables import COUNTS, LARGEST
 from rwseg.data.sampling.residency import PLACES
+from rwseg.data.sampling.staging import Staged
 from rwseg.data.training_slices import DeviceSlices, StagedSlices
 
+META = torch.device("meta")
 MAPS = [("rrw", True), ("boundary", False), ("boundary", True), (None, False)]
 
 
@@ -61,6 +63,57 @@ def test_residency_changes_no_batch(
         assert all(equal(one, other) for one, other in pairwise(batches)), step
     assert isinstance(modules[0].slices, DeviceSlices)
     assert all(isinstance(module.slices, StagedSlices) for module in modules[1:])
+
+
+@pytest.mark.parametrize("place", ["host", "disk"])
+@pytest.mark.parametrize(("map_name", "rectified"), MAPS)
+def test_staged_batches_are_made_on_their_device_and_need_no_values(
+    gaps: Prepared, map_name: str | None, rectified: bool, place: str
+) -> None:
+    """On tensors without values PyTorch refuses what asks for one, or is on two devices."""
+    settings = {"map_name": map_name, "rectified": rectified, "augment": NNUNET, "residency": place}
+    here, there = (make_module(gaps, **settings) for _ in range(2))
+    for step in range(3):
+        expected, found = here.training_batch(step, CPU), there.training_batch(step, META)
+        for one, other in zip(tensors(expected), tensors(found), strict=True):
+            assert (other.device, other.dtype, other.shape) == (META, one.dtype, one.shape)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("augment", [FLIPS, NNUNET], ids=["flips", "nnunet"])
+@pytest.mark.parametrize("place", ["host", "disk"])
+def test_copies_to_a_gpu_are_there_before_they_are_read_and_until_then(
+    gaps: Prepared, place: str, augment: AugmentConfig
+) -> None:
+    """A GPU with a backlog reads each batch long after the host has let go of what it was copied from."""
+    settings = {"augment": augment, "batch_size": 9}
+    gpu = torch.device("cuda", torch.cuda.current_device())
+    here, there = (make_module(gaps, residency=where, **settings) for where in ("device", place))
+    expected = [here.training_batch(step, gpu) for step in range(20)]
+    slices = there.training_slices(gpu)
+    found = []
+    for step in slices.ahead(range(20)):
+        torch.cuda._sleep(10**7)
+        found.append(there.training_batch(step, gpu))
+        torch.cuda._sleep(10**7)
+    assert all(equal(one, other) for one, other in zip(expected, found, strict=True))
+    slices.close()
+
+
+@pytest.mark.cuda
+def test_what_travels_to_a_gpu_lies_in_pinned_memory_and_stops_no_host(small: Prepared) -> None:
+    module = make_module(small, residency="host", augment=NNUNET)
+    gpu = torch.device("cuda", torch.cuda.current_device())
+    module.training_batch(0, gpu)
+    steps = module.training_slices(gpu).ahead(range(1, 5))
+    for step in steps:
+        assert isinstance(step, Staged)
+        assert all(part is None or part.is_pinned() for part in step.flat)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            module.training_batch(step, gpu)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -217,18 +217,15 @@ def test_docstring_starts_with_one_line_and_names_a_year(file: Path) -> None:
     assert "20" in file.read_text().splitlines()[0]
 
 
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-
-
 @every_file
-@needs_cuda
+@pytest.mark.cuda
 def test_value_on_a_gpu_equals_that_on_the_cpu(file: Path) -> None:
     logits, labels = make(SHAPES["2d"])
     torch.testing.assert_close(load(file)(logits.cuda(), labels.cuda()).cpu(), load(file)(logits, labels))
 
 
 @every_file
-@needs_cuda
+@pytest.mark.cuda
 def test_a_loss_with_its_map_at_hand_never_waits_for_the_gpu(file: Path) -> None:
     if file.stem in ("hausdorff", "log_hausdorff"):
         pytest.skip("measures the distances of the prediction, new at every step")

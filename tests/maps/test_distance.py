@@ -210,7 +210,7 @@ def test_wrong_input_is_refused(
             transform(labels, 3, spacing, backend)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("shape", [(40, 224, 160), (2, 10, 96, 64)], ids=["2d", "3d"])
 def test_distances_stay_on_the_device_of_the_labels(shape: tuple[int, ...]) -> None:
     labels = blobs(shape, size=13)

@@ -180,7 +180,7 @@ def test_terms_of_a_combined_loss() -> None:
     assert loss_terms(CombinedLoss(parts["main"]), logits, labels).keys() == {"main"}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 @pytest.mark.parametrize("build", [RRWLoss, CrossEntropyLoss, DiceLoss])
 def test_on_a_gpu_nothing_waits_and_the_shares_are_the_same(build: Callable[[], SegmentationLoss]) -> None:
     logits, labels = make(SHAPES["2d"])

@@ -2,6 +2,7 @@
 arrays that are cut there as all slices would be.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -93,8 +94,7 @@ def moved(flat: Flat, device: torch.device) -> Flat:
     """`flat`, pinned for a GPU, on `device`: copied while the GPU works on what it was asked for before."""
     if device.type != "cuda":
         return flat.each(lambda part: part.to(device))
-    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    working = torch.cuda.current_stream(device)
+    copying, working = _copying(device), torch.cuda.current_stream(device)
     with torch.cuda.stream(copying):
         there = flat.each(lambda part: part.to(device, non_blocking=True))
     working.wait_stream(copying)
@@ -102,6 +102,12 @@ def moved(flat: Flat, device: torch.device) -> Flat:
         if part is not None:
             part.record_stream(working)  # its memory is not given away before the batch is cut
     return there
+
+
+@cache
+def _copying(device: torch.device) -> torch.cuda.Stream:
+    """The stream of all copies to a GPU: PyTorch keeps the memory that was used in one for this one alone."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 def _parts(sizes: Ints, boxes: Boxes, patch: Size, windows: Windows) -> list[Part]:

@@ -137,7 +137,7 @@ def test_what_is_empty_is_warped_like_a_label(gaps: Prepared) -> None:
     assert set(warped.batch.labels.unique().tolist()) <= {0, 1, 2, 3, 255}
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_a_gpu_makes_the_batches_of_a_cpu(small: Prepared) -> None:
     settings = with_probability(0.6)
     here, there = (make_cache(small, "boundary", device) for device in (CPU, torch.device("cuda")))

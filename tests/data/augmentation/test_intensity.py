@@ -191,7 +191,7 @@ def test_mirrored_images_are_changed_alike() -> None:
             torch.testing.assert_close(mirrored, step(x, values), rtol=0, atol=2e-5)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_a_gpu_changes_images_as_a_cpu_does() -> None:
     drawn = everything(2)
     x = torch.from_numpy(planes((40, 36), 12)).view(6, 2, 40, 36)

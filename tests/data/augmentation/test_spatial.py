@@ -237,7 +237,7 @@ def test_the_loaders_square_is_nnunets() -> None:
     assert loader_size(None, (256, 224)) == (256, 224)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.cuda
 def test_a_gpu_warps_as_a_cpu_does(small: Prepared) -> None:
     patch, loader = (24, 30), (35, 35)
     boxes, warps = many(small, patch)
