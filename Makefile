@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-all test-slurm test-nnunet lint types bench bench-gpu
+.PHONY: help install demo test coverage test-all test-slurm test-nnunet lint types bench gpu-check
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -56,6 +56,5 @@ bench: install ## Time ours and the peers side by side (data=FOLDER: on real vol
 	$(BENCH)
 	$(BIN)/python -m benchmarks.document
 
-bench-gpu: install ## The benchmarks of losses, maps and batches on a CUDA device, and the same page
-	$(BENCH) --device cuda losses losses_hausdorff maps augmentation
-	$(BIN)/python -m benchmarks.document
+gpu-check: install ## Whoever has a GPU: its tests, benchmarks and a study in nine minutes (data=FOLDER), and docs/gpu.md
+	$(if $(data),RWSEG_DATA=$(data)) $(BIN)/python -m benchmarks.gpu_check

@@ -18,8 +18,12 @@ from rwseg.core.files import write_text
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"
-NOT_SHOWN = {"name", "samples_ms", "faster_quartiles"}
-HEADINGS = {"ms": "ms (median)", "faster": "times as fast (quartiles)"}
+NOT_SHOWN = {"name", "samples", "samples_ms", "faster_quartiles"}
+HEADINGS = {
+    "ms": "ms (median)",
+    "faster": "times as fast (quartiles)",
+    "gpu_mib": "MiB of the GPU, beside weights",
+}
 
 Results = Mapping[str, Mapping[str, Any]]
 
@@ -118,8 +122,8 @@ def machine(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items() if value is not None)
 
 
-def page(results: Results, targets: Sequence[Target] = TARGETS) -> str:
-    """The document as Markdown."""
+def rendered(template: str, **values: Any) -> str:
+    """A template of this folder as text."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         autoescape=False,
@@ -128,15 +132,19 @@ def page(results: Results, targets: Sequence[Target] = TARGETS) -> str:
         keep_trailing_newline=True,
         undefined=jinja2.StrictUndefined,
     )
+    return environment.get_template(template).render(table_lines=table_lines, machine=machine, **values)
+
+
+def page(results: Results, targets: Sequence[Target] = TARGETS) -> str:
+    """The document as Markdown."""
     rows = [target_row(target, results) for target in targets]
-    return environment.get_template("benchmarks.md.j2").render(
+    return rendered(
+        "benchmarks.md.j2",
         targets=rows,
         missed={target.benchmark for target, row in zip(targets, rows, strict=True) if "no" in row["met"]},
         results=results,
         growth=growth(results),
         within=lambda *table: partial(ratio, results, *table),
-        table_lines=table_lines,
-        machine=machine,
     )
 
 

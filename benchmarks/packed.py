@@ -4,7 +4,7 @@ python -m benchmarks.packed [--rounds 3] [--slots 2] [--device cuda] [--json FIL
 
 On a CPU each slot is a thread; with --device cuda so many runs share each GPU. A round is a sweep of `--runs`
 short runs either way, start of Ray and of the processes included: the shorter the runs, the more that counts
-against Ray.
+against Ray. Data are prepared before, by a run that is not counted.
 """
 
 import os
@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 sweep, folder, [*common, f"output_root={folder / 'ray'}", *side_by_side], asked.runs
             ),
         }
-        rows = paired(works, "one after another", asked.rounds)
+        sweep(folder, [*common, f"output_root={folder / 'first'}"], 1)
+        rows = paired(works, "one after another", asked.rounds, warm_up=False)
     for row in rows:
         row["runs_per_hour"] = 3.6e6 * asked.runs / row["ms"]
     report({f"sweep of {asked.runs} runs": rows}, asked.threads, asked.json)

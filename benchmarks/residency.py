@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.timing import machine, parser
+from benchmarks.timing import machine, parser, wait
 from rwseg.core.files import save_array, write_json
 from rwseg.data.case import Case
 from rwseg.data.preprocessing.config import FittedPreprocessing
@@ -40,7 +40,6 @@ from rwseg.experiments.prepared_run import PreparedRun
 from rwseg.losses import head_weights, supervised_loss
 from rwseg.maps.distance import inside_distance
 
-CPU = torch.device("cpu")
 SIDE, CHANNELS, CLASSES = 512, ("red", "green", "blue"), ("background", "one", "two")
 BYTES = SIDE * SIDE * (4 * len(CHANNELS) + 4 + 1)
 """Of a picture: image, distances and labels."""
@@ -69,8 +68,8 @@ class Place:
 class Step:
     """The network and what trains it."""
 
-    def __init__(self, run: PreparedRun) -> None:
-        self.learner = build_learner(run).train()
+    def __init__(self, run: PreparedRun, device: torch.device) -> None:
+        self.learner = build_learner(run).to(device).train()
         self.optimizer = self.learner.configure_optimizers()["optimizer"]
 
     def __call__(self, batch: Batch) -> None:
@@ -82,9 +81,8 @@ class Step:
         self.optimizer.step()
 
 
-def prepared_pictures(folder: Path, gigabytes: float) -> Prepared:
+def prepared_pictures(folder: Path, count: int) -> Prepared:
     """Generated pictures in `folder`, as a preparation would leave them; those that are there are taken."""
-    count = max(8, round(gigabytes * 1e9 / BYTES))
     names = [f"picture{number:05d}" for number in range(count)]
     cases = [
         Case(
@@ -142,16 +140,22 @@ def _write(folder: Path, cases: Sequence[Case]) -> None:
     write_json(folder / MANIFEST, manifest_of(prepared))
 
 
-def measure(data: Prepared, places: Sequence[str], asked: Namespace) -> list[dict[str, Any]]:
+def opened(data: Prepared, name: str, overrides: Sequence[str], device: torch.device) -> Place:
+    """The training of `overrides` on `device` with its slices in the place `name`."""
+    cfg = check(compose("train", [*overrides, f"data.residency={name}"])[0])
+    run = PreparedRun(cfg, cfg, data)
+    return Place(build_data(run).training_slices(device), Step(run, device), [])
+
+
+def measure(
+    data: Prepared, places: Sequence[str], asked: Namespace, device: torch.device
+) -> list[dict[str, Any]]:
     """A row per place: medians over rounds, after one of warming up."""
-    opened: dict[str, Place] = {}
-    for name in places:
-        cfg = check(compose("train", [*asked.overrides, f"data.residency={name}"])[0])
-        run = PreparedRun(cfg, cfg, data)
-        step = _nothing if asked.batches else Step(run)
-        opened[name] = Place(build_data(run).training_slices(CPU), step, [])
+    trainings = {name: opened(data, name, asked.overrides, device) for name in places}
     for turn in range(asked.rounds + 1):
-        for place in opened.values():
+        for place in trainings.values():
+            if asked.batches:
+                place.step = _nothing
             took = _steps(place, range(turn * asked.steps, (turn + 1) * asked.steps))
             if turn:
                 place.took.append(took)
@@ -161,20 +165,22 @@ def measure(data: Prepared, places: Sequence[str], asked: Namespace) -> list[dic
             **{key: statistics.median(getattr(took, key) for took in place.took) for key in Took._fields},
             "samples": place.took,
         }
-        for name, place in opened.items()
+        for name, place in trainings.items()
     ]
 
 
 def _steps(place: Place, steps: range) -> Took:
     given = place.slices.ahead(steps)
     place.step(place.slices.batch(next(given)))  # the processes start with the first one
-    before = _now()
+    before = now()
     for step in given:
         place.step(place.slices.batch(step))
-    return Took(*((end - start) / (len(steps) - 1) for end, start in zip(_now(), before, strict=True)))
+    return Took(*((end - start) / (len(steps) - 1) for end, start in zip(now(), before, strict=True)))
 
 
-def _now() -> Took:
+def now() -> Took:
+    """What clock and processors count, once a GPU has done all that it was asked for."""
+    wait()
     ticks = 0
     for child in multiprocessing.active_children():
         ticks += sum(map(int, Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
@@ -185,7 +191,7 @@ def _nothing(batch: Batch) -> None:
     """Instead of a step, where only batches are of interest."""
 
 
-def _peak_mib() -> dict[str, float]:
+def peak_mib() -> dict[str, float]:
     """Of this process, and of those that read for it (what these share counts in each)."""
     processes = ["self", *(child.pid for child in multiprocessing.active_children())]
     status = [Path(f"/proc/{process}/status").read_text() for process in processes]
@@ -203,18 +209,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("rest", nargs="+", metavar="PLACE or override")
     asked = options.parse_args(arguments)
     torch.set_num_threads(asked.threads)
-    data = prepared_pictures(asked.data, asked.gigabytes)
+    data = prepared_pictures(asked.data, max(8, round(asked.gigabytes * 1e9 / BYTES)))
     asked.overrides = [word for word in asked.rest if word not in PLACES]
-    rows = measure(data, [word for word in asked.rest if word in PLACES], asked)
+    places = [word for word in asked.rest if word in PLACES]
+    rows = measure(data, places, asked, torch.device(asked.device))
     for row in rows:
         print(
             f"{row['name']:<8} {row['seconds']:.3f} s a step, of the processor {row['own']:.3f} s "
             f"and {row['readers']:.3f} s of those that read"
         )
-    peak = _peak_mib()
+    peak = peak_mib()
     print(", ".join(f"{key} {value:.0f}" for key, value in peak.items()))
     if asked.json:
-        write_json(asked.json, {"machine": machine(asked.threads), "rows": rows, **peak})
+        tables = {"a step with slices in each place": rows}
+        write_json(asked.json, {"machine": machine(asked.threads), "tables": tables, **peak})
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import argparse
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,38 +16,48 @@ from rwseg.core.files import write_json
 Work = Callable[[], object]
 
 
-def paired(works: Mapping[str, Work], baseline: str, rounds: int) -> list[dict[str, Any]]:
+def paired(
+    works: Mapping[str, Work], baseline: str, rounds: int, warm_up: bool = True
+) -> list[dict[str, Any]]:
     """Time each of `works` once per round, after one round of warming up.
 
     Returns a row per name: the median milliseconds, median and quartiles of `baseline / name`, each ratio
     taken within a round, and the milliseconds of every round, from which ratios of any two rows follow. A
-    ratio of 2 means twice as fast as the baseline.
+    ratio of 2 means twice as fast as the baseline. On a GPU a row has the memory, too, that the work took in
+    the last round, beside what lay there before: weights and data of all works.
     """
     samples: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(rounds + 1):
+    memory: dict[str, dict[str, float]] = {}
+    for turn in range(rounds + warm_up):
         for name, work in works.items():
-            seconds = _seconds(work)
-            if turn:
+            seconds, memory[name] = _measured(work)
+            if turn or not warm_up:
                 samples[name].append(1e3 * seconds)
-    return [_row(name, times, samples[baseline]) for name, times in samples.items()]
+    return [_row(name, times, samples[baseline]) | memory[name] for name, times in samples.items()]
 
 
-def _seconds(work: Work) -> float:
-    _wait()
+def _measured(work: Work) -> tuple[float, dict[str, float]]:
+    wait()
+    on_gpu = torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated() if on_gpu else 0
     start = time.perf_counter()
     work()
-    _wait()
-    return time.perf_counter() - start
+    wait()
+    seconds = time.perf_counter() - start
+    return seconds, {"gpu_mib": (torch.cuda.max_memory_allocated() - before) / 2**20} if on_gpu else {}
 
 
-def _wait() -> None:
+def wait() -> None:
+    """Until a GPU, if there is one, has done all that it was asked for."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def _row(name: str, times: list[float], baseline: list[float]) -> dict[str, Any]:
     ratios = [base / own for base, own in zip(baseline, times, strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
+    low, middle, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else 3 * ratios
     return {
         "name": name,
         "ms": statistics.median(times),
@@ -84,9 +94,16 @@ def parser(description: str) -> argparse.ArgumentParser:
 
 
 def report(
-    tables: Mapping[str, list[dict[str, Any]]], threads: int, file: Path | None, data: str | None = None
+    tables: Mapping[str, list[dict[str, Any]]],
+    threads: int,
+    file: Path | None,
+    data: str | None = None,
+    left_out: Sequence[str] = (),
 ) -> None:
-    """Print the tables, and write them with the machine, and what `data` is, to `file` if there is one."""
+    """Print the tables, and write them to `file` if there is one.
+
+    With them go the machine, what `data` is, and what this machine `left_out` and why.
+    """
     host = machine(threads)
     print(", ".join(f"{key} {value}" for key, value in host.items() if value is not None))
     for title, rows in tables.items():
@@ -96,5 +113,7 @@ def report(
             print(
                 f"  {row['name']:<36} {row['ms']:9.2f} ms   x {row['faster']:6.2f}  ({low:.2f} to {high:.2f})"
             )
+    for line in left_out:
+        print(f"left out: {line}")
     if file is not None:
-        write_json(file, {"machine": host, "data": data, "tables": dict(tables)})
+        write_json(file, {"machine": host, "data": data, "left_out": [*left_out], "tables": dict(tables)})
