@@ -99,12 +99,16 @@ def slices_of(data: SliceDataModule) -> list[dict[str, Tensor]]:
     """All slices with their labels and maps, as a cache in memory would hold them."""
     assert isinstance(data.slices, DeviceSlices)
     flat, samples = data.slices.cache.flat, []
-    for offset, height, width, _ in flat.geometry.T.tolist():
+    for number, (offset, height, width, _) in enumerate(flat.geometry.T.tolist()):
         here = slice(offset, offset + height * width)
+        image = flat.image[:, here]
+        if flat.scales is not None:  # of codes
+            step, zero = flat.scales[:, :, number, None]
+            image = (image - zero) * step
         assert flat.map_channels is not None
         inside = flat.map_channels[:1, here]
         region_map = torch.cat([inside, torch.ones_like(inside)])
-        parts = (flat.image[:, here], flat.labels[None, here], region_map)
+        parts = (image, flat.labels[None, here], region_map)
         named = zip(KEYS, parts, strict=True)
         samples.append({key: part.reshape(len(part), height, width).clone() for key, part in named})
     return samples

@@ -3,10 +3,12 @@
     python -m benchmarks.precision [--rounds 5] [--threads 1] [--device cuda] [SIZE ...]
 
 Data are ACDC where RWSEG_DATA is set, else the phantom in patches and batches of the same size. The rows
-"network" leave out the batch. 32 bit on a GPU is PyTorch's: convolutions in TF32.
+"network" leave out the batch. On a CPU times are of the processor, which a busy machine hardly changes; on a
+GPU of the clock, and 32 bit is PyTorch's there: convolutions in TF32.
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run, data = opened([*settings(size), *overrides], device)
         shape = "x".join(str(length) for length in (data.batch_size, *data.patch_size))
         works = own_works(run, data, device)
-        tables[f"{size}, training step, {shape}"] = paired(works, "rwseg, fp32", given.rounds)
+        clock = time.process_time if device.type == "cpu" else time.perf_counter
+        tables[f"{size}, training step, {shape}"] = paired(works, "rwseg, fp32", given.rounds, clock=clock)
     report(tables, given.threads, given.json, run.cfg.dataset.name, lacking(device))
 
 

@@ -40,6 +40,7 @@ class Target:
 FIRST = ""
 """The first table of a part, whatever its data are called."""
 
+BF16 = "a processor with bfloat16"
 STEP = "acdc, training step on cpu, 38x256x224"
 
 TARGETS = (
@@ -130,7 +131,25 @@ TARGETS = (
         "nnU-Net v2",
         "rwseg, bf16",
         least=1.5,
-        needs="a processor with bfloat16",
+        needs=BF16,
+    ),
+    Target(
+        "our training step in 32 bit over bfloat16, laptop size, processor time",
+        "precision",
+        "laptop, training step, 10x64x64",
+        "rwseg, fp32",
+        "rwseg, bf16",
+        least=1,
+        needs=BF16,
+    ),
+    Target(
+        "the same, the paper's ACDC network and batch",
+        "precision",
+        "paper, training step, 38x256x224",
+        "rwseg, fp32",
+        "rwseg, bf16",
+        least=2,
+        needs=BF16,
     ),
     Target("train.py --help", "startup", "train.py --help", "rwseg", None, most=1.5),
     Target("train.py with a mistyped key", "startup", "train.py, a mistyped key", "rwseg", None, most=1.5),

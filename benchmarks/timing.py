@@ -17,9 +17,13 @@ Work = Callable[[], object]
 
 
 def paired(
-    works: Mapping[str, Work], baseline: str, rounds: int, warm_up: bool = True
+    works: Mapping[str, Work],
+    baseline: str,
+    rounds: int,
+    warm_up: bool = True,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[dict[str, Any]]:
-    """Time each of `works` once per round, after one round of warming up.
+    """Time each of `works` by `clock` once per round, after one round of warming up.
 
     Returns a row per name: the median milliseconds, median and quartiles of `baseline / name`, each ratio
     taken within a round, and the milliseconds of every round, from which ratios of any two rows follow. A
@@ -30,22 +34,22 @@ def paired(
     memory: dict[str, dict[str, float]] = {}
     for turn in range(rounds + warm_up):
         for name, work in works.items():
-            seconds, memory[name] = _measured(work)
+            seconds, memory[name] = _measured(work, clock)
             if turn or not warm_up:
                 samples[name].append(1e3 * seconds)
     return [_row(name, times, samples[baseline]) | memory[name] for name, times in samples.items()]
 
 
-def _measured(work: Work) -> tuple[float, dict[str, float]]:
+def _measured(work: Work, clock: Callable[[], float]) -> tuple[float, dict[str, float]]:
     wait()
     on_gpu = torch.cuda.is_available()
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated() if on_gpu else 0
-    start = time.perf_counter()
+    start = clock()
     work()
     wait()
-    seconds = time.perf_counter() - start
+    seconds = clock() - start
     return seconds, {"gpu_mib": (torch.cuda.max_memory_allocated() - before) / 2**20} if on_gpu else {}
 
 

@@ -14,9 +14,14 @@ import torch
 
 import benchmarks.__main__ as runner
 from benchmarks import losses, losses_hausdorff, losses_published, maps, metrics, volumes
+from benchmarks.augmentation import slices_of
 from benchmarks.document import page, ratio, read
 from benchmarks.targets import TARGETS, Target
 from benchmarks.timing import paired
+from rwseg.experiments.build import build_data
+from rwseg.experiments.composition import compose
+from rwseg.experiments.config.validation import check
+from rwseg.experiments.prepared_run import prepare_run
 from rwseg.maps import boundary_kervadec_map, boundary_map, rrw_map
 
 ROOT = Path(__file__).parents[1]
@@ -171,6 +176,18 @@ def test_a_benchmark_leaves_the_rows_that_its_targets_name(name: str, tmp_path: 
             assert found.median > 0
     never = [replace(one, least=1e9, most=None) for one in TARGETS if one.benchmark == name]
     assert "**no**" in page(results, never) or not never  # with the paragraph on what bounds it
+
+
+def test_peers_get_the_slices_that_were_prepared(tiny: list[str]) -> None:
+    cfg = check(compose("train", [*tiny, "data.residency=device"])[0])
+    data = build_data(prepare_run(cfg))
+    data.prepare_data()
+    data.training_batch(0, torch.device("cpu"))
+    samples = slices_of(data)
+    images = [plane for entry in data.train_entries for plane in data.prepared.image(entry).swapaxes(0, 1)]
+    assert len(samples) == len(images) > 0
+    for sample, image in zip(samples, images, strict=True):
+        torch.testing.assert_close(sample["image"], torch.from_numpy(np.array(image)), rtol=0, atol=0)
 
 
 def test_batches_are_timed_on_the_data_of_a_configuration(tiny: list[str], tmp_path: Path) -> None:
