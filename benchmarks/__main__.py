@@ -24,7 +24,7 @@ from rwseg.core.files import write_json
 HERE = Path(__file__).resolve().parent
 
 NO_BENCHMARKS = {
-    *("__init__", "__main__", "document", "targets", "timing", "volumes"),  # what benchmarks are made of
+    *("__init__", "__main__", "curves", "document", "targets", "timing", "volumes"),  # what they are made of
     *("preparation", "residency", "training_step", "warped_maps"),  # commands of their own, of no peer
     *("claims", "coverage", "pictures"),  # of results, of statistics; data
     *("gpu_check", "gpu_document", "cuda_tests", "study"),  # of `make gpu-check`

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, made of what the benchmarks left behind and of nothing else.
+"""docs/benchmarks.md and its figure, made of what the benchmarks left behind and of nothing else.
 
 python -m benchmarks.document [--results docs/results/benchmarks] [--out docs/benchmarks.md]
 """
@@ -92,6 +92,7 @@ def growth(results: Results) -> list[dict[str, Any]]:
     return [
         {
             "part": part,
+            "times": rows[-1]["name"],
             "off": max(abs(row["of_line"] - 1) for row in rows),
             "memory": rows[-1]["peak_mib"] / rows[0]["peak_mib"],
         }
@@ -155,7 +156,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=DOCS / "results" / "benchmarks")
     parser.add_argument("--out", type=Path, default=DOCS / "benchmarks.md")
     asked = parser.parse_args(arguments)
-    write_text(asked.out, page(read(asked.results)))
+    results = read(asked.results)
+    write_text(asked.out, page(results))
+    tables = results["growth"]["tables"] if "growth" in results else {}
+    if "steps, disk" in tables:
+        from benchmarks.curves import growth_curves  # matplotlib takes a second to import
+
+        growth_curves(tables, asked.out.parent / "figures" / "growth.svg")
     print(asked.out)
 
 
