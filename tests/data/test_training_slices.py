@@ -101,6 +101,18 @@ def test_copies_to_a_gpu_are_there_before_they_are_read_and_until_then(
 
 
 @pytest.mark.cuda
+def test_copies_to_a_gpu_use_the_memory_of_earlier_ones(small: Prepared) -> None:
+    module = make_module(small, residency="host", augment=NNUNET)
+    gpu = torch.device("cuda", torch.cuda.current_device())
+    reserved = []
+    for step in range(40):
+        module.training_batch(step, gpu)
+        torch.cuda.synchronize()
+        reserved.append(torch.cuda.memory_reserved())
+    assert reserved[4] == reserved[-1]
+
+
+@pytest.mark.cuda
 def test_what_travels_to_a_gpu_lies_in_pinned_memory_and_stops_no_host(small: Prepared) -> None:
     module = make_module(small, residency="host", augment=NNUNET)
     gpu = torch.device("cuda", torch.cuda.current_device())

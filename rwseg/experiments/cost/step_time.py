@@ -60,11 +60,9 @@ def time_run(run: PreparedRun, steps: int, seconds: float) -> StepTimes:
     name = device_name(cfg.trainer.accelerator)
     device = torch.device("cpu" if name == "cpu" else "cuda")
     learner.to(device).train()
-    autocast = torch.autocast(
-        device.type,
-        torch.float16 if device.type == "cuda" else torch.bfloat16,
-        enabled=precision(cfg.trainer.precision, name) != "32-true",
-    )
+    kind = precision(cfg.trainer.precision, name)
+    half = torch.float16 if kind == "16-mixed" and device.type == "cuda" else torch.bfloat16
+    autocast = torch.autocast(device.type, half, enabled=kind != "32-true")
     optimizer = learner.configure_optimizers()["optimizer"]
     with autocast:
         times = _steps(data, learner, optimizer, device, cfg.schedule.clip_norm, steps, seconds)
