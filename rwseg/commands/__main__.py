@@ -16,6 +16,7 @@ COMMANDS = {
     "predict": "segment new images with a run or an ensemble",
     "report": "compare runs: tables, tests, figures, a page",
     "doctor": "what is wrong with an installation or a dataset",
+    "export": "a trained run for others: a hub folder, ONNX, torch.export",
     "plan": "what an experiment will cost",
     "theory": "the paper's figures 2 to 4",
     "check-loss": "try a loss of your own on small images: what would spoil a training",

@@ -56,6 +56,10 @@ class ClaimLostError(RunError):
     """Another process has taken over what this one was writing."""
 
 
+class ExportError(RwsegError):
+    """A network cannot leave for another program, or would compute something else there."""
+
+
 @contextmanager
 def table_of_run(path: Path) -> Iterator[None]:
     """Raise `RunError` that names the table `path` where a library finds something else in it."""

@@ -5,6 +5,7 @@ from math import ceil
 
 from torch import Tensor, nn
 
+from rwseg.models.inference.onnx_network import OnnxNetwork
 from rwseg.models.inference.sliding_window import zero_padded
 from rwseg.models.unet import UNet
 
@@ -12,8 +13,8 @@ from rwseg.models.unet import UNet
 class AnySizeNetwork(nn.Module):
     """A network that takes images of any size: they get zeros around them, and the logits are cut back.
 
-    A `UNet` says which sizes it takes; any other network gets multiples of `patch_size`, which it was trained
-    on. `channels` are those of an image.
+    A `UNet` says which sizes it takes, and so does its ONNX file; any other network gets multiples of
+    `patch_size`, which it was trained on. `channels` are those of an image.
     """
 
     def __init__(self, network: nn.Module, channels: int, patch_size: tuple[int, int]) -> None:
@@ -38,6 +39,6 @@ class AnySizeNetwork(nn.Module):
         return logits[:, *inside]
 
     def _accepted(self, size: Sequence[int]) -> tuple[int, ...]:
-        if isinstance(self.network, UNet):
+        if isinstance(self.network, UNet | OnnxNetwork):
             return self.network.accepted_size(size)
         return tuple(patch * ceil(side / patch) for side, patch in zip(size, self.patch_size, strict=True))

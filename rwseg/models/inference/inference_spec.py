@@ -93,7 +93,7 @@ def load_inference_spec(folder: Path) -> InferenceSpec:
                 "use that version, or train this run again"
             )
         data: InferenceSpec = from_json(InferenceSpec, content)
-        _check(data)
+        checked_spec(data)
         return data
     except MALFORMED as error:
         raise RunError(
@@ -101,7 +101,7 @@ def load_inference_spec(folder: Path) -> InferenceSpec:
         ) from error
 
 
-def _check(data: InferenceSpec) -> None:
+def checked_spec(data: InferenceSpec) -> None:
     """Raise `ValueError` that names the fields which no training writes."""
     preprocessing, channels = data.preprocessing, len(data.channels)
     sides = [*data.patch_size, *(preprocessing.size or ()), *(preprocessing.center_crop or ())]
