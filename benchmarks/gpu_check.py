@@ -100,14 +100,23 @@ def measured(part: Part, device: str, left: float, commit: str | None) -> dict[s
             status = _run([sys.executable, *command[:2], "--json", str(file), *command[2:]], output, left)
             output.seek(0)
             said = output.read()
-        facts = {"name": part.name, "until": part.until, "seconds": time.perf_counter() - started}
-        if status == 0 and file.exists():
-            result = described(json.loads(file.read_text()), part.name, _shown(command), commit)
-            return {**facts, "status": MEASURED, "result": result}
-        ended = (
-            {"status": LATE, "why": f"given {max(0, left):.0f} s"} if status is None else {"status": FAILED}
-        )
-        return {"why": said[-2000:], **facts, **ended, "command": " ".join(_shown(command))}
+        if status is None:
+            how, why = LATE, f"given {max(0, left):.0f} s"
+        elif status or not file.exists():
+            how, why = FAILED, said[-2000:].replace(str(ROOT), ".").strip()
+        else:
+            how, why = MEASURED, ""
+        facts = {
+            "name": part.name,
+            "until": part.until,
+            "seconds": time.perf_counter() - started,
+            "status": how,
+            "why": why,
+            "command": " ".join(_shown(command)),
+        }
+        if file.exists():
+            facts["result"] = described(json.loads(file.read_text()), part.name, _shown(command), commit)
+        return facts
 
 
 def _shown(command: Sequence[str]) -> list[str]:
@@ -223,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"wrote {file} and {asked.page}; runs and report of the study are in {asked.report}")
     not_measured = [part for part in content["parts"] if part["status"] != MEASURED]
     for part in not_measured:
-        print(f"{part['name']}: {part['status']}: {part['why'].strip()[-500:]}", file=sys.stderr)
+        print(f"{part['name']}: {part['status']}: {part['why'][-500:]}", file=sys.stderr)
     return int(bool(not_measured))
 
 

@@ -32,6 +32,7 @@ def settings(folder: Path, device: str, overrides: Sequence[str]) -> list[str]:
         f"experiment={'acdc_small' if data else 'phantom_convergence'}",
         f"loss={','.join(LOSSES)}",
         f"seed=range({SEEDS})",
+        "force=true",  # also where an earlier one was kept
         f"trainer={'gpu' if device == 'cuda' else 'cpu'}",
         f"prepared_root={folder / 'prepared'}",
         f"output_root={folder / 'outputs'}",
