@@ -149,7 +149,7 @@ TARGETS = (
         "rwseg, fp32",
         "rwseg, bf16",
         least=2,
-        needs=BF16,
+        needs=f"{BF16} and some minutes",
     ),
     Target("train.py --help", "startup", "train.py --help", "rwseg", None, most=1.5),
     Target("train.py with a mistyped key", "startup", "train.py, a mistyped key", "rwseg", None, most=1.5),
