@@ -223,7 +223,7 @@ def test_a_checkpoint_goes_on_with_its_own_loss(saved: Path, make: Make) -> None
     kept = torch.load(saved, weights_only=False)["init_args"]["rwseg_loss"]
     assert kept["words"] == "own_mine.MyLoss weight=2 strategy=gradual_dice"
     assert kept["loss"] == {"_target_": "own_mine.MyLoss", "weight": 2}
-    assert list(kept["sources"]["loss"]) == ["own_mine"]
+    assert list(kept["sources"]["loss"]) == ["own_helpers", "own_mine"]
     trainer = make(OWN, start=False)
     trainer.load_checkpoint(os.fspath(saved))
     assert (trainer.num_epochs, trainer.current_epoch) == (7, 4)
@@ -235,7 +235,7 @@ def test_a_checkpoint_goes_on_with_its_own_loss(saved: Path, make: Make) -> None
 
 
 def test_a_checkpoint_refuses_another_loss_and_other_code(
-    saved: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+    saved: Path, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RWSEG_LOSS", "dice")
     trainer = make(OWN, start=False)
@@ -245,6 +245,10 @@ def test_a_checkpoint_refuses_another_loss_and_other_code(
         trainer.load_checkpoint(os.fspath(saved))
     monkeypatch.setenv("RWSEG_LOSS", "own_mine.MyLoss strategy=gradual_dice weight=2")
     make(OWN, start=False).load_checkpoint(os.fspath(saved))
+    monkeypatch.delenv("RWSEG_LOSS")
+    own_code.write(tmp_path / "mine", "own_helpers", own_code.HELPERS + "# edited\n")
+    with pytest.raises(ConfigError, match=r"in the code that it was trained with:\nloss: module own_helpers"):
+        make(OWN, start=False).load_checkpoint(os.fspath(saved))
 
 
 def test_without_a_loss_nothing_starts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
