@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import gpu_check
+from benchmarks import gpu_check, packed, precision, study
 from benchmarks.document import read
 from benchmarks.gpu_check import FAILED, LATE, MEASURED, SECONDS, Part, check, main, parts
 from benchmarks.gpu_document import GPU, PAGE, page
 from benchmarks.targets import GPU_TARGETS
+from rwseg.experiments.composition import compose, preflight
+from rwseg.experiments.config.validation import check as check_config
 
 OF_A_DEVICE = {"device", "driver", "cuda", "cudnn", "cores", "commit", "versions", "seconds", "data", "parts"}
 
@@ -41,6 +43,26 @@ def test_parts_have_deadlines_that_rise_to_nine_minutes(tmp_path: Path) -> None:
     assert untils[-1] == SECONDS == 9 * 60
     assert [part[:2] for part in tiny] == [part[:2] for part in full]
     assert {target.benchmark for target in GPU_TARGETS} <= {part.name for part in full}
+
+
+@pytest.mark.parametrize("data", [True, False], ids=["ACDC", "phantom"])
+def test_the_settings_of_the_full_sizes_are_valid(
+    data: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RWSEG_DATA", raising=False)
+    if data:
+        monkeypatch.setenv("RWSEG_DATA", str(tmp_path))
+    paper = check_config(compose("train", precision.settings("paper"))[0])
+    assert (paper.dataset.patch_size, paper.dataset.batch_size) == ([256, 224], 38)
+    assert paper.model.features == 32
+    assert check_config(compose("train", precision.settings("laptop"))[0]).dataset.patch_size == [64, 64]
+    jobs = preflight("train", ["-m", *study.settings(tmp_path, "cuda", [])])
+    assert [(choices["loss"], cfg.seed, choices["trainer"]) for cfg, choices in jobs] == [
+        (loss, seed, "gpu") for loss in study.LOSSES for seed in range(study.SEEDS)
+    ]
+    words = packed.settings(tmp_path, "cuda", ["schedule.batches_per_epoch=100"])
+    many = preflight("train", ["-m", "seed=range(12)", "force=true", *words])
+    assert len(many) == 12
 
 
 def test_a_part_that_does_not_end_is_ended_with_all_that_it_started(
