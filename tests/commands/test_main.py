@@ -63,8 +63,8 @@ def test_predict_explains_itself(monkeypatch: pytest.MonkeyPatch, capfd: pytest.
     with pytest.raises(SystemExit, match="0"):
         call(monkeypatch, "predict", "--help")
     first, *others = capfd.readouterr().out.splitlines()
-    assert first.endswith("predict run_dir=DIR input=FOLDER output=FOLDER [setting=value] ...")
-    assert not any(line.startswith("overlays") for line in others)
+    assert first.endswith("predict RUN [RUN ...] INPUT -o OUTPUT [--overlays] [setting=value] ...")
+    assert not any(line.startswith("split") for line in others)
 
 
 @pytest.mark.parametrize(

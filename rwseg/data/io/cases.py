@@ -129,6 +129,18 @@ def write_labels(
         nifti.write_nifti_labels(path, on_file, like, same_shape=not converted)
 
 
+def write_share_map(path: Path, values: NDArray[np.float32], like: Path, slice_axis: int) -> None:
+    """Write `values` (Z, H, W) between 0 and 1 in the grid of the image `like`: NIfTI of float32.
+
+    A picture becomes a grey PNG in which 255 is 1. Atomic; raises as `write_labels`.
+    """
+    if pictures.is_picture(like):
+        grey = np.rint(255 * values).astype(np.uint8)
+        pictures.write_picture_labels(path, from_slices(grey, slice_axis), like, same_shape=True)
+    else:
+        nifti.write_nifti_labels(path, from_slices(values, slice_axis), like, same_shape=True)
+
+
 def read_volume(path: Path, slice_axis: int, labels: bool = False) -> Volume:
     """One file, by its ending; a picture's colours are labels' palette. Raises `DataError` as `read_case`."""
     if path.name.endswith(nifti.ENDINGS):

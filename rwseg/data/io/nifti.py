@@ -68,7 +68,7 @@ def read_thickness(path: Path) -> tuple[float, float, float]:
 
 
 def write_nifti_labels(path: Path, labels: NDArray[Any], like: Path, same_shape: bool) -> None:
-    """Write `labels` uint8 or uint16 (x, y, z) with affine, qform, sform, spacing and units of `like`.
+    """Write `labels` (x, y, z), uint8, uint16 or float32, with affine, qform, sform and units of `like`.
 
     `same_shape` says whether they must have the shape of `like`. Atomic: a crash leaves the old file or none.
     Raises `ValueError` for another shape, `DataError` where `like` cannot be read or `path` not be written.

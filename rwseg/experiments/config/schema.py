@@ -276,6 +276,9 @@ class PredictConfig:
     output: str
     checkpoint: Annotated[Choice, one_of("last", "best")]
     force: bool
+    overlays: bool
+    probabilities: bool
+    uncertainty: bool
     trainer: TrainerConfig
 
 

@@ -5,7 +5,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,11 @@ from rwseg.core.errors import MALFORMED, ConfigError, DataError, RunError
 from rwseg.core.faults import listed
 from rwseg.core.files import write_json
 from rwseg.core.progress import track
-from rwseg.data.case import Case, Source
+from rwseg.data.case import Case, LoadedCase, Remark
 from rwseg.data.io.cases import ENDINGS, label_ending, read_case, write_labels
 from rwseg.data.io.file_names import channel_of, is_image, stem
 from rwseg.data.oddities import remark_lines
+from rwseg.models.inference.case_maps import CaseMaps, case_maps
 from rwseg.models.inference.inference_spec import InferenceSpec
 from rwseg.models.inference.new_image import check_not_converted, source_of_new
 from rwseg.models.inference.predictor import Predictor, predict_case
@@ -26,19 +27,31 @@ log = logging.getLogger(__name__)
 RECORD = "predictions.json"
 
 
+Extras = Callable[[Case, LoadedCase, CaseMaps], None]
+"""Writes what else is wanted of a case."""
+
+
 def predict_folder(
-    members: Sequence[Predictor], images: Path, output: Path, checkpoint: str, force: bool
+    members: Sequence[Predictor],
+    images: Path,
+    output: Path,
+    checkpoint: str,
+    force: bool,
+    extras: Extras | None = None,
 ) -> Path:
     """Predict every image of the folder `images` into `output`, each in its own geometry; returns `output`.
+
+    `images` may be one file: its case alone is predicted, with the files of its other channels beside it.
 
     A case is one file per channel, `<case>_0000`, `<case>_0001`, ... before the ending as in nnU-Net, or with
     the run's own suffixes; the suffix may be absent where a run takes one file per case. Its label map is
     `<case>` with the ending of `rwseg.data.io.cases.label_ending`. Those that are there are kept unless
-    `force`. All files are read and checked before the first one is predicted. `predictions.json` names the
+    `force`. `extras` is called for each case before its label map is written. `predictions.json` names the
     runs and the classes.
 
-    Raises `DataError` that lists every faulty file, `RunError` where `output` holds predictions of other runs
-    or the runs cannot predict files as they are, `ConfigError` where `output` is `images`.
+    Raises `DataError` that lists every faulty file, after the others were predicted; `RunError` where
+    `output` holds predictions of other runs or the runs cannot predict files as they are, `ConfigError` where
+    `output` is `images`.
     """
     data = members[0].data
     check_not_converted(data, members[0].folder)
@@ -52,35 +65,52 @@ def predict_folder(
     if len(pending) < len(cases):
         kept = len(cases) - len(pending)
         log.info("%s: %d predictions are there and kept (force=true makes them again)", output, kept)
-    source = source_of_new(data)
-    _check(pending, source, data.slice_axis, images)
     write_json(output / RECORD, record)
-    faults = []
+    faults, remarks = [], []
     for case in track(pending, f"predicting {images.name}"):
         try:
-            labels = predict_case(members, read_case(case, source, data.slice_axis))
-        except DataError as fault:  # what only the preparation finds, such as an image of 0 everywhere
+            remarks.append((case.name, _predict(members, case, _target(output, case, data), extras)))
+        except DataError as fault:
             faults.append(f"{case.name}: {fault}")
-            continue
-        target = _target(output, case, data)
-        write_labels(target, labels, case.images[0], data.slice_axis, values=data.written)
+    for line in remark_lines(remarks):
+        log.warning("odd data: %s", line)
     raise_faults(f"{images}: predicted {len(pending) - len(faults)} of {len(pending)} cases", faults)
     log.info("wrote %d predictions to %s", len(pending), output)
     return output
 
 
-def new_cases(folder: Path, data: InferenceSpec) -> list[Case]:
-    """The cases that the image files in `folder` make up, sorted by name; other files are ignored and named.
+def _predict(
+    members: Sequence[Predictor], case: Case, target: Path, extras: Extras | None
+) -> tuple[Remark, ...]:
+    """Predict one case, its label map last; what is odd about its files."""
+    data = members[0].data
+    loaded = read_case(case, source_of_new(data), data.slice_axis)
+    if extras is None:
+        labels = predict_case(members, loaded)
+    else:
+        maps = case_maps(members, loaded)
+        labels = maps.labels
+        extras(case, loaded, maps)
+    write_labels(target, labels, case.images[0], data.slice_axis, values=data.written)
+    return loaded.remarks
+
+
+def new_cases(images: Path, data: InferenceSpec) -> list[Case]:
+    """The cases that the image files in a folder make up, sorted by name; other files are ignored and named.
+
+    Of an image file it is its case alone, whose other channels are beside it.
 
     Raises `DataError` for a folder that is not there or holds no image, and for files that are not one per
     channel (`data.files_per_case`), all together.
     """
+    one = images.is_file()
+    folder = images.parent if one else images
     if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder of images, found none; correct input=...")
+        raise DataError(f"{folder}: expected an image or a folder of images, found none; correct the input")
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     paths = [path for path in files if is_image(path)]
     if not paths:
-        raise DataError(f"{folder}: expected images ({', '.join(ENDINGS)}), found none; correct input=...")
+        raise DataError(f"{folder}: expected images ({', '.join(ENDINGS)}), found none; correct the input")
     others = sorted({path.name for path in files} - {path.name for path in paths})
     if others:
         log.info("%s: ignored, because they are no images: %s", folder, ", ".join(others))
@@ -93,6 +123,8 @@ def new_cases(folder: Path, data: InferenceSpec) -> list[Case]:
         else:
             name, channel = _split_suffix(text, data.files_per_case, set(stems.values()))
         found[name][channel].append(path)
+    if one:
+        found = {name: files for name, files in found.items() if [images] in files.values()}
     faults = [fault for name, files in found.items() for fault in _channel_faults(name, files, data)]
     raise_faults(f"{folder}: faults in {len(found)} cases", faults)
     wanted = range(data.files_per_case)
@@ -151,19 +183,6 @@ def _suffixes(data: InferenceSpec) -> tuple[str, ...]:
 
 def _target(output: Path, case: Case, data: InferenceSpec) -> Path:
     return output / f"{case.name}{label_ending(case.images[0], data.written)}"
-
-
-def _check(cases: Sequence[Case], source: Source, slice_axis: int, folder: Path) -> None:
-    """Read all files once: damage deep in a file shows only when it is read whole."""
-    faults, remarks = [], []
-    for case in track(cases, f"checking {folder.name}"):
-        try:
-            remarks.append((case.name, read_case(case, source, slice_axis).remarks))
-        except DataError as fault:
-            faults.append(str(fault))
-    raise_faults(f"{folder}: nothing was predicted", faults)
-    for line in remark_lines(remarks):
-        log.warning("odd data: %s", line)
 
 
 def _record(members: Sequence[Predictor], checkpoint: str) -> dict[str, Any]:

@@ -83,14 +83,16 @@ def most_probable(members: Sequence[Iterable[Tensor]]) -> NDArray[np.uint8]:
 
     Each member gives probabilities `(K, H, W)` slice by slice, all on one grid; one member is no ensemble.
     """
-    means = (
-        scores[0] if len(scores) == 1 else torch.stack(scores).mean(0)
-        for scores in zip(*members, strict=True)
-    )
+    means = map(ensemble_mean, zip(*members, strict=True))
     # Not argmax: over an axis that is not the last it takes eight times as long on a CPU.
     planes = [mean.max(0).indices.to(torch.uint8) for mean in means]
     labels: NDArray[np.uint8] = torch.stack(planes).cpu().numpy()
     return labels
+
+
+def ensemble_mean(scores: Sequence[Tensor]) -> Tensor:
+    """Mean of the probabilities of an ensemble's members; of one member they are the same bits."""
+    return scores[0] if len(scores) == 1 else torch.stack(list(scores)).mean(0)
 
 
 def window_starts(size: int, patch: int) -> list[int]:

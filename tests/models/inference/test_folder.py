@@ -17,9 +17,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rwseg.core.errors import ConfigError, DataError, RunError
-from rwseg.data.case import Source
 from rwseg.models.inference.any_size import AnySizeNetwork
-from rwseg.models.inference.folder import _check, new_cases, predict_folder
+from rwseg.models.inference.folder import new_cases, predict_folder
 from rwseg.models.inference.inference_spec import InferenceSpec
 from rwseg.models.inference.predictor import Predictor
 
@@ -205,7 +204,7 @@ def test_files_that_make_no_case_are_listed(
         new_cases(tmp_path, replace(DATA, channels=channels, files_per_case=files))
 
 
-def test_faults_are_listed_before_anything_is_written(tmp_path: Path) -> None:
+def test_faulty_files_are_listed_and_stop_no_other(tmp_path: Path) -> None:
     images, out = tmp_path / "in", tmp_path / "out"
     images.mkdir()
     write(images / "good.nii.gz", blob((6, 9, 5), np.random.default_rng(3)).astype(np.int16))
@@ -214,10 +213,25 @@ def test_faults_are_listed_before_anything_is_written(tmp_path: Path) -> None:
     (images / "cut.nii.gz").write_bytes(whole[:-20])
     with pytest.raises(
         DataError,
-        match=r"(?s)nothing was predicted; 2 faults:.*cut\.nii\.gz.*four\.nii\.gz: expected a 3D volume",
+        match=r"(?s)predicted 1 of 3 cases; 2 faults:.*cut\.nii\.gz.*four\.nii\.gz: expected a 3D volume",
     ):
         predict_folder([oracle()], images, out, "last", force=False)
-    assert not out.exists()
+    assert sorted(path.name for path in out.iterdir()) == ["good.nii.gz", "predictions.json"]
+
+
+def test_an_image_alone_is_predicted_with_its_other_channels(tmp_path: Path) -> None:
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    labels = {name: blob((6, 9, 5), np.random.default_rng(seed)) for seed, name in enumerate("ab")}
+    for name, label in labels.items():
+        write(images / f"{name}_0000.nii.gz", label.astype(np.int16))
+        write(images / f"{name}_0001.nii.gz", np.ones((6, 9, 5), np.int16))
+    (images / "c_0000.nii.gz").touch()  # a case without its second file is no matter
+    data = replace(ORACLE, channels=("T1", "T2"), files_per_case=2)
+    for name in ("b_0000.nii.gz", "b_0001.nii.gz"):
+        predict_folder([oracle(data)], images / name, out, "last", force=True)
+        assert sorted(path.name for path in out.iterdir()) == ["b.nii.gz", "predictions.json"]
+        np.testing.assert_array_equal(np.asarray(nib.load(out / "b.nii.gz").dataobj), labels["b"])
 
 
 def test_a_case_that_cannot_be_prepared_stops_no_other(tmp_path: Path) -> None:
@@ -235,8 +249,8 @@ def test_what_is_odd_about_new_images_is_said_in_a_line(
 ) -> None:
     for name in "abc":
         write(tmp_path / f"{name}.nii.gz", np.full((6, 9, 5), 7 if name != "b" else np.arange(5), np.int16))
-    source = Source((), DATA.classes, DATA.channels, DATA.label_values)
-    _check(new_cases(tmp_path, DATA), source, 2, tmp_path)
+    caplog.set_level(logging.WARNING)
+    predict_folder([oracle()], tmp_path, tmp_path / "out", "last", force=False)
     assert [record.getMessage() for record in caplog.records] == [
         "odd data: an image of a single value in 2 case(s): a, c; a.nii.gz: 7"
     ]
@@ -284,5 +298,5 @@ def test_what_cannot_be_predicted_is_refused(tmp_path: Path) -> None:
         predict_folder([oracle()], tmp_path, tmp_path / ".", "last", force=False)
     with pytest.raises(RunError, match="trained on cases that 'phantom' rewrote"):
         predict_folder([oracle(replace(ORACLE, converted=True))], tmp_path, tmp_path / "out", "last", False)
-    with pytest.raises(DataError, match="expected a folder of images, found none"):
+    with pytest.raises(DataError, match="expected an image or a folder of images, found none"):
         predict_folder([oracle()], tmp_path / "nowhere", tmp_path / "out", "last", force=False)
