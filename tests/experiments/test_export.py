@@ -182,6 +182,7 @@ def test_what_computes_something_else_is_not_kept(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_program_of_torch_export_computes_the_same(volumes: Path, tmp_path: Path) -> None:
     predictor = rwseg.load_run(volumes, device="cpu")
     graph.write_program(predictor, tmp_path / "model.pt2")

@@ -82,6 +82,7 @@ def test_the_report_is_written_whole_and_the_main_table_printed(reported: Report
     assert not [path for path in out.rglob(".*")]
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_tables_and_stale_ones_go(
     reported: Reported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

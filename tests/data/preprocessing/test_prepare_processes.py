@@ -201,6 +201,7 @@ def own_mounts() -> list[str]:
     return command
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_leaves_nothing_behind(
     own_mounts: list[str], phantom_root: Path, tmp_path: Path
 ) -> None:

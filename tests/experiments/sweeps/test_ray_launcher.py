@@ -91,6 +91,7 @@ run_command(task, "train", sweep_manifest)
 """
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_at_the_end_and_alone_tried_again(address: str, tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
 
@@ -137,7 +138,8 @@ def ray_processes(root: int) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_leaves_no_process(number: signal.Signals, tmp_path: Path) -> None:
     """A Ray of its own, and Ctrl-C as a terminal sends it: to the whole group."""
     body = (

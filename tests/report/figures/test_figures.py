@@ -118,7 +118,7 @@ def test_a_figure_without_numbers_is_left_out(three: Comparison, tmp_path: Path)
     ]
 
 
-@pytest.mark.parametrize("study_name", ["three", "fourteen", "long"])
+@pytest.mark.parametrize("study_name", ["three", pytest.param("fourteen", marks=pytest.mark.slow), "long"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_covered_or_cut_off(name: str, study_name: str, request: pytest.FixtureRequest) -> None:
     figure = drawn(name, request.getfixturevalue(study_name))

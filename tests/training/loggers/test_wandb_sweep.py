@@ -15,7 +15,7 @@ from wandb_files import config, epoch_rows, exit_codes, offline_files, records, 
 
 from rwseg.experiments.config.conf import CONF
 
-pytestmark = pytest.mark.xdist_group("wandb_sweep")
+pytestmark = [pytest.mark.xdist_group("wandb_sweep"), pytest.mark.slow]
 
 LOSSES = ("rrw", "rw_boundary")
 CLASSES = {"0": "background", "1": "RV", "2": "myocardium", "3": "LV"}
