@@ -23,11 +23,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.timing import machine, parser, wait
 from rwseg.core.files import save_array, write_json
 from rwseg.data.case import Case
 from rwseg.data.preprocessing.config import FittedPreprocessing
+from rwseg.data.preprocessing.image_codes import Scale, encode
 from rwseg.data.preprocessing.prepared import MANIFEST, Entry, Prepared, manifest_of, open_prepared
 from rwseg.data.preprocessing.tables import COUNTS, LARGEST, count_classes, largest_by_class, write_table
 from rwseg.data.sampling.residency import PLACES
@@ -41,7 +43,7 @@ from rwseg.losses import head_weights, supervised_loss
 from rwseg.maps.distance import inside_distance
 
 SIDE, CHANNELS, CLASSES = 512, ("red", "green", "blue"), ("background", "one", "two")
-BYTES = SIDE * SIDE * (4 * len(CHANNELS) + 4 + 1)
+BYTES = SIDE * SIDE * (2 * len(CHANNELS) + 4 + 1)
 """Of a picture: image, distances and labels."""
 
 KINDS = 16
@@ -100,16 +102,23 @@ def prepared_pictures(folder: Path, count: int) -> Prepared:
     return open_prepared(folder, folder, cases)
 
 
+def _standardised(picture: NDArray[np.float32]) -> tuple[NDArray[Any], tuple[Scale, ...]]:
+    """A picture `(C, 1, H, W)` of 8 bits as a preparation stores it."""
+    mean, std = (f(picture, axis=(1, 2, 3), keepdims=True) for f in (np.mean, np.std))
+    return encode((picture - mean) / std, picture)
+
+
 def _write(folder: Path, cases: Sequence[Case]) -> None:
     generator = np.random.default_rng(0)
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE - 0.5
     label = ((np.hypot(y, x) < 0.3).astype(np.uint8) + (np.hypot(y, x) < 0.15)).astype(np.uint8)
-    images = generator.normal(size=(KINDS, len(CHANNELS), 1, SIDE, SIDE)).astype(np.float32) + label
+    noise = generator.normal(60, 30, size=(KINDS, len(CHANNELS), 1, SIDE, SIDE)) + 60 * label
+    kinds = [_standardised(np.rint(picture).clip(0, 255).astype(np.float32)) for picture in noise]
     distance = inside_distance(torch.from_numpy(label)[None, None]).numpy()[0]
     label = label[None]
     counts, largest = count_classes(label, len(CLASSES)), largest_by_class(distance, label, len(CLASSES))
     for number, case in enumerate(cases):
-        save_array(folder / "image" / f"{case.name}.npy", images[number % KINDS])
+        save_array(folder / "image" / f"{case.name}.npy", kinds[number % KINDS][0])
         save_array(folder / "label" / f"{case.name}.npy", label)
         save_array(folder / "inside" / f"{case.name}.npy", distance)
     names = [case.name for case in cases]
@@ -132,8 +141,9 @@ def _write(folder: Path, cases: Sequence[Case]) -> None:
             slice_axis=0,
             voxels=tuple(counts[0].tolist()),
             unit="px",
+            scales=kinds[number % KINDS][1],
         )
-        for case in cases
+        for number, case in enumerate(cases)
     )
     preprocessing = FittedPreprocessing(False, None, None, 1.0, "spline", "zscore")
     prepared = Prepared(folder, folder, "pictures", CLASSES, CHANNELS, preprocessing, "generated", entries)
