@@ -32,7 +32,7 @@ TRAINED_WITH = (
 """What debug.json has of the trainer's settings: those that other trainers change."""
 
 NO_SEED = "nnU-Net seeds nothing: its trainings of one trainer are told apart by their folder of results"
-NO_SUBJECT = "its results name no subjects, so that each case counts as one"
+NO_SUBJECT = "its results name no subjects, so that each case counts as a patient of its own"
 
 
 def is_fold(folder: Path) -> bool:

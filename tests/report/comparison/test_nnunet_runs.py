@@ -151,7 +151,7 @@ def test_losses_of_nnunet_and_ours_are_compared_over_folders_of_results(tmp_path
     dice = found.summary.query("class_name == 'RV' and metric == 'dice'").set_index("method")["mean"]
     assert list(dice) == [0.5, 0.75, 0.75]
     assert any(note.startswith("Every method: nnU-Net seeds nothing") for note in found.notes)
-    assert any("each case counts as one" in note for note in found.notes)
+    assert any("each case counts as a patient" in note for note in found.notes)
     page, report, *_ = write_report(found, tmp_path / "report")
     assert page.is_file()
     assert "nnUNetTrainerRRW" in report.read_text()
