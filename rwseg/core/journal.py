@@ -34,11 +34,15 @@ class Journal:
         self.folder = folder
         self.finished = {line.name: line.result for line in _lines(folder)}
 
-    def add(self, name: str, files: Iterable[str], result: Any) -> None:
-        """Note an item whose `files`, paths in the folder, are written; `result` is what JSON can hold."""
+    def add(self, name: str, files: Iterable[str], result: Any) -> int:
+        """Note an item whose `files`, paths in the folder, are written; `result` is what JSON can hold.
+
+        Returns the bytes of the files.
+        """
         sizes = {path: (self.folder / path).stat().st_size for path in files}
         with open(self.folder / NAME, "a", encoding="utf-8") as file:
             file.write(json.dumps(Finished(name, sizes, result)) + "\n")
+        return sum(sizes.values())
 
     def remove(self) -> None:
         """Nothing is missing any more."""

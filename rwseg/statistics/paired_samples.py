@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 # Sums of the same differences in another order differ in their last bits and still count as equal.
 RELATIVE_TOLERANCE = 1e-12
 
-SIGNS_AT_ONCE = 2**22
+VALUES_AT_ONCE = 2**22
 
 
 def paired_permutation_test(x: ArrayLike, y: ArrayLike, n_resamples: int = 10000, seed: int = 0) -> float:
@@ -124,6 +124,7 @@ def mean_interval(
         confidence_level=level,
         n_resamples=n_resamples,
         method="BCa",
+        batch=max(1, VALUES_AT_ONCE // len(sums)),  # all at once take 16 bytes a value, of 10,000 resamples
         random_state=np.random.default_rng(seed),
     ).confidence_interval
     return float(found.low), float(found.high)
@@ -213,7 +214,7 @@ def _all_signs(n: int) -> Floats:
 
 def _drawn_signs(n: int, count: int, rng: np.random.Generator) -> Iterator[Floats]:
     """`count` random patterns of n signs in blocks of rows that stay small whatever n is."""
-    rows = max(1, SIGNS_AT_ONCE // n)
+    rows = max(1, VALUES_AT_ONCE // n)
     for start in range(0, count, rows):
         flips = rng.integers(0, 2, size=(min(rows, count - start), n), dtype=np.int8)
         yield 1.0 - 2.0 * flips.astype(np.float64)

@@ -203,3 +203,19 @@ def test_fifty_seeds_of_fourteen_methods_take_less_than_a_minute(tmp_path: Path)
     seconds, gigabytes = measured(tmp_path / "runs", tmp_path / "out")
     assert seconds < 60
     assert gigabytes < 2
+
+
+@pytest.mark.slow
+@on_linux
+@pytest.mark.parametrize(("seeds", "cases"), [(2, 8334), (50, 334)])
+def test_tables_of_a_hundred_thousand_rows_take_less_than_two_gigabytes(
+    tmp_path: Path, seeds: int, cases: int
+) -> None:
+    for loss, dice in (("rrw", 0.9), ("ce", 0.88)):
+        for seed in range(seeds):
+            write_run(tmp_path / "runs", loss, seed=seed, dice=dice, cases=cases, phases=())
+    tables = (tmp_path / "runs").rglob("cases.csv")
+    assert sum(len(path.read_text().splitlines()) - 1 for path in tables) >= 100_000
+    seconds, gigabytes = measured(tmp_path / "runs", tmp_path / "out")
+    assert seconds < 120
+    assert gigabytes < 2

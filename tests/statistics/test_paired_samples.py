@@ -19,6 +19,7 @@ from rwseg.statistics import (
     holm,
     mean_interval,
     paired_permutation_test,
+    paired_samples,
     two_sample_permutation_test,
 )
 
@@ -261,3 +262,17 @@ def test_the_band_is_as_wide_as_dkw_says() -> None:
 def test_wrong_input_of_the_other_statistics_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("at_once", [1, 10_000, 10**9])
+def test_an_interval_does_not_depend_on_how_many_resamples_are_drawn_at_once(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.random.default_rng(3).normal(size=60)
+    groups = [place // 2 for place in range(60)]
+    expected = mean_interval(values, groups, n_resamples=999), mean_interval(values, n_resamples=999)
+    monkeypatch.setattr(paired_samples, "VALUES_AT_ONCE", at_once)
+    assert (
+        mean_interval(values, groups, n_resamples=999),
+        mean_interval(values, n_resamples=999),
+    ) == expected

@@ -4,10 +4,15 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from rwseg.core.build_once import BESIDE
+from rwseg.core.disk import check_room
 from rwseg.core.journal import Journal
 from rwseg.data.parallel import Workers
 
 log = logging.getLogger(__name__)
+
+CASES_TO_GO_BY = 16
+"""So many say what the others take of the disk."""
 
 
 class Named(Protocol):
@@ -40,16 +45,21 @@ def each_once(
 ) -> tuple[list[R], list[str]]:
     """As `Workers.each`, but `known(case, result)` stands for the work on cases that the journal has.
 
-    `noted` is what it is told of the others.
+    `noted` is what it is told of the others. Raises `DataError` where the first of them show that the disk
+    has no room for all.
     """
     before = journal.finished
     finished = {case.name: known(case, before[case.name]) for case in cases if case.name in before}
     if finished:
         log.info("%s: %d of %d cases were finished before", description, len(finished), len(cases))
     missing = [case for case in cases if case.name not in finished]
+    written: list[int] = []
 
     def note(case: T, made: R) -> None:
-        journal.add(case.name, *noted(made))
+        written.append(journal.add(case.name, *noted(made)))
+        if len(written) == CASES_TO_GO_BY:
+            more = sum(written) / len(written) * (len(missing) - len(written))
+            check_room(journal.folder, more, description, BESIDE)
 
     others, faults = workers.each(work, missing, description, note)
     if faults:

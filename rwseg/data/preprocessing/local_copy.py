@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from rwseg.core.build_once import CACHE, build_once
+from rwseg.core.disk import check_room
 from rwseg.core.errors import DataError
 from rwseg.core.files import relative
 from rwseg.data.preprocessing.distances import KIND_OF_MAP, ensure_distances
@@ -42,7 +43,9 @@ def local_copy(prepared: Prepared, cache: Path, map_name: str | None, workers: i
 
 def _copy(root: Path, sources: list[Path], folder: Path) -> None:
     """Copy files and folders of `root` to the same place in `folder`."""
-    for path in (path for source in sources for path in _files(source)):
+    paths = [path for source in sources for path in _files(source)]
+    check_room(folder, sum(path.stat().st_size for path in paths), f"the copy of {root}", CACHE)
+    for path in paths:
         target = folder / relative(path, root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, target)

@@ -3,6 +3,8 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -10,8 +12,11 @@ import pytest
 from small_dataset import PLAIN, Scan, dataset_of, write_dataset
 
 from rwseg.core.errors import ConfigError, DataError
+from rwseg.data.case import Case, LoadedCase
 from rwseg.data.datasets.acdc import ACDC
+from rwseg.data.io.cases import read_case
 from rwseg.data.io.nifti import write_volume
+from rwseg.data.preprocessing import prepare as preparation
 from rwseg.data.preprocessing.config import PreprocessingConfig
 from rwseg.data.preprocessing.prepare import prepare
 from rwseg.data.preprocessing.prepared import Prepared
@@ -124,3 +129,29 @@ def test_two_cases_of_one_name_are_refused(small: Prepared, sources: list[Scan])
 def test_a_fold_that_there_is_not_is_refused(small: Prepared, sources: list[Scan]) -> None:
     with pytest.raises(ConfigError, match=r"dataset\.fold: expected 0 to 1"):
         prepare(dataset_of(sources), small.root, small.folder.parent, PLAIN, fold=2, folds=2)
+
+
+def test_a_disk_without_room_for_all_cases_is_told_after_a_few(
+    tmp_path: Path, sources: list[Scan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = write_dataset(tmp_path, [sources[0]] * 20)
+    whole = prepare(dataset, tmp_path, tmp_path / "whole", PLAIN)
+    size = sum(path.stat().st_size for path in whole.folder.rglob("case1*.npy")) / 11 * 4  # what 4 take
+    read = list[str]()
+
+    def counted(case: Case, *more: Any) -> LoadedCase:
+        read.append(case.name)
+        return read_case(case, *more)
+
+    monkeypatch.setattr(preparation, "read_case", counted)
+    for free, cases in ((size + 1, 20), (size - 1, 16)):
+        read.clear()
+        usage = SimpleNamespace(free=free)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
+        if cases == 20:
+            prepare(dataset, tmp_path, tmp_path / "fits", PLAIN)
+        else:
+            with pytest.raises(DataError, match=r"preparing small wants about .* more of the disk, .* got "):
+                prepare(dataset, tmp_path, tmp_path / "none", PLAIN)
+            assert not list((tmp_path / "none").iterdir())
+        assert len(read) == cases
