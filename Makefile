@@ -38,7 +38,7 @@ test-slurm: install ## A sweep on a SLURM that is started for it (root; Debian's
 
 test-nnunet: ## The trainers for nnU-Net in nnU-Net itself, in an environment of their own (.venv-nnunet)
 	$(PYTHON) -m venv .venv-nnunet
-	.venv-nnunet/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[nnunet]' pytest setuptools
+	.venv-nnunet/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[nnunet]' pytest pytest-xdist setuptools
 	OMP_NUM_THREADS=1 .venv-nnunet/bin/python -m pytest tests/experiments/nnunet tests/integration/test_wheel.py -k nnunet
 
 lint: install ## Style, complexity, and imports that point down only
