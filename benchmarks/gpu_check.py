@@ -80,7 +80,7 @@ def _tiny(folder: Path, report: Path) -> dict[str, list[str]]:
         "maps": ["--rounds", "1"],
         "losses": ["--rounds", "1"],
         "residency": [*_pictures(folder, "0.01", "3"), "experiment=acdc_small", *run[:2]],
-        "packed": ["--rounds", "1", "--runs", "2", "--slots", "2", *short],
+        "packed": ["--rounds", "1", "--runs", "6", "--slots", "6", *short],
         "study": ["--keep", str(report), *short],
     }
 
