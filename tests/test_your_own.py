@@ -14,6 +14,7 @@ import pytest
 from folder_trees import mask_of, picture_of, save
 from own_code import forget
 
+from rwseg.commands.export import main as export
 from rwseg.experiments.composition import preflight
 from rwseg.experiments.run import train_run
 
@@ -39,8 +40,11 @@ def write(text: str) -> None:
 
 
 def give(command: str, output_root: str) -> None:
-    """Train as `rwseg train` would with these arguments, in this process."""
+    """Train or export as the command would with these arguments, in this process."""
     program, name, *arguments = shlex.split(command, comments=True)
+    if (program, name) == ("rwseg", "export"):
+        assert export(arguments) == 0
+        return
     assert (program, name) == ("rwseg", "train"), command
     model = [] if any(one.startswith("model=") for one in arguments) else ["model.features=4"]
     [(cfg, choices)] = preflight("train", ["-m", *arguments, *SMALL, *model, f"output_root={output_root}"])

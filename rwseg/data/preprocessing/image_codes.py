@@ -46,6 +46,11 @@ def decode(stored: NDArray[Any], scales: tuple[Scale, ...]) -> NDArray[np.float3
     return (stored - zero) * step  # type: ignore[no-any-return]
 
 
+def as_stored(image: NDArray[np.float32], native: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A prepared image as it would come back from a preparation: new images are seen as training data are."""
+    return decode(*encode(image, native))
+
+
 def _has_levels(channel: NDArray[np.float32]) -> bool:
     return bool(np.ptp(channel) <= LEVELS) and all((plane == np.rint(plane)).all() for plane in channel)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rwseg.data.case import LoadedCase
+from rwseg.data.preprocessing.image_codes import as_stored
 from rwseg.data.preprocessing.volume import prepare_volume
 from rwseg.models.inference.any_size import AnySizeNetwork
 from rwseg.models.inference.inference_spec import InferenceSpec
@@ -84,7 +85,7 @@ class Predictor:
         The case is prepared by the run's preprocessing. Raises `DataError` where it cannot be.
         """
         volume = prepare_volume(loaded, self.data.preprocessing, len(self.classes))
-        image = torch.from_numpy(volume.image).to(self.device)
+        image = torch.from_numpy(as_stored(volume.image, loaded.image)).to(self.device)
         shape = loaded.image.shape[1:]
         return native_probabilities(
             self.network.network, image, shape, volume.crop, self.data.patch_size, self.flips, volume.padding

@@ -184,6 +184,6 @@ def test_what_is_missing_or_foreign_is_named(tiny: list[str], tmp_path: Path) ->
         load_run(run, "last", CPU)
     save_inference_spec(run, replace(DATA, classes=("background", "heart"), label_values=((0,), (1,))))
     with pytest.raises(
-        RunError, match=r"expected a checkpoint of the network in config\.yaml and data\.json"
+        RunError, match=r"expected weights of the network that its configuration describes, got: Error"
     ):
         load_run(run, "best", CPU)
