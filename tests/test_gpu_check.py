@@ -65,6 +65,7 @@ def test_the_settings_of_the_full_sizes_are_valid(
     assert len(many) == 12
 
 
+@pytest.mark.slow
 def test_a_part_that_does_not_end_is_ended_with_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_one_of_sixteen_prepares_and_none_fails(phantom_root: Path, tmp_path: Pa
     agree(told, tmp_path / "prepared")
 
 
+@pytest.mark.slow
 def test_where_the_preparing_one_is_killed_another_one_goes_on_and_none_fails(
     phantom_root: Path, tmp_path: Path
 ) -> None:

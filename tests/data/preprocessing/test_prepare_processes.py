@@ -106,7 +106,7 @@ def test_processes_that_start_together_share_one_preparation(phantom_root: Path,
     assert names(folder) == ["counts.npz", "image", "inside", "label", "manifest.json"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("stop_read", "stop_inside"), [(4, 0), (0, 3)])
 def test_after_an_end_in_the_middle_the_next_start_repeats_no_finished_case(
     phantom_root: Path,

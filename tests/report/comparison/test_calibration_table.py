@@ -55,6 +55,7 @@ def test_errors_are_means_over_runs_and_bins_are_pooled(two: Comparison) -> None
     assert sure == pytest.approx(0.15, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_runs_that_lack_it_are_counted_and_methods_named(two: Comparison, tmp_path: Path) -> None:
     file_of(two, 0, 1).unlink()
     for seed in range(3):

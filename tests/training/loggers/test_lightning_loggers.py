@@ -104,7 +104,7 @@ train_run(check(cfg), choices)
 @pytest.mark.parametrize(
     ("logger", "when"),
     [
-        ("tensorboard", "before"),
+        pytest.param("tensorboard", "before", marks=pytest.mark.slow),
         pytest.param("mlflow", "after", marks=pytest.mark.slow),
         pytest.param("tensorboard", "after", marks=pytest.mark.slow),
         pytest.param("mlflow", "before", marks=pytest.mark.slow),
