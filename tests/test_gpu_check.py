@@ -93,6 +93,7 @@ def test_statuses_are_the_processes_own_and_no_time_starts_none(tmp_path: Path) 
         assert gpu_check._run(["no such program"], output, 0) is None
 
 
+@pytest.mark.slow
 def test_what_did_not_fit_or_failed_is_named_beside_what_was_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

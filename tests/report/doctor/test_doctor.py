@@ -56,6 +56,7 @@ def test_the_challenge_which_trains_on_every_case_can_start(
     assert "8 train (4 subjects)" in told
 
 
+@pytest.mark.slow
 def test_what_a_centre_crop_loses_is_told(
     phantom_root: Path, prepared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

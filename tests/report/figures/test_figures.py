@@ -49,6 +49,7 @@ def lines(axes: Axes) -> dict[str, Line2D]:
     return {str(line.get_label()): line for line in axes.lines if not str(line.get_label()).startswith("_")}
 
 
+@pytest.mark.slow
 def test_every_figure_is_written_in_all_formats_and_the_same_every_time(
     three: Comparison, page_of_three: Path, tmp_path: Path
 ) -> None:
