@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test coverage test-all test-slurm test-nnunet lint types bench gpu-check
+.PHONY: help install demo test fast-tests coverage test-all test-slurm test-nnunet lint types bench gpu-check
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,7 +24,10 @@ demo: install ## Train and validate RRW on the built-in phantom (a minute or two
 	$(BIN)/python train.py
 
 test: install ## Lint, types, layers and the tests that CI runs
-	$(MAKE) --no-print-directory lint types
+	$(MAKE) --no-print-directory -j3 lint types fast-tests
+
+# Style and types are checked beside the tests, which leave a core idle now and then.
+fast-tests: install
 	$(PYTEST) -n auto --dist loadgroup -m 'not slow'
 
 coverage: install ## The same tests, and how much of rwseg/ they reach

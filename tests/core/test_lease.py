@@ -78,7 +78,7 @@ def test_one_heartbeat_starts_the_duration_anew_and_shows_that_the_holder_lives(
     assert lease.take()
 
 
-@pytest.mark.parametrize("years", [-40, 40])
+@pytest.mark.parametrize("years", [-40, pytest.param(40, marks=pytest.mark.slow)])
 def test_clocks_that_differ_change_nothing(tmp_path: Path, years: int) -> None:
     """Neither does an old file lose its holder the lease, nor does one of the future keep a dead one's."""
     then = time.time() + years * 365 * 24 * 3600

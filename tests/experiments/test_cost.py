@@ -149,6 +149,7 @@ def test_runs_that_two_commands_share_count_once() -> None:
     assert [(method.name.split("/")[2], method.runs) for method in methods] == [("rrw", 3), ("ce", 2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_the_commands_of_every_experiment_can_be_given(experiment: str) -> None:
     for overrides in commands_of(experiment):

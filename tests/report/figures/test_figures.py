@@ -86,9 +86,10 @@ def test_a_pdf_is_of_vectors_and_embedded_outlines(name: str, page_of_three: Pat
     assert b"Date" not in content
 
 
-@pytest.mark.parametrize(
-    "study_name", ["three", *(pytest.param(one, marks=pytest.mark.slow) for one in ("fourteen", "long"))]
-)
+STUDIES = ["three", *(pytest.param(one, marks=pytest.mark.slow) for one in ("fourteen", "long"))]
+
+
+@pytest.mark.parametrize("study_name", STUDIES)
 @pytest.mark.parametrize("name", NAMES)
 def test_no_text_is_below_six_points_in_print(
     name: str, study_name: str, request: pytest.FixtureRequest
@@ -121,7 +122,7 @@ def test_a_figure_without_numbers_is_left_out(three: Comparison, tmp_path: Path)
     ]
 
 
-@pytest.mark.parametrize("study_name", ["three", pytest.param("fourteen", marks=pytest.mark.slow), "long"])
+@pytest.mark.parametrize("study_name", STUDIES)
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_covered_or_cut_off(name: str, study_name: str, request: pytest.FixtureRequest) -> None:
     figure = drawn(name, request.getfixturevalue(study_name))
