@@ -65,7 +65,7 @@ def ratio(
     above = rows[numerator]["samples_ms"]
     below = rows[denominator]["samples_ms"] if denominator is not None else [1e3] * len(above)
     ratios = [over / under for over, under in zip(above, below, strict=True)]
-    low, median, high = statistics.quantiles(ratios, n=4)
+    low, median, high = statistics.quantiles(ratios, n=4) if len(ratios) > 1 else 3 * ratios
     return Ratio(low, median, high)
 
 
