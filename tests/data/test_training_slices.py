@@ -181,8 +181,8 @@ def test_an_array_that_is_damaged_in_mid_training_is_a_sentence(small: Prepared)
     next(steps)
     for entry in module.train_entries:
         path = small.folder / "image" / f"{entry.name}.npy"
-        path.unlink()
-        np.save(path, np.zeros((2, 2)))
+        np.save(path.with_suffix(".other.npy"), np.zeros((2, 2)))
+        path.with_suffix(".other.npy").replace(path)  # at once: a process is reading
     with pytest.raises(
         DataError, match=r"image/case\d.npy: expected a prepared array, found float64"
     ) as told:
