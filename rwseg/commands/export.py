@@ -4,8 +4,9 @@
     rwseg export RUN --onnx model.onnx       for onnxruntime, with what its user must know in model.json
     rwseg export RUN --torch-export model.pt2
 
-Each is loaded again and compared with the run before it is kept. rwseg.load_run and rwseg predict take hub
-folders and ONNX files in place of a run directory. Nothing is uploaded.
+An ONNX file and a program are loaded again and compared with PyTorch before they are kept; a hub folder has
+the weights as they are. rwseg.load_run and rwseg predict take hub folders and ONNX files in place of a run
+directory. Nothing is uploaded.
 """
 
 import argparse

@@ -35,10 +35,9 @@ def load_run(
     """A trained run as a predictor of arrays and files, with the weights of `checkpoint` (`last` or `best`).
 
     `run_dir` is a run directory, or what `rwseg export` wrote: a hub folder or an ONNX file (on the CPU, by
-    onnxruntime), which have one set of weights.
-    `device` None is a GPU where there is one. Raises `ValueError` for another checkpoint, `RunError` where
-    `run_dir` is neither of this version of rwseg, or the checkpoint is missing, damaged or of
-    another configuration.
+    onnxruntime), which have one set of weights. `device` None is a GPU where there is one. Raises
+    `ValueError` for another checkpoint, `RunError` where `run_dir` is none of these, of this version of
+    rwseg, or the checkpoint is missing, damaged or of another configuration.
     """
     if checkpoint not in CHECKPOINTS:
         raise ValueError(f"checkpoint: expected one of {', '.join(CHECKPOINTS)}, got {checkpoint!r}")

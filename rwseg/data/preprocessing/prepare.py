@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 FORMAT = 7
 """Raise this when the arrays' meaning changes: older preparations are then made again."""
 
-RECIPE = "/"
+FITTED = "/"
 """What stands in a journal for the numbers of the rules: no case has this name."""
 
 STORAGE = 2
@@ -136,7 +136,7 @@ def _build(work: _Work, digest: str, folder: Path) -> None:
     bare = replace(source, cases=(), folds=())  # what a process needs of it
     journal = Journal(folder)
     with Workers(work.workers) as workers:
-        preprocessing = _recipe(journal, lambda: _fitted(work, bare, slice_axis, workers))
+        preprocessing = _fitted_once(journal, lambda: _fitted(work, bare, slice_axis, workers))
         one = partial(_prepare_case, _Task(bare, slice_axis, preprocessing, work.root, folder))
         made, faults = each_once(journal, workers, one, cases, f"preparing {work.name}", _noted, _known)
     work.check(faults)
@@ -153,13 +153,13 @@ def _build(work: _Work, digest: str, folder: Path) -> None:
         log.warning("%s: %s", work.name, line)
 
 
-def _recipe(journal: Journal, fitted: Callable[[], FittedPreprocessing]) -> FittedPreprocessing:
+def _fitted_once(journal: Journal, fitted: Callable[[], FittedPreprocessing]) -> FittedPreprocessing:
     """The numbers for the rules: those that were `fitted` before, or now."""
-    if RECIPE in journal.finished:
-        found: FittedPreprocessing = from_json(FittedPreprocessing, journal.finished[RECIPE])
+    if FITTED in journal.finished:
+        found: FittedPreprocessing = from_json(FittedPreprocessing, journal.finished[FITTED])
         return found
     preprocessing = fitted()
-    journal.add(RECIPE, (), asdict(preprocessing))
+    journal.add(FITTED, (), asdict(preprocessing))
     return preprocessing
 
 
