@@ -1,5 +1,6 @@
-"""Probabilities, entropy and disagreement of an ensemble, by hand; and as files in the images' own grids."""
+"""Maps of an ensemble, by hand; as files in the images' own grids; and what the command's words mean."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -9,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 from scipy.stats import entropy
-from test_folder import ORACLE, oracle, write
+from test_folder import ORACLE, blob, oracle, write
 
 from rwseg.commands.predict import as_settings
 from rwseg.data.case import LoadedCase
@@ -120,3 +121,18 @@ def test_what_is_missing_is_said(words: list[str], capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         as_settings(words)
     assert "the following arguments are required" in capsys.readouterr().err
+
+
+def test_an_image_alone_is_predicted_with_its_other_channels(tmp_path: Path) -> None:
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    labels = {name: blob((6, 9, 5), np.random.default_rng(seed)) for seed, name in enumerate("ab")}
+    for name, label in labels.items():
+        write(images / f"{name}_0000.nii.gz", label.astype(np.int16))
+        write(images / f"{name}_0001.nii.gz", np.ones((6, 9, 5), np.int16))
+    (images / "c_0000.nii.gz").touch()  # a case without its second file is no matter
+    data = replace(ORACLE, channels=("T1", "T2"), files_per_case=2)
+    for name in ("b_0000.nii.gz", "b_0001.nii.gz"):
+        predict_folder([oracle(data)], images / name, out, "last", force=True)
+        assert sorted(path.name for path in out.iterdir()) == ["b.nii.gz", "predictions.json"]
+        np.testing.assert_array_equal(np.asarray(nib.load(out / "b.nii.gz").dataobj), labels["b"])

@@ -219,21 +219,6 @@ def test_faulty_files_are_listed_and_stop_no_other(tmp_path: Path) -> None:
     assert sorted(path.name for path in out.iterdir()) == ["good.nii.gz", "predictions.json"]
 
 
-def test_an_image_alone_is_predicted_with_its_other_channels(tmp_path: Path) -> None:
-    images, out = tmp_path / "in", tmp_path / "out"
-    images.mkdir()
-    labels = {name: blob((6, 9, 5), np.random.default_rng(seed)) for seed, name in enumerate("ab")}
-    for name, label in labels.items():
-        write(images / f"{name}_0000.nii.gz", label.astype(np.int16))
-        write(images / f"{name}_0001.nii.gz", np.ones((6, 9, 5), np.int16))
-    (images / "c_0000.nii.gz").touch()  # a case without its second file is no matter
-    data = replace(ORACLE, channels=("T1", "T2"), files_per_case=2)
-    for name in ("b_0000.nii.gz", "b_0001.nii.gz"):
-        predict_folder([oracle(data)], images / name, out, "last", force=True)
-        assert sorted(path.name for path in out.iterdir()) == ["b.nii.gz", "predictions.json"]
-        np.testing.assert_array_equal(np.asarray(nib.load(out / "b.nii.gz").dataobj), labels["b"])
-
-
 def test_a_case_that_cannot_be_prepared_stops_no_other(tmp_path: Path) -> None:
     images, out = tmp_path / "in", tmp_path / "out"
     images.mkdir()
