@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fast-tests coverage test-all test-slurm test-nnunet lint types bench gpu-check
+.PHONY: help install demo test fast-tests docs coverage test-all test-slurm test-nnunet lint types bench gpu-check
 
 help: ## Show what can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -23,10 +23,10 @@ install: $(VENV)/installed ## Make .venv with rwseg and everything the tests nee
 demo: install ## Train and validate RRW on the built-in phantom (a minute or two on two cores)
 	$(BIN)/python train.py
 
-test: install ## Lint, types, layers and the tests that CI runs
-	$(MAKE) --no-print-directory -j3 lint types fast-tests
+test: install ## Lint, types, layers, the site and the tests that CI runs
+	$(MAKE) --no-print-directory -j3 lint types docs fast-tests
 
-# Style and types are checked beside the tests, which leave a core idle now and then.
+# The others are checked beside the tests, which leave a core idle now and then.
 fast-tests: install
 	$(PYTEST) -n auto --dist loadgroup -m 'not slow'
 
@@ -43,6 +43,10 @@ test-nnunet: ## The trainers for nnU-Net in nnU-Net itself, in an environment of
 	$(PYTHON) -m venv .venv-nnunet
 	.venv-nnunet/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[nnunet]' pytest pytest-xdist setuptools
 	OMP_NUM_THREADS=1 .venv-nnunet/bin/python -m pytest tests/experiments/nnunet tests/integration/test_wheel.py -k nnunet
+
+# The variable is against a banner of mkdocs-material, on versions that constraints.txt does not take.
+docs: install ## The documents, commands and API as a site, build/site/index.html; a dead link or a bad docstring fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: install ## Style, complexity, and imports that point down only
 	$(BIN)/ruff check .
