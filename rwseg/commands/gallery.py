@@ -43,6 +43,7 @@ BRANCHES: dict[str, ModuleType] = {
 
 REWARDS = {
     "rrw": "The deeper a pixel lies in its class, the more it earns there; all wrong classes cost the same.",
+    "rw": "What its list says; as it stands, depth in the class, and the mean distance to all others.",
     "rw_ac": "A pixel costs the same in every wrong class, wherever it lies.",
     "rw_boundary": "A pixel earns its depth in its class and costs its distance to a wrong one.",
     "rw_constant": "A pixel earns the same wherever it is right and costs the same wherever it is wrong.",

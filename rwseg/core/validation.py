@@ -101,3 +101,9 @@ def _check_values(labels: Tensor, num_classes: int) -> None:
     low, high = (int(bound) for bound in torch.aminmax(labels))
     if low < 0 or high >= num_classes:
         raise ValueError(f"labels: expected values in [0, {num_classes}), got values in [{low}, {high}]")
+
+
+def check_positive(name: str, value: float) -> None:
+    """Raise `ValueError` unless `value` is positive and finite."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name}: expected a positive finite number, got {value}")

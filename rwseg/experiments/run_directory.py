@@ -19,6 +19,7 @@ from rwseg.core.files import write_text
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.command_line import search_path
 from rwseg.experiments.config.conf import CONF
+from rwseg.experiments.config.map_words import SETTING, as_folder
 from rwseg.experiments.config.schema import ADAM, POLY, Choices, TrainConfig, TrainerConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import check, plain, resolved
@@ -176,6 +177,8 @@ def _flatten(content: Any, prefix: str) -> Iterator[tuple[str, str]]:
 
 def _plain(value: Any) -> Any:
     """2.0 as 2: which of the two a setting is depends on who wrote it, where no schema says its type."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -196,7 +199,7 @@ def _other_settings(cfg: TrainConfig, choices: Choices, chosen: list[str]) -> li
     rest = _differences(asked, [*chosen, *options])
     # The class of one's own is in the rest; a slash would make a folder.
     named = [option.replace("/", ".") for option in options if not option.endswith(OWN)]
-    return [*named, *sorted(f"{key}={_text(value)}" for key, value in rest.items())]
+    return [*named, *sorted(f"{key}={_text(key, value)}" for key, value in rest.items())]
 
 
 def _group_of(key: str, groups: Iterable[str]) -> str:
@@ -235,8 +238,11 @@ def _composed_with(_: tuple[str, ...], options: tuple[str, ...]) -> tuple[Flat, 
     return comparable(resolved(cfg, TrainConfig, whole=False)), choices
 
 
-def _text(value: str) -> str:
+def _text(key: str, value: str) -> str:
     """JSON as a part of a file's name: words without quotes, other signs as %XX."""
+    composed = as_folder(value) if key == SETTING else None
+    if composed is not None:
+        return composed
     word = re.fullmatch(r'"([A-Za-z_][\w.-]*)"', value, re.ASCII)
     plain = word is not None and word[1] not in ("true", "false", "null")
     if word and plain:

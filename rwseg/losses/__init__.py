@@ -34,6 +34,7 @@ from rwseg.losses.region import (
     TverskyLoss,
 )
 from rwseg.losses.region_wise import (
+    ComposedMapLoss,
     ConstantMapLoss,
     RegionWiseLoss,
     RRWLoss,
@@ -46,6 +47,7 @@ __all__ = [
     "ActiveContourLoss",
     "AsymmetricSimilarityLoss",
     "CombinedLoss",
+    "ComposedMapLoss",
     "ConstantMapLoss",
     "CrossEntropyLoss",
     "DiceCELoss",

@@ -6,9 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rwseg.maps import RectifiedMap
-
-RegionMap = Tensor | RectifiedMap
+from rwseg.maps import RegionMap as RegionMap
 
 NO_LABEL = -(2**62)
 """What cross entropy may pass over: its default, -100, would count a pixel of that label as right."""

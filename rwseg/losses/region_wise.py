@@ -17,13 +17,12 @@ from rwseg.core.validation import check_spacing, class_indices
 from rwseg.losses.base import RegionMap, full_precision
 from rwseg.maps import (
     RECTIFIED_MAP_NAMES,
+    Composition,
     RectifiedMap,
     check_map_name,
-    compact,
-    rectified_region_map,
+    composed_map,
+    modified_map,
 )
-from rwseg.maps import region_map as named_region_map
-from rwseg.maps.operators import traced_map
 
 LINEAR_MAP_NAMES = ("active_contour", "boundary", "boundary_kervadec", "rrw")
 
@@ -95,6 +94,44 @@ class _RectifiedLoss(torch.autograd.Function):
 
 
 @final
+class ComposedMapLoss(nn.Module):
+    """The region-wise loss of a composition of maps, `mean_{b,i,k} softmax(logits)_ik z_ik`.
+
+    `map` is a list as `rwseg.maps.composition` has it, such as `["boundary", "rectify", {"normalise":
+    "per_class"}]`; `ValueError` for one that does not fit together. `spacing` is for maps that the loss
+    computes itself: the mm per spatial axis of the labels it is given, or None for pixels.
+
+    `map_name` is the base of the composition, which may be computed once and passed in: the modifiers are
+    applied to it, and only maps that are mixed in are computed here. It is None for a base with arguments.
+    `rectified` says that the base is wanted in compact form.
+    """
+
+    def __init__(self, map: Sequence[Any], spacing: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.composition = Composition.of(map)
+        self.map_name = self.composition.base_name
+        self.rectified = self.composition.base_is_compact
+        self.spacing = None if spacing is None else check_spacing(spacing, len(spacing))
+
+    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+        """Return the loss of logits `(B, K, *S)` and integer labels `(B, *S)`.
+
+        `region_map` is the base map, dense `(B, K, *S)` or compact; without one it is computed from the
+        labels on their device. Raises `ValueError` for shapes that do not fit and, where a map is computed,
+        for labels outside `[0, K)` and a spacing of another number of axes.
+        """
+        labels = class_indices(logits, labels)
+        given = (labels, logits.shape[1], self.spacing)
+        if region_map is None:
+            region_map = composed_map(self.composition, *given)
+        else:
+            region_map = modified_map(self.composition, region_map, *given)
+        if isinstance(region_map, RectifiedMap):
+            return rectified_loss(logits, labels, region_map)
+        return region_wise_loss(logits, region_map)
+
+
+@final
 class RegionWiseLoss(nn.Module):
     """The region-wise loss of one named map, `mean_{b,i,k} softmax(logits)_ik z_ik`.
 
@@ -110,33 +147,15 @@ class RegionWiseLoss(nn.Module):
     ) -> None:
         super().__init__()
         check_map_name(region_map, LINEAR_MAP_NAMES)
+        changes = ["rectify"] if rectify and region_map not in RECTIFIED_MAP_NAMES else []
+        self.composed = ComposedMapLoss([region_map, *changes], spacing)
         self.map_name = region_map
-        self.rectified = rectify or region_map in RECTIFIED_MAP_NAMES
-        self.rectify = rectify and region_map not in RECTIFIED_MAP_NAMES
-        self.spacing = None if spacing is None else check_spacing(spacing, len(spacing))
+        self.rectified = self.composed.rectified
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
-        """Return the loss of logits `(B, K, *S)` and integer labels `(B, *S)`.
-
-        `region_map` is a dense `(B, K, *S)` map or the compact form; without one the map is computed from
-        the labels on their device. Raises `ValueError` for shapes that do not fit and, where the map is
-        computed, for labels outside `[0, K)` and a spacing of another number of axes.
-        """
-        labels = class_indices(logits, labels)
-        if region_map is None:
-            region_map = self._online_map(labels, num_classes=logits.shape[1])
-        elif self.rectify and isinstance(region_map, Tensor):
-            region_map = compact(region_map, labels)
-        if isinstance(region_map, RectifiedMap):
-            return rectified_loss(logits, labels, region_map)
-        return region_wise_loss(logits, region_map)
-
-    def _online_map(self, labels: Tensor, num_classes: int) -> RegionMap:
-        if torch.compiler.is_compiling():
-            return traced_map(self.map_name, labels, num_classes, self.spacing, self.rectified)
-        if self.rectified:
-            return rectified_region_map(self.map_name, labels, num_classes, self.spacing)
-        return named_region_map(self.map_name, labels, num_classes, self.spacing)
+        """Return the loss; arguments and errors as in `ComposedMapLoss.forward`."""
+        loss: Tensor = self.composed(logits, labels, region_map)
+        return loss
 
 
 @final
@@ -170,15 +189,16 @@ class ConstantMapLoss(nn.Module):
 
 @final
 class RRWLoss(nn.Module):
-    """The rectified region-wise (RRW) loss: `RegionWiseLoss` of `rwseg.maps.rrw_map` (Eq. 4)."""
+    """The rectified region-wise (RRW) loss: that of `rwseg.maps.rrw_map` (Eq. 4)."""
+
+    map_name = "rrw"
+    rectified = True
 
     def __init__(self, spacing: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.region_wise = RegionWiseLoss("rrw", spacing=spacing)
-        self.map_name = self.region_wise.map_name
-        self.rectified = self.region_wise.rectified
+        self.composed = ComposedMapLoss(["rrw"], spacing)
 
     def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
-        """Return the loss; arguments and errors as in `RegionWiseLoss.forward`."""
-        loss: Tensor = self.region_wise(logits, labels, region_map)
+        """Return the loss; arguments and errors as in `ComposedMapLoss.forward`."""
+        loss: Tensor = self.composed(logits, labels, region_map)
         return loss

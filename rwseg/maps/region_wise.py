@@ -11,7 +11,7 @@ pixel then say all of it, and `RectifiedMap` holds just these.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -26,6 +26,10 @@ class RectifiedMap(NamedTuple):
 
     inside: Tensor
     outside: Tensor
+
+
+RegionMap = Tensor | RectifiedMap
+"""Dense `(B, K, *S)`, or compact."""
 
 
 def active_contour_map(labels: Tensor, num_classes: int) -> Tensor:
@@ -113,12 +117,20 @@ def rrw_weights(distance: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     Only shapes are checked, because looking at the labels would make a GPU wait.
     """
     _check_same_shape("distance", distance, labels)
+    return (distance / largest_of_class(distance, labels, num_classes)).neg_()
+
+
+def largest_of_class(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Return at each pixel the largest value of its class in the item, at least the least normal number.
+
+    `values` >= 0 and `labels` are `(B, *S)`, as is the result.
+    """
     items = torch.arange(len(labels), device=labels.device).view(-1, *[1] * (labels.ndim - 1))
     groups = (labels + num_classes * items).flatten()
-    largest = distance.new_zeros(len(labels) * num_classes)
-    largest.scatter_reduce_(0, groups, distance.flatten(), "amax")
-    largest.clamp_(min=torch.finfo(largest.dtype).tiny).neg_()
-    return distance / largest.index_select(0, groups).view_as(distance)
+    largest = values.new_zeros(len(labels) * num_classes)
+    largest.scatter_reduce_(0, groups, values.flatten(), "amax")
+    largest.clamp_(min=torch.finfo(largest.dtype).tiny)
+    return largest.index_select(0, groups).view_as(values)
 
 
 def compact(region_map: Tensor, labels: Tensor) -> RectifiedMap:
@@ -154,55 +166,6 @@ def is_rectified(region_map: Tensor, labels: Tensor, atol: float = 1e-6) -> bool
     highest = region_map.scatter(1, index, float("-inf")).amax(1)
     rewarded = region_map.gather(1, index)[:, 0] <= atol
     return bool(((highest - lowest <= atol) & (lowest >= -atol) & rewarded).all())
-
-
-def _active_contour(labels: Tensor, num_classes: int, spacing: Sequence[float] | None) -> Tensor:
-    check_spacing(spacing, labels.ndim - 1)  # no distances here, but a wrong spacing is an error all the same
-    return active_contour_map(labels, num_classes)
-
-
-def _hausdorff(labels: Tensor, num_classes: int, spacing: Sequence[float] | None) -> Tensor:
-    return hausdorff_map(labels, num_classes, spacing=spacing)
-
-
-_BUILDERS: dict[str, Callable[[Tensor, int, Sequence[float] | None], Tensor]] = {
-    "active_contour": _active_contour,
-    "boundary": boundary_map,
-    "boundary_kervadec": boundary_kervadec_map,
-    "hausdorff": _hausdorff,
-    "rrw": rrw_map,
-}
-MAP_NAMES = tuple(_BUILDERS)
-RECTIFIED_MAP_NAMES = ("active_contour", "rrw")
-
-
-def check_map_name(name: str, names: tuple[str, ...] = MAP_NAMES) -> None:
-    """Raise `ValueError` unless `name` is one of `names`."""
-    if name not in names:
-        raise ValueError(f"region map: expected one of {', '.join(names)}, got {name!r}")
-
-
-def region_map(name: str, labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> Tensor:
-    """Return the dense map called `name`, one of `MAP_NAMES`; `ValueError` for another name."""
-    check_map_name(name)
-    return _BUILDERS[name](labels, num_classes, spacing)
-
-
-def rectified_region_map(
-    name: str, labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None
-) -> RectifiedMap:
-    """Return the map called `name`, one of `MAP_NAMES`, in compact form, rectified where it is not.
-
-    The K channels of the maps in `RECTIFIED_MAP_NAMES` are never built.
-    """
-    if name == "rrw":
-        return rectified_rrw_map(labels, num_classes, spacing)
-    if name == "active_contour":
-        check_labels(labels, num_classes)
-        check_spacing(spacing, labels.ndim - 1)
-        inside = torch.zeros(labels.shape, device=labels.device)
-        return RectifiedMap(inside, torch.ones_like(inside))
-    return compact(region_map(name, labels, num_classes, spacing), labels)
 
 
 def _check_dense(region_map: Tensor, labels: Tensor) -> None:

@@ -47,6 +47,18 @@ def path(*overrides: str) -> str:
             ["loss=rw_boundary", "loss.rectify=true"],
             "default/phantom/rw_boundary/alone/loss.rectify-true/seed0",
         ),
+        (
+            ["loss=rw", "loss.map=[boundary,{anneal: 0.5}]"],
+            "default/phantom/rw/alone/loss.map-boundary--anneal-0.5/seed0",
+        ),
+        (
+            [
+                "loss=rw",
+                "loss.map=[rrw,{class_weights: [1, 2.0]},{mix: {map: [skeleton, rectify], weight: 0.5}}]",
+            ],
+            "default/phantom/rw/alone/"
+            "loss.map-rrw--class_weights-1x2--mix-map-@skeleton--rectify@-weight-0.5/seed0",
+        ),
         (["optimizer=sgd"], "default/phantom/rrw/alone/optimizer-sgd/seed0"),
         (
             ["optimizer=sgd", "schedule=small", "schedule.learning_rate=0.1", "schedule/lr=cosine"],
@@ -131,6 +143,11 @@ DIFFERENT = [
     (["loss=rw_boundary", "loss.region_map='true'"], ["loss=rw_boundary", "loss.region_map='True'"]),
     (["loss=focal", "loss.gamma=3"], ["loss=focal", "loss.gamma='3'"]),
     (["loss=focal", "loss.gamma=null"], ["loss=focal", "loss.gamma='null'"]),
+    (["loss=rw", "loss.map=[rrw,{clip: 1},{power: 2}]"], ["loss=rw", "loss.map=[rrw,{power: 2},{clip: 1}]"]),
+    (
+        ["loss=rw", "loss.map=[rrw,{mix: {map: [skeleton], weight: 0.5}},rectify]"],
+        ["loss=rw", "loss.map=[rrw,{mix: {map: [skeleton,rectify], weight: 0.5}}]"],
+    ),
     (["model.pools=[[2,2],[2,1]]"], ["model.pools=[[2,1],[2,2]]"]),
 ]
 

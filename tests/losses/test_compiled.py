@@ -5,7 +5,7 @@ import torch
 import torch._dynamo
 from torch import Tensor
 
-from rwseg.losses import RegionWiseLoss, RRWLoss
+from rwseg.losses import ComposedMapLoss, RegionWiseLoss, RRWLoss
 from rwseg.maps import rectified_rrw_map, region_map
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
@@ -19,7 +19,19 @@ def example() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(
-    "loss", [RRWLoss((1.5, 0.8)), RegionWiseLoss("boundary"), RegionWiseLoss("boundary", rectify=True)]
+    "loss",
+    [
+        RRWLoss((1.5, 0.8)),
+        RegionWiseLoss("boundary"),
+        RegionWiseLoss("boundary", rectify=True),
+        ComposedMapLoss(["boundary", "rectify", {"normalise": "per_class"}, {"class_weights": [1, 2, 3, 4]}]),
+        ComposedMapLoss(
+            ["boundary", {"anneal": 0.5}, {"mix": {"map": ["skeleton", {"clip": 0.5}], "weight": 0.3}}],
+            (1.5, 0.8),
+        ),
+        ComposedMapLoss(["boundary", {"anneal": 1}, {"power": 2}, {"normalise": "per_item"}]),
+    ],
+    ids=["rrw", "boundary", "rectified", "modified", "mixed", "annealed"],
 )
 @pytest.mark.parametrize("given", [False, True])
 def test_one_graph_with_the_same_value_and_gradient(loss: torch.nn.Module, given: bool) -> None:

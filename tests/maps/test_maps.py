@@ -279,7 +279,7 @@ LABELS = torch.zeros(2, 4, 6, dtype=torch.long)
         (lambda: boundary_kervadec_map(LABELS, 3, (1.0,)), "expected 2 values"),
         (lambda: boundary_kervadec_map(LABELS + 3, 3), r"values in \[0, 3\)"),
         (lambda: rrw_map(LABELS, 1), "at least 2"),
-        (lambda: region_map("rwr", LABELS, 3), "boundary_kervadec, hausdorff, rrw, got 'rwr'"),
+        (lambda: region_map("rwr", LABELS, 3), "boundary_kervadec, hausdorff, rrw, skeleton, got 'rwr'"),
         (lambda: rectified_region_map("rwr", LABELS, 3), "got 'rwr'"),
         (lambda: rectify(torch.zeros(2, 3, 6, 4), LABELS), r"labels \(2, 4, 6\), got \(2, 3, 6, 4\)"),
         (lambda: is_rectified(torch.zeros(2, 4, 6), LABELS), "region map: expected shape"),

@@ -21,6 +21,7 @@ LOSSES: Mapping[str, dict[str, Any]] = {
         "rectify": False,
         "spacing": None,
     },
+    "rw": {"_target_": "rwseg.losses.ComposedMapLoss", "map": ["rrw"], "spacing": None},
     "dice": {"_target_": "rwseg.losses.DiceLoss"},
     "ce": {"_target_": "rwseg.losses.CrossEntropyLoss"},
     "focal": {"_target_": "rwseg.losses.FocalLoss", "gamma": 2.0},

@@ -12,6 +12,10 @@ PARTNERS = {"dice": "rwseg.losses.DiceLoss", "ce": "rwseg.losses.CrossEntropyLos
 """Those of conf/strategy, by the end of its files' names."""
 
 
+COMPOSED = "rwseg.losses.ComposedMapLoss"
+"""The loss of a composition of maps."""
+
+
 def is_count(value: Any) -> bool:
     """Whether it is a whole number of 1 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
@@ -145,11 +149,17 @@ def _precision_rules(trainer: "TrainerConfig") -> Iterator[str]:
 
 def _map_rules(cfg: "TrainConfig") -> Iterator[str]:
     loss = cfg.loss if isinstance(cfg.loss, Mapping) else {}
-    serves_map = loss.get("_target_") == "rwseg.losses.RRWLoss" or loss.get("region_map") in (
-        "rrw",
-        "boundary",
-    )
-    if loss.get("spacing") is not None and cfg.map.source == "cached" and serves_map:
+    base = loss.get("region_map")
+    if loss.get("_target_") == "rwseg.losses.RRWLoss":
+        base = "rrw"
+    if loss.get("_target_") == COMPOSED and "map" in loss:
+        from rwseg.maps import Composition  # PyTorch, for this loss alone
+
+        try:
+            base = Composition.of(loss["map"]).base_name
+        except ValueError as error:
+            yield f"loss.map: {error}"
+    if loss.get("spacing") is not None and cfg.map.source == "cached" and base in ("rrw", "boundary"):
         yield (
             f"loss.spacing={loss['spacing']}: expected null with map.source=cached, made in mm of the "
             "volume; remove it, or give map.source=online"

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from rwseg.core.errors import RunError
+from rwseg.experiments.config.map_words import SETTING, described
+from rwseg.experiments.config.rules import COMPOSED
 from rwseg.report.comparison.comparison import Method, Run
 
 COMPARED = ("loss", "strategy")
@@ -120,6 +122,8 @@ def _first_words(choices: Mapping[str, str], settings: Mapping[str, str]) -> lis
     mode, _, partner = strategy.partition("_")
     partner = _other_partner(partner, settings) or partner
     words = [f"{loss} + {partner}", mode] if partner else [loss, *([] if mode == "alone" else [mode])]
+    if SETTING in settings and target == COMPOSED:
+        words[0] = words[0].replace(loss, f"{loss}({described(json.loads(settings[SETTING]))})", 1)
     return [*words, *(["rectified"] if settings.get("loss.rectify") == "true" else [])]
 
 

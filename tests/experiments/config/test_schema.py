@@ -70,6 +70,9 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         (["map.source=disk"], "map.source: expected one of cached, online, got disk"),
         (["loss.spacing=[1,1]"], "loss.spacing=[1, 1]: expected null with map.source=cached"),
         (["loss=rw_boundary", "loss.spacing=[1,1]"], "expected null with map.source=cached"),
+        (["loss=rw", "loss.spacing=[1,1]"], "expected null with map.source=cached"),
+        (["loss=rw", "loss.map=[bondary]"], "loss.map: expected a base map first, one of active_contour"),
+        (["loss=rw", "loss.map=[rrw,{anneal: 0.5}]"], "loss.map: anneal: expected after boundary or"),
         (["workers=0"], "workers: expected greater than 0, got 0"),
         (
             ["augment=nnunet", "augment.spatial.rotate=2"],

@@ -35,6 +35,16 @@ def test_names_tell_loss_partner_strategy_and_rectification(tmp_path: Path) -> N
     ]  # fmt: skip
 
 
+def test_compositions_of_maps_are_named_by_their_parts(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", "rw", settings={"loss.map": ["boundary", {"anneal": 0.5}]})
+    mixed = ["rrw", {"mix": {"map": ["skeleton", "rectify"], "weight": 0.5}}, {"class_weights": [1, 2]}]
+    write_run(tmp_path / "b", "rw", "equal_dice", settings={"loss.map": mixed})
+    assert names(tmp_path) == [
+        "rw(boundary anneal=0.5)",
+        "rw(rrw mix=(map [skeleton rectify], weight 0.5) class_weights=1/2) + dice, equal",
+    ]
+
+
 def test_another_partner_than_that_of_the_option_is_named(tmp_path: Path) -> None:
     other = {"strategy.partner._target_": "rwseg.losses.GeneralizedDiceLoss"}
     write_run(tmp_path, "rw_boundary", "gradual_dice", settings=other)

@@ -1,0 +1,119 @@
+"""Rectified maps that put weight where it matters: on borders, on centrelines, between touching instances.
+
+All take integer labels `(B, *S)` and `spacing` as `rwseg.maps.region_wise` does, raise its errors, and return
+the compact form. What the loss feels in a pixel is the difference of its two weights.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from rwseg.core.validation import check_labels, check_positive
+from rwseg.maps.distance import inside_distance, outside_distances
+from rwseg.maps.region_wise import RectifiedMap
+
+
+def edge_emphasis(
+    labels: Tensor, num_classes: int, width: float, spacing: Sequence[float] | None = None
+) -> RectifiedMap:
+    """Return weights for hard borders: `-exp(-d / width)` at the true class, 1 elsewhere.
+
+    `d` is the distance to the nearest pixel of another class, so the difference falls from 2 at a border to 1
+    far from it, where RRW's rises. That is the `1 + phi` with which Caliva et al., "Distance map loss penalty
+    term for semantic segmentation" (2019), weigh a pixel: phi is their reversed distance, here with a
+    `width` in the unit of the spacing in place of each class's largest distance. An item of one class has no
+    border: 0. Raises `ValueError` unless `width` is positive and finite.
+    """
+    check_labels(labels, num_classes)
+    check_positive("width", width)
+    inside = inside_distance(labels, spacing).div_(-width).exp_().neg_()
+    return _with_ones_outside(inside.masked_fill_(_of_one_class(labels), 0.0))
+
+
+def skeleton(labels: Tensor, num_classes: int, spacing: Sequence[float] | None = None) -> RectifiedMap:
+    """Return weights for thin structures: `-d / (d + s)` at the true class, 1 elsewhere.
+
+    `s` is the distance to the centreline of the class (Lee, Kashyap and Chu, "Building skeleton models via
+    3-D medial surface/axis thinning algorithms", 1994, by scikit-image), `d` that to the nearest pixel of
+    another class. The weight is -1 on every centreline and falls to the border, however thick the structure
+    is there; RRW's `d / max d` gives a thin branch of a thick structure next to nothing. An item of one class
+    is -1 everywhere. Centrelines are found on the CPU, whatever the device of the labels.
+    """
+    check_labels(labels, num_classes)
+    border = inside_distance(labels, spacing)
+    lines = torch.from_numpy(_centrelines(labels.cpu().numpy(), num_classes)).to(labels.device)
+    centre = outside_distances(lines, num_classes + 1, spacing).gather(1, labels[:, None].long())[:, 0]
+    inside = border.div(border + centre).neg_()
+    return _with_ones_outside(inside.masked_fill_(_of_one_class(labels), -1.0))
+
+
+def border_between_instances(
+    labels: Tensor,
+    num_classes: int,
+    w0: float = 10.0,
+    sigma: float = 5.0,
+    spacing: Sequence[float] | None = None,
+) -> RectifiedMap:
+    """Return weights for touching instances: 0 at the true class, more than 1 elsewhere between instances.
+
+    The wrong classes weigh `1 + w0 exp(-(d1 + d2)^2 / (2 sigma^2))`.
+    `d1` and `d2` are the distances to the nearest and the second nearest instance, 0 in an instance itself:
+    the pixel weight of Ronneberger et al., "U-Net", MICCAI 2015, Eq. 2, with 1 for its class weight.
+    Instances are the connected components (sharing a face) of each class but the background, 0; an item with
+    fewer than two has no such border. Components are found on the CPU; a distance transform is spent on each.
+    Raises `ValueError` unless `w0` and `sigma` (in the unit of the spacing) are positive and finite.
+    """
+    check_labels(labels, num_classes)
+    check_positive("w0", w0)
+    check_positive("sigma", sigma)
+    reach = torch.stack([_to_two_instances(item, num_classes, spacing) for item in labels])
+    outside = reach.square_().div_(-2 * sigma**2).exp_().mul_(w0).add_(1.0)
+    return RectifiedMap(torch.zeros_like(outside), outside)
+
+
+def _with_ones_outside(inside: Tensor) -> RectifiedMap:
+    return RectifiedMap(inside, torch.ones_like(inside))
+
+
+def _of_one_class(labels: Tensor) -> Tensor:
+    """Whether an item has a single class: `(B, 1, ...)`."""
+    low, high = labels.flatten(1).aminmax(dim=1)
+    return (low == high).view(-1, *[1] * (labels.ndim - 1))
+
+
+def _centrelines(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:
+    """The labels on the centrelines of each class, `num_classes` elsewhere."""
+    from skimage.morphology import skeletonize  # a third of a second, for this map alone
+
+    lines = np.full(labels.shape, num_classes, np.int64)
+    for item, line in zip(labels, lines, strict=True):
+        for k in np.unique(item):
+            own = item == k
+            thin = skeletonize(own, method="lee") > 0  # type: ignore[no-untyped-call]
+            components, count = ndimage.label(own, np.ones([3] * own.ndim))
+            kept = np.isin(np.arange(count + 1), components[thin])  # thinning erases a cube of 2 x 2 x 2
+            line[thin | (own & ~kept[components])] = k
+    return lines
+
+
+def _to_two_instances(item: Tensor, num_classes: int, spacing: Sequence[float] | None) -> Tensor:
+    """The sum of the distances to the two nearest instances, `(*S)`; infinite where there are none."""
+    nearest = torch.full(item.shape, torch.inf, device=item.device)
+    second = nearest.clone()
+    for mask in _instances(item, num_classes):
+        distance = inside_distance(mask[None].long(), spacing)[0].masked_fill_(mask, 0.0)
+        second = torch.minimum(second, torch.maximum(nearest, distance))
+        nearest = torch.minimum(nearest, distance)
+    return nearest + second
+
+
+def _instances(item: Tensor, num_classes: int) -> Iterator[Tensor]:
+    values = item.cpu().numpy()
+    for k in range(1, num_classes):
+        components, count = ndimage.label(values == k)
+        for number in range(1, count + 1):
+            yield torch.from_numpy(components == number).to(item.device)
