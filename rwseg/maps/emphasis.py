@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from rwseg.core.validation import check_labels, check_positive
+from rwseg.core.validation import check_labels, check_positive, check_spacing
 from rwseg.maps.distance import inside_distance, outside_distances
 from rwseg.maps.region_wise import RectifiedMap
 
@@ -68,6 +68,7 @@ def border_between_instances(
     Raises `ValueError` unless `w0` and `sigma` (in the unit of the spacing) are positive and finite.
     """
     check_labels(labels, num_classes)
+    check_spacing(spacing, labels.ndim - 1)  # also where there is no instance to measure to
     check_positive("w0", w0)
     check_positive("sigma", sigma)
     reach = torch.stack([_to_two_instances(item, num_classes, spacing) for item in labels])
