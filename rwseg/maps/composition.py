@@ -15,7 +15,6 @@ weigh the same: `Composition.is_rectified`.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, NamedTuple
 
 from rwseg.maps import modifiers
@@ -55,7 +54,7 @@ MODIFIERS: Mapping[str, Modifier] = {
     ),
     "class_weights": Modifier(
         modifiers.class_weights,
-        {"weights": Argument(_are_weights, "a number above 0 for each class, in a list")},
+        {"weights": Argument(_are_weights, "a list of numbers above 0, one per class")},
     ),
     "clip": Modifier(modifiers.clip, {"largest": POSITIVE}),
     "power": Modifier(modifiers.power, {"exponent": POSITIVE}),
@@ -99,10 +98,17 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Composition:
-    """A checked composition; `of` and `of_text` make one."""
+    """A checked composition; `of` and `of_text` make one.
+
+    `text` is the list that makes it, as JSON. `is_rectified` says that the K - 1 wrong classes of every pixel
+    weigh the same; then the map is made in compact form. Both are there once and for all, because
+    `torch.compile` cannot look into what finds them.
+    """
 
     base: Part
-    modifiers: tuple[Part, ...] = ()
+    modifiers: tuple[Part, ...]
+    text: str
+    is_rectified: bool
 
     @classmethod
     def of(cls, parts: Sequence[Any]) -> "Composition":
@@ -118,7 +124,8 @@ class Composition:
                     f"because it needs distances, got it after {', '.join(before)}"
                 )
             before.append(part.name)
-        return cls(base, tuple(others))
+        text = json.dumps([part.plain for part in (base, *others)], separators=(",", ":"), sort_keys=True)
+        return cls(base, tuple(others), text, _is_rectified(base, others))
 
     @classmethod
     def of_text(cls, text: str) -> "Composition":
@@ -130,22 +137,6 @@ class Composition:
         """The list that makes it."""
         return [part.plain for part in (self.base, *self.modifiers)]
 
-    @cached_property
-    def text(self) -> str:
-        """The list as JSON."""
-        return json.dumps(self.plain, separators=(",", ":"), sort_keys=True)
-
-    @property
-    def is_rectified(self) -> bool:
-        """Whether the K - 1 wrong classes of every pixel weigh the same: then the map is made compact."""
-        answer = BASES[self.base.name].is_rectified
-        for part in self.modifiers:
-            if part.name == "mix":
-                answer = answer and part.arguments["map"].is_rectified
-            else:
-                answer = answer or MODIFIERS[part.name].rectifies(part.arguments)
-        return answer
-
     @property
     def base_name(self) -> str | None:
         """The map that may be computed once for this one: a base without arguments, or None."""
@@ -156,6 +147,16 @@ class Composition:
         """Whether the compact form of the base is all that is needed of it."""
         rectified_at_once = bool(self.modifiers) and self.modifiers[0].name == "rectify"
         return rectified_at_once or BASES[self.base.name].is_rectified
+
+
+def _is_rectified(base: Part, others: Sequence[Part]) -> bool:
+    answer = BASES[base.name].is_rectified
+    for part in others:
+        if part.name == "mix":
+            answer = answer and part.arguments["map"].is_rectified
+        else:
+            answer = answer or MODIFIERS[part.name].rectifies(part.arguments)
+    return answer
 
 
 def _part(given: Any, first: bool) -> Part:
