@@ -3,12 +3,20 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import inf, nan
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import ncf
 from scipy.stats import t as student
 
+from rwseg.statistics.crossed_effects import (
+    Calibration,
+    Design,
+    degrees_of_freedom,
+    excesses,
+    mean_squares,
+)
 from rwseg.statistics.paired_samples import Floats, group_sums
 
 MOST_SEEDS = 2**20
@@ -88,7 +96,7 @@ class SeedComparison:
         variance = of_seeds + of_subjects + part.interaction / (seeds * subjects)
         if variance == 0:
             return 1.0
-        freedom = _freedom(of_seeds, of_subjects, seeds, subjects)
+        freedom = float(degrees_of_freedom(of_seeds, of_subjects, seeds, subjects))
         limit = student.isf((1 - self.level) / 2, freedom)
         shift = effect / np.sqrt(variance)
         # The square of a noncentral t: of SciPy's two, this one is never NaN.
@@ -109,9 +117,9 @@ def compare_over_seeds(
         V = seed / S + subject / U + interaction / (S U).
 
     The interval is Student's with degrees of freedom as Satterthwaite (1946) interpolates them between S - 1
-    and U - 1, here by the shares of seeds and subjects in V and not by their squares: with 3 seeds his
-    intervals may cover 92 % only (docs/report.md has the simulation). With one seed the interval is over
-    subjects alone, with one subject over seeds alone. Raises `ValueError` for arrays of unequal or other
+    and U - 1, calibrated at variances like those found (`rwseg.statistics.crossed_effects`; docs/report.md
+    has a simulation). With one seed the interval is over subjects alone, with one subject over seeds alone,
+    both Student's own. Raises `ValueError` for arrays of unequal or other
     shapes, of one value, or not finite, for labels of another number, and for a level outside (0, 1).
 
     >>> found = compare_over_seeds([[0.82, 0.90], [0.80, 0.91]], [[0.80, 0.86], [0.78, 0.87]])
@@ -130,53 +138,59 @@ def compare_over_seeds(
     mean = float(differences.mean())
     # Linear in each subject's sum, so that the mean of all cells is that of all cases.
     cells = mean + (sums - mean * counts) * (total / counts.sum())
-    components, variance, freedom = _analysed(cells)
-    error = float(np.sqrt(variance))
-    half = float(student.isf((1 - level) / 2, freedom)) * error
+    analysed = _analysed(cells, mean, level)
     means = sums / counts
     return SeedComparison(
         difference=mean,
-        low=mean - half,
-        high=mean + half,
-        p=float(2 * student.sf(abs(mean) / error, freedom)) if error else float(mean == 0),
+        low=mean - analysed.half,
+        high=mean + analysed.half,
+        p=analysed.p,
         probability=float(((means > 0) + 0.5 * (means == 0)).mean()),
-        components=components,
-        degrees_of_freedom=freedom,
+        components=analysed.components,
+        degrees_of_freedom=analysed.freedom,
         seeds=seeds,
         subjects=total,
         level=level,
     )
 
 
-def _analysed(cells: Floats) -> tuple[Components, float, float]:
-    """Components of `cells` (S, U), the variance of their mean, and its degrees of freedom."""
-    seeds, subjects = cells.shape
+class _Analysis(NamedTuple):
+    """Components, half the width of the interval, p of no difference, and Student's degrees of freedom."""
+
+    components: Components
+    half: float
+    p: float
+    freedom: float
+
+
+def _analysed(cells: Floats, mean: float, level: float) -> _Analysis:
+    """The analysis of `cells` (S, U) with this mean."""
     if min(cells.shape) == 1:
         variance = float(cells.var(ddof=1))
-        own = Components(nan, variance, nan) if seeds == 1 else Components(variance, nan, nan)
-        return own, variance / cells.size, cells.size - 1
-    mean, rows, columns = cells.mean(), cells.mean(1, keepdims=True), cells.mean(0, keepdims=True)
-    by_seed = subjects * float(((rows - mean) ** 2).sum())
-    by_subject = seeds * float(((columns - mean) ** 2).sum())
-    rest = float(((cells - rows - columns + mean) ** 2).sum())
-    between = np.array([by_seed / (seeds - 1), by_subject / (subjects - 1)])
-    left = rest / ((seeds - 1) * (subjects - 1))
-    # An effect whose mean square is below what is left is not there: its own is an estimate of the same.
-    if (between < left).all():
-        pooled = (by_seed + by_subject + rest) / (cells.size - 1)
-        return Components(0.0, 0.0, pooled), pooled / cells.size, cells.size - 1
-    excess = np.maximum(between - left, 0)
-    components = Components(excess[0] / subjects, excess[1] / seeds, left)
-    variance = float(excess.sum() + left)
-    return components, variance / cells.size, _freedom(excess[0], excess[1], seeds, subjects)
+        own = Components(nan, variance, nan) if len(cells) == 1 else Components(variance, nan, nan)
+        return _along_one(own, mean, float(np.sqrt(variance / cells.size)), cells.size - 1, level)
+    design = Design(*cells.shape)
+    squares = mean_squares(cells)
+    components = _components(squares, design)
+    if not squares.any():
+        return _along_one(components, mean, 0.0, cells.size - 1, level)
+    t = Calibration(squares, design)
+    return _Analysis(components, t.error * t.limit(level), t.p(mean / t.error), t.freedom)
 
 
-def _freedom(of_seeds: float, of_subjects: float, seeds: float, subjects: int) -> float:
-    """Degrees of freedom of a mean whose variance has these parts; the interaction counts with both."""
+def _along_one(components: Components, mean: float, error: float, freedom: float, level: float) -> _Analysis:
+    """Student's own test and interval; all values equal say so without doubt."""
+    p = float(2 * student.sf(abs(mean) / error, freedom)) if error else float(mean == 0)
+    return _Analysis(components, error * float(student.isf((1 - level) / 2, freedom)), p, freedom)
+
+
+def _components(squares: Floats, design: Design) -> Components:
+    """What the mean squares say of the variances; one for all where they differ by chance only."""
+    of_seeds, of_subjects = map(float, excesses(squares))
     if of_seeds + of_subjects == 0:
-        return seeds * subjects - 1
-    share = of_seeds / (of_seeds + of_subjects)
-    return 1 / (share / (seeds - 1) + (1 - share) / (subjects - 1))
+        pooled = np.dot(design.freedoms, squares) / (design.seeds * design.subjects - 1)
+        return Components(0.0, 0.0, float(pooled))
+    return Components(of_seeds / design.subjects, of_subjects / design.seeds, float(squares[2]))
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> Floats:

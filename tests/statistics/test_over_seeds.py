@@ -79,8 +79,8 @@ def test_one_subject_is_students_t_over_seeds() -> None:
 def test_seeds_that_agree_leave_the_subjects_and_the_reverse() -> None:
     values = np.random.default_rng(1).normal(0.1, 1, 8)
     expected = stats.ttest_1samp(values, 0).pvalue
-    assert compared(np.tile(values, (5, 1))).p == pytest.approx(expected)
-    assert compared(np.tile(values[:, None], (1, 5))).p == pytest.approx(expected)
+    assert compared(np.tile(values, (5, 1))).p == pytest.approx(expected, rel=1e-3)
+    assert compared(np.tile(values[:, None], (1, 5))).p == pytest.approx(expected, rel=1e-3)
 
 
 def test_cases_of_a_subject_count_as_one_measurement() -> None:
@@ -179,8 +179,9 @@ def test_coverage_over_the_range_that_is_promised(seeds: int) -> None:
     rng = np.random.default_rng(7)
     grid = product((10, 30, 60), [(1.0, 1.0, 1.0), (0.3, 1.0, 1.0), (0.0, 1.0, 1.0), (1.0, 0.3, 1.0)])
     for subjects, deviations in grid:
-        share, _ = covered(seeds, subjects, deviations, 3000, rng)
+        share, rejected = covered(seeds, subjects, deviations, 3000, rng)
         assert 0.925 <= share <= 0.975, (subjects, deviations)  # .93 to .97, and a standard error of .004
+        assert rejected == pytest.approx(1 - share, abs=1e-9)
 
 
 @pytest.mark.slow
@@ -204,9 +205,9 @@ def test_the_seeds_needed_give_the_power_that_was_asked_for(
 @pytest.mark.slow
 @pytest.mark.parametrize(("draw", "effect"), [(normal, 0.02), (skewed, 0.3)])
 def test_the_table_of_the_documentation(draw: Callable[..., Study], effect: float) -> None:
-    """Its corners: 93 to 97 %, and 3 to 7 %, with two standard errors (.005) around."""
+    """Its corners: 93 to 97 %, and 4 to 6 %, with two standard errors (.004 to .005) around."""
     for seeds, subjects in ((3, 10), (3, 60), (5, 30), (10, 10), (50, 60)):
         found = rates(draw, seeds, subjects, 2500, effect)
         assert 0.92 <= found.covered <= 0.98, (seeds, subjects)
-        assert 0.02 <= found.over_seeds <= 0.08, (seeds, subjects)
+        assert 0.031 <= found.over_seeds <= 0.069, (seeds, subjects)
         assert found.over_cases > found.over_seeds, (seeds, subjects)
