@@ -124,27 +124,41 @@ def test_a_damaged_hub_folder_is_a_sentence(volumes: Path, tmp_path: Path, damag
         rwseg.load_run(hub)
 
 
-@pytest.fixture(scope="module")
-def onnx(volumes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run on volumes as an ONNX file."""
+def as_onnx(run: Path, folder: Path) -> Path:
     pytest.importorskip("onnxruntime")
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    said = graph.write_onnx(rwseg.load_run(volumes, device="cpu"), "last", path)
+    path = folder / "model.onnx"
+    said = graph.write_onnx(rwseg.load_run(run, device="cpu"), "last", path)
     assert said.difference <= graph.LARGEST_DIFFERENCE
     assert said.megabytes == pytest.approx(path.stat().st_size / 1e6)
     return path
 
 
+@pytest.fixture(scope="module")
+def onnx(volumes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run on volumes as an ONNX file."""
+    return as_onnx(volumes, tmp_path_factory.mktemp("onnx"))
+
+
+@pytest.fixture(scope="module")
+def picture_onnx(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run on pictures as an ONNX file."""
+    return as_onnx(pictures, tmp_path_factory.mktemp("picture_onnx"))
+
+
 @pytest.mark.xdist_group("onnx")
-def test_an_onnx_file_predicts_what_the_run_predicts(volumes: Path, onnx: Path) -> None:
-    own, exported = rwseg.load_run(volumes, device="cpu"), rwseg.load_run(onnx)
-    image, spacing = image_for(volumes)
+@pytest.mark.parametrize(("kind", "file"), [("volumes", "onnx"), ("pictures", "picture_onnx")])
+def test_an_onnx_file_predicts_what_the_run_predicts(
+    kind: str, file: str, request: pytest.FixtureRequest
+) -> None:
+    run = request.getfixturevalue(kind)
+    own, exported = rwseg.load_run(run, device="cpu"), rwseg.load_run(request.getfixturevalue(file))
+    image, spacing = image_for(run)
     ours = own.probabilities(image, spacing)
     np.testing.assert_allclose(exported.probabilities(image, spacing), ours, atol=1e-4)
     sure = np.ptp(np.partition(ours, -2, axis=0)[-2:], axis=0) > 2e-4
     assert sure.mean() > 0.99
     np.testing.assert_array_equal(exported.predict(image, spacing)[sure], own.predict(image, spacing)[sure])
-    images = torch.randn(2, 1, 37, 61)
+    images = torch.randn(2, len(own.data.channels), 37, 61)
     for model in (own, exported):
         assert model.network(images).shape == (2, 4, 37, 61)
     torch.testing.assert_close(
