@@ -71,7 +71,7 @@ def rates(draw: Callable[..., Study], seeds: int, subjects: int, studies: int, e
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table of docs/report.md."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=4000)
+    parser.add_argument("--studies", type=int, default=8000)
     studies = parser.parse_args(arguments).studies
     columns = [f"{kind}: {name}" for kind in ("normal", "as Dice") for name in ("covers", "p", "over cases")]
     print(f"| seeds | subjects | {' | '.join(columns)} |")

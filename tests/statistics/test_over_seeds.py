@@ -211,3 +211,11 @@ def test_the_table_of_the_documentation(draw: Callable[..., Study], effect: floa
         assert 0.92 <= found.covered <= 0.98, (seeds, subjects)
         assert 0.031 <= found.over_seeds <= 0.069, (seeds, subjects)
         assert found.over_cases > found.over_seeds, (seeds, subjects)
+
+
+@pytest.mark.slow
+def test_where_neither_seeds_nor_subjects_differ_p_is_cautious() -> None:
+    rng = np.random.default_rng(10)
+    for seeds, subjects in product((3, 5, 10), (10, 60)):
+        _, rejected = covered(seeds, subjects, (0.0, 0.0, 1.0), 2000, rng)
+        assert 0.018 <= rejected <= 0.045, (seeds, subjects)
