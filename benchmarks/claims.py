@@ -71,10 +71,10 @@ def tables() -> dict[str, str]:
     return {"rates": learning_rates(rates), "methods": methods(comparison), "claims": claims(comparison)}
 
 
-def filled(document: str, found: Mapping[str, str]) -> str:
-    """The document with each table between the marks of its name."""
+def filled(document: str, found: Mapping[str, str], module: str = "benchmarks.claims") -> str:
+    """The document with each table between the marks of its name, and of the module that makes it."""
     for name, table in found.items():
-        first, last = f"<!-- python -m benchmarks.claims: {name} -->", f"<!-- {name} end -->"
+        first, last = f"<!-- python -m {module}: {name} -->", f"<!-- {name} end -->"
         before, mark, rest = document.partition(first)
         if mark:
             document = f"{before}{first}\n{table}\n{last}{rest.partition(last)[2]}"
@@ -97,7 +97,7 @@ def learning_rates(comparison: Comparison) -> str:
         [name, *(f"**{row[rate]}**" if rate == best[name] else row.get(rate, "") for rate in columns)]
         for name, row in sorted(rows.items())
     ]
-    return _markdown(["loss", *(f"{rate:g}: seeds, mean" for rate in columns)], lines)
+    return markdown(["loss", *(f"{rate:g}: seeds, mean" for rate in columns)], lines)
 
 
 def methods(comparison: Comparison) -> str:
@@ -126,14 +126,14 @@ def methods(comparison: Comparison) -> str:
         "epoch",
         "oscillation",
     ]
-    return _markdown(columns, lines)
+    return markdown(columns, lines)
 
 
 def claims(comparison: Comparison) -> str:
     """The table of claims; those whose methods the study has no runs of are left out."""
     there = {method.name for method in comparison.methods}
     rows = [row for needed, row in _claims() if there.issuperset(needed)]
-    return _markdown(["the paper says", "measured", "holds here"], [list(row(comparison)) for row in rows])
+    return markdown(["the paper says", "measured", "holds here"], [list(row(comparison)) for row in rows])
 
 
 def _claims() -> Iterator[tuple[Sequence[str], Callable[[Comparison], Claim]]]:
@@ -247,7 +247,8 @@ def _difference(row: pd.Series) -> str:
     return f"{size} Dice over {int(row['seeds'])} seeds and {int(row['subjects'])} patients"
 
 
-def _markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

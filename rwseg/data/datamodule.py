@@ -61,10 +61,11 @@ class SliceDataModule(pl.LightningDataModule):
     the share of foreground oversampling. `residency` says where the training slices live, which changes no
     batch (`data.sampling.residency`). Sample numbers follow from epoch and batch number, so a resumed run
     sees the batches that it would have seen. Each process of `world` gets its share of a batch and every so
-    many-th volume. `curve_cases` bounds the volumes that are validated while it trains (`data.split.spread`),
-    until `measure_all` is called. `data_seconds` adds up the time that training waited for batches. Raises
-    `DataError` for a split that is empty, holds a case without a label, or has fewer volumes to validate on
-    than there are processes.
+    many-th volume. `pixels` names prepared files of the cases that are cut and warped along with the map
+    (`preprocessing.pixel_files`). `curve_cases` bounds the volumes that are validated while it trains
+    (`data.split.spread`), until `measure_all` is called. `data_seconds` adds up the time that training waited
+    for batches. Raises `DataError` for a split that is empty, holds a case without a label, or has fewer
+    volumes to validate on than there are processes.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class SliceDataModule(pl.LightningDataModule):
         own_augmentation: OwnAugmentation | None = None,
         residency: Residency = "auto",
         curve_cases: int | None = None,
+        pixels: str | None = None,
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -107,6 +109,7 @@ class SliceDataModule(pl.LightningDataModule):
                 f"got {len(self.measured_entries)} of dataset '{prepared.name}'; start fewer processes"
             )
         self.residency = residency
+        self.pixels = pixels
         self.slices: TrainingSlices | None = None
         self.data_seconds = 0.0
 
@@ -175,7 +178,7 @@ class SliceDataModule(pl.LightningDataModule):
     def training_slices(self, device: torch.device) -> TrainingSlices:
         """The training split, made ready on the first call; `DataError` where it does not fit."""
         if self.slices is None:
-            split = Split(self.prepared, self.train_entries, self.map_name, self.rectified)
+            split = Split(self.prepared, self.train_entries, self.map_name, self.rectified, self.pixels)
             share = self.world.share(self.batch_size)
             extent = split.extent(share.stop - share.start, splines=self.augment.spatial is not None)
             steps_of = partial(

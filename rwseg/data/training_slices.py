@@ -56,7 +56,9 @@ class DeviceSlices:
         """See `TrainingSlices`."""
         assert isinstance(step, int)
         steps = self.steps
-        return augmented_batch(self.cache, *steps.draw(step), steps.augment, steps.patch, self.masked)
+        boxes, draws, cases = steps.draw(step)
+        batch = augmented_batch(self.cache, boxes, draws, steps.augment, steps.patch, self.masked)
+        return batch._replace(cases=cases)
 
     def close(self) -> None:
         """There is nothing to end."""
@@ -71,6 +73,7 @@ class StagedSlices:
     store: Store
     rectified: bool
     has_ignored: bool
+    with_pixels: bool
     device: torch.device
     reader: ProcessReader[Staged] | None = None
 
@@ -83,9 +86,11 @@ class StagedSlices:
     def batch(self, step: Given) -> Batch:
         """See `TrainingSlices`."""
         staged = self._staged(step) if isinstance(step, int) else step
-        cache = SliceCache(moved(staged.flat, self.device), staged.sizes, self.rectified, self.has_ignored)
+        what = self.rectified, self.has_ignored, self.with_pixels
+        cache = SliceCache(moved(staged.flat, self.device), staged.sizes, *what)
         steps = self.steps
-        return augmented_batch(cache, staged.boxes, staged.draws, steps.augment, steps.patch, self.masked)
+        how = steps.augment, steps.patch, self.masked
+        return augmented_batch(cache, staged.boxes, staged.draws, *how)._replace(cases=staged.cases)
 
     def close(self) -> None:
         """See `TrainingSlices`."""
@@ -98,20 +103,21 @@ class StagedSlices:
 
 @dataclass(frozen=True)
 class Split:
-    """The slices of `entries`, all with labels, and the map that goes with them (`stores.load_slices`)."""
+    """The slices of `entries`, all with labels, and what goes with them (`stores.load_slices`)."""
 
     prepared: Prepared
     entries: Sequence[Entry]
     map_name: str | None
     rectified: bool
+    pixels: str | None
 
     def extent(self, batch_size: int, splines: bool) -> Extent:
         """What the slices take; a batch reads no more than the largest slice for each sample."""
-        of_image = (2 if all_coded(self.entries) else 4) * len(self.prepared.channels)
+        of_image, how = (2 if all_coded(self.entries) else 4) * len(self.prepared.channels), self._how
         return Extent(
             pixels=sum(prod(entry.shape) for entry in self.entries),
             image=of_image,
-            region_map=4 * num_channels(self.map_name, self.rectified, len(self.prepared.classes)),
+            region_map=4 * (num_channels(*how, len(self.prepared.classes)) + (self.pixels is not None)),
             splines=of_image * splines,
             batch_pixels=batch_size * max(prod(entry.shape[1:]) for entry in self.entries),
             ahead=HELD,
@@ -132,16 +138,21 @@ class Split:
         Raises `DataError` where they do not, and for a prepared array that cannot be read.
         """
         place = choose_residency(residency, extent, device, processes, self.prepared.name)
-        parts, how = (self.prepared, self.entries), (self.map_name, self.rectified)
+        parts, how, own = (self.prepared, self.entries), self._how, self.pixels
         if place == "device":
-            cache, sampler = load_slices(*parts, *how, device, splines=extent.splines > 0)
+            cache, sampler = load_slices(*parts, *how, device, extent.splines > 0, own)
             return DeviceSlices(steps_of(sampler), masked, cache)
         if place == "host":
-            cache, sampler = load_slices(*parts, *how, torch.device("cpu"))
-            store, has_ignored = HostSlices(cache.flat, cache.sizes), cache.has_ignored
-            return StagedSlices(steps_of(sampler), masked, store, cache.rectified, has_ignored, device)
+            cache, sampler = load_slices(*parts, *how, torch.device("cpu"), pixels=own)
+            store, what = HostSlices(cache.flat, cache.sizes), (cache.rectified, cache.has_ignored)
+            return StagedSlices(steps_of(sampler), masked, store, *what, own is not None, device)
         table = slice_table(*parts)
-        files = disk_slices(*parts, table, *how)
+        files = disk_slices(*parts, table, *how, own)
         steps = steps_of(Sampler.from_counts(table.counts, table.volumes, table.sizes, files.labels))
         reader = ProcessReader(partial(staged_step, steps, files), device.type == "cuda")
-        return StagedSlices(steps, masked, files, is_rectified_map(*how), table.has_ignored, device, reader)
+        flags = is_rectified_map(*how), table.has_ignored, own is not None
+        return StagedSlices(steps, masked, files, *flags, device, reader)
+
+    @property
+    def _how(self) -> tuple[str | None, bool]:
+        return self.map_name, self.rectified

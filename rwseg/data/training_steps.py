@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 from rwseg.data.augmentation.batches import loader_size, windows_read
 from rwseg.data.augmentation.config import AugmentConfig
 from rwseg.data.augmentation.draws import STREAM, draws_per_sample
-from rwseg.data.sampling.patches import Boxes, Floats, Sampler, Size, uniforms
+from rwseg.data.sampling.patches import Boxes, Floats, Ints, Sampler, Size, uniforms
 from rwseg.data.sampling.staging import Staged, stage
 from rwseg.data.sampling.stores import Store
 
 
 class Drawn(NamedTuple):
-    """The patches of a step, and the uniform numbers of their augmentation `(B, D)`."""
+    """The patches of a step, the uniform numbers of their augmentation `(B, D)`, and their cases `(B,)`."""
 
     boxes: Boxes
     draws: Floats
+    cases: Ints
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,14 @@ class TrainingSteps:
         boxes = self.sampler.boxes(
             uniforms(self.seed, first, size), self.oversampled, self.patch, self.augment.flips, loader
         )
-        return Drawn(boxes, uniforms(self.seed, first, size, draws_per_sample(self.channels), STREAM))
+        draws = uniforms(self.seed, first, size, draws_per_sample(self.channels), STREAM)
+        return Drawn(boxes, draws, self.sampler.case_of_slice[boxes.slices])
 
 
 def staged_step(steps: TrainingSteps, store: Store, step: int) -> Staged:
     """The patches of `step`, read from `store`."""
-    boxes, draws = steps.draw(step)
+    boxes, draws, cases = steps.draw(step)
     sizes = steps.sampler.sizes[boxes.slices]
     windows = windows_read(sizes, boxes, draws, steps.augment.spatial, steps.patch)
     boxes, flat = stage(store, sizes, boxes, steps.patch, windows)
-    return Staged(step, boxes, draws, sizes, flat)
+    return Staged(step, boxes, draws, cases, sizes, flat)

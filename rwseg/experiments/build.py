@@ -1,7 +1,9 @@
 """From a prepared run to the parts of its training: data module, network, Lightning module."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytorch_lightning as pl
 import torch
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
@@ -10,7 +12,9 @@ from rwseg.data.augmentation.own import NOTHING
 from rwseg.data.case import IGNORE, Source
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.preprocessing.local_copy import local_copy
+from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.config.schema import Model
+from rwseg.experiments.map_weights import prepared_pixels
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
 from rwseg.experiments.own_parts import own_augmentation, own_network
 from rwseg.experiments.prepared_run import PreparedRun, pair, workers
@@ -44,12 +48,20 @@ def build_network(
     return network
 
 
-def build_data(run: PreparedRun, world: World = ALONE) -> SliceDataModule:
-    """The data module of a run, over a copy of the data where it asks for one."""
-    cfg, data, loss = run.cfg, run.data, build_loss(run.cfg)
-    if cfg.dataset.cache is not None:
-        served = loss.map_name if cfg.map.source == "cached" else None
-        data = local_copy(data, Path(cfg.dataset.cache).absolute(), served, workers(cfg))
+def served_data(run: PreparedRun) -> Prepared:
+    """The data that a run trains from: a copy where it asks for one, which is made now."""
+    cfg = run.cfg
+    if cfg.dataset.cache is None:
+        return run.data
+    served = build_loss(cfg).map_name if cfg.map.source == "cached" else None
+    return local_copy(run.data, Path(cfg.dataset.cache).absolute(), served, workers(cfg))
+
+
+def build_data(
+    run: PreparedRun, world: World = ALONE, callbacks: Sequence[pl.Callback] = ()
+) -> SliceDataModule:
+    """The data module of a run, with the files by which one of its callbacks weighs pixels."""
+    cfg, data, loss = run.cfg, served_data(run), build_loss(run.cfg)
     return SliceDataModule(
         data,
         map_name=loss.map_name,
@@ -66,6 +78,7 @@ def build_data(run: PreparedRun, world: World = ALONE) -> SliceDataModule:
         own_augmentation=own_augmentation(cfg, loss.map_name, len(data.classes)),
         residency=cfg.data.residency,
         curve_cases=cfg.evaluation.cases,
+        pixels=prepared_pixels(cfg, data, callbacks),
     )
 
 

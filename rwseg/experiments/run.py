@@ -17,12 +17,13 @@ from rwseg.core.lease import Lease
 from rwseg.data.case import Dataset
 from rwseg.data.oddities import leaks, oddities
 from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.experiments.build import spec_of
+from rwseg.experiments.build import served_data, spec_of
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import plain
 from rwseg.experiments.device import device_name, precision, training_device
 from rwseg.experiments.loggers import tracked
+from rwseg.experiments.map_weights import check_map_weights, prepared_pixels
 from rwseg.experiments.own_parts import check_own_code, check_own_network
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of
 from rwseg.experiments.run_claim import claimed, clear, gone_unless_begun
@@ -72,18 +73,21 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
     callbacks = configured_callbacks(cfg.callbacks or {})
     dataset = dataset_of(cfg)
     try_loss(cfg, dataset)
+    check_map_weights(cfg, dataset, callbacks)
     check_own_code(cfg)
     # Before the run directory is touched: faulty data leave none, and clear none.
     run = prepare_run(cfg, dataset)
     _check_share(run.cfg, peers.world, device)
     check_own_network(run, peers.world.size)
+    pixels = prepared_pixels(run.cfg, served_data(run), callbacks)
     with claimed(folder) as lease, gone_unless_begun(folder) as begun:
         if left_alone(folder, cfg):  # finished meanwhile, by another process
             return
-        _begin(folder, run, dataset)
+        _begin(folder, run, dataset, pixels)
         sources = own_sources(plain(cfg))
         kind = precision(cfg.trainer.precision, device)
-        with recorded(folder, device, identity.choices, run.data, lease, peers.world.size, sources, kind):
+        how = peers.world.size, sources, kind, pixels
+        with recorded(folder, device, identity.choices, run.data, lease, *how):
             save_inference_spec(folder, spec_of(run, source_of(cfg, dataset)))
             settings, order = identity.settings(run.cfg), _resumed(folder, run)
             with tracked(cfg.logger or {}, identity, settings, (order.epoch, order.step)) as loggers:
@@ -131,11 +135,11 @@ def _leading(peers: Peers) -> Iterator[None]:
             peers.broadcast(None)
 
 
-def _begin(folder: Path, run: PreparedRun, dataset: Dataset) -> None:
+def _begin(folder: Path, run: PreparedRun, dataset: Dataset, pixels: str | None) -> None:
     """Make the claimed directory that of `run`."""
     if run.asked.force:
         clear(folder)
-    _check_same_data(folder, run.data)
+    _check_same_data(folder, run.data, pixels)
     _tell_oddities(run, dataset)
     save_config(folder, run.asked)
 
@@ -181,10 +185,12 @@ def _tell_oddities(run: PreparedRun, dataset: Dataset) -> None:
         log.warning("odd data: %s", line)
 
 
-def _check_same_data(folder: Path, data: Prepared) -> None:
-    found = read_run(folder).get("data_digest")
-    if found not in (None, data.digest):
-        raise RunError(
-            f"{folder} was begun on other data (hash {found}, now {data.digest} in {data.root}); "
-            "restore the data, or start over with force=true"
-        )
+def _check_same_data(folder: Path, data: Prepared, pixels: str | None) -> None:
+    saved = read_run(folder)
+    for key, what, now in (("data_digest", "data", data.digest), ("pixel_files", "pixel files", pixels)):
+        found = saved.get(key)
+        if found not in (None, now):
+            raise RunError(
+                f"{folder} was begun on other {what} (hash {found}, now {now} in {data.root}); "
+                "restore the data, or start over with force=true"
+            )

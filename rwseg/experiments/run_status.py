@@ -110,6 +110,7 @@ def recorded(
     processes: int = 1,
     sources: Sources | None = None,
     precision: str | None = None,
+    pixel_files: str | None = None,
 ) -> Iterator[None]:
     """Keep `run.json` true: running, then finished, failed or interrupted; seconds of all attempts add up.
 
@@ -124,6 +125,7 @@ def recorded(
         "data_digest": data.digest,
         "split_digest": data.split_digest(),
         "sources": sources or {},
+        **({} if pixel_files is None else {"pixel_files": pixel_files}),
     }
     update_run(folder, {"status": "running", "reason": None, **environment(device), **facts})
     status, reason = "interrupted", None

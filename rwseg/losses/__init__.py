@@ -23,6 +23,7 @@ from rwseg.losses.foreign import ForeignLoss, as_segmentation_loss
 from rwseg.losses.hausdorff import OneSidedHausdorffLoss, squared_region_wise_loss
 from rwseg.losses.ignored import without_ignored
 from rwseg.losses.loss_gap import loss_at_perfect, perfect_logits
+from rwseg.losses.map_weights import check_weighable, scaled_map, weighted_map
 from rwseg.losses.region import (
     AsymmetricSimilarityLoss,
     DiceLoss,
@@ -79,13 +80,16 @@ __all__ = [
     "WeightedCrossEntropyLoss",
     "as_segmentation_loss",
     "build_loss",
+    "check_weighable",
     "head_weights",
     "loss_at_perfect",
     "perfect_logits",
     "rectified_loss",
     "region_wise_loss",
+    "scaled_map",
     "squared_region_wise_loss",
     "subsample",
     "supervised_loss",
+    "weighted_map",
     "without_ignored",
 ]

@@ -11,6 +11,7 @@ from rwseg.core.validation import without_channel
 from rwseg.losses.base import RegionMap
 from rwseg.losses.foreign import as_segmentation_loss
 from rwseg.losses.ignored import without_ignored
+from rwseg.losses.map_weights import weighted_map
 from rwseg.maps import RectifiedMap
 
 Target = TypeVar("Target", Tensor, RectifiedMap, RegionMap)
@@ -55,15 +56,17 @@ def supervised_loss(
     *,
     weights: Sequence[float],
     ignore: int | None = None,
+    map_weights: Tensor | None = None,
 ) -> Tensor:
     """Return `sum_i weights_i loss(outputs_i, targets_i)`.
 
     `loss` is any callable `(logits, labels) -> scalar`; `outputs` are logits `(B, K, *S_i)`, full resolution
     first; labels `(B, *S)` or `(B, 1, *S)` and the map, dense or compact, are subsampled to each head's grid.
     Without a map each scale computes its own from its own labels, as the published code does. Heads of weight
-    0 are not computed. Pixels labelled `ignore` count as predicted perfectly: see `rwseg.losses.ignored`.
-    Raises `ValueError` for a number of weights other than that of the outputs, for weights that are all 0 and
-    for a head whose grid does not divide that of the labels.
+    0 are not computed. `map_weights`, `(B,)` or `(B, *S)`, scale the map (`rwseg.losses.map_weights`), and
+    so not the partner of a `CombinedLoss`. Pixels labelled `ignore` count as predicted perfectly: see
+    `rwseg.losses.ignored`. Raises `ValueError` for a number of weights other than that of the outputs, for
+    weights that are all 0 and for a head whose grid does not divide that of the labels.
     """
     if len(outputs) != len(weights) or not any(weights):
         raise ValueError(
@@ -76,11 +79,14 @@ def supervised_loss(
         if weight == 0:
             continue
         strides = _strides(labels, logits)
-        scaled_map = None if region_map is None else subsample(region_map, strides)
+        coarse_map = None if region_map is None else subsample(region_map, strides)
         target = subsample(labels, strides)
         if ignore is not None:
             logits, target = without_ignored(logits, target, ignore)
-        values.append(weight * loss(logits, target, scaled_map))
+        if map_weights is not None:
+            own = map_weights if map_weights.ndim == 1 else subsample(map_weights, strides)
+            coarse_map = weighted_map(loss, target, logits.shape[1], coarse_map, own)
+        values.append(weight * loss(logits, target, coarse_map))
     return torch.stack(values).sum()
 
 

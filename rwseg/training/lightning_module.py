@@ -19,7 +19,14 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from rwseg.core.errors import ConfigError
 from rwseg.data.datamodule import ValidationVolume
 from rwseg.data.sampling.slice_cache import Batch
-from rwseg.losses import CombinedLoss, head_weights, loss_at_perfect, supervised_loss, without_ignored
+from rwseg.losses import (
+    CombinedLoss,
+    head_weights,
+    loss_at_perfect,
+    supervised_loss,
+    weighted_map,
+    without_ignored,
+)
 from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
 from rwseg.models.inference.reliability import counted_labels, no_counts, reliability_of
@@ -27,6 +34,7 @@ from rwseg.models.inference.sliding_window import predict_slices, to_native
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, validation_metrics
 from rwseg.models.own_network import OwnNetwork
 from rwseg.models.unet import UNet
+from rwseg.training.callbacks.map_weights import batch_weights
 from rwseg.training.diagnostics.loss_monitor import epoch_means, measure
 from rwseg.training.diagnostics.stability import CollapseWatch
 
@@ -139,13 +147,13 @@ class Learner(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The supervised loss of a batch over all heads."""
         outputs = self.network(batch.image)
-        weights = head_weights(len(outputs), self.network.deepest_head_counts)
-        loss = supervised_loss(
-            self.loss, outputs, batch.labels, batch.region_map, weights=weights, ignore=self.ignore
-        )
+        heads = head_weights(len(outputs), self.network.deepest_head_counts)
+        of_map = batch_weights(self.trainer, batch)
+        how: Any = {"weights": heads, "ignore": self.ignore, "map_weights": of_map}
+        loss = supervised_loss(self.loss, outputs, batch.labels, batch.region_map, **how)
         self._log({"train/loss": loss.detach()})
         if batch_idx % self.measure_every == 0:
-            self.measurements.append(self._measured(outputs[0].detach(), batch))
+            self.measurements.append(self._measured(outputs[0].detach(), batch, of_map))
         if (
             batch_idx + 1 == self.trainer.num_training_batches
         ):  # later hooks come after the callbacks that read them
@@ -157,7 +165,7 @@ class Learner(pl.LightningModule):
         several = self.trainer.world_size > 1
         self.log_dict(values, on_step=False, on_epoch=True, logger=False, sync_dist=several, batch_size=1)
 
-    def _measured(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def _measured(self, logits: Tensor, batch: Batch, of_map: Tensor | None) -> dict[str, Tensor]:
         """What `measure` says of the whole batch."""
         logits, labels, region_map = self._whole(logits), self._whole(batch.labels), batch.region_map
         if isinstance(region_map, RectifiedMap):
@@ -166,6 +174,8 @@ class Learner(pl.LightningModule):
             region_map = self._whole(region_map)
         if self.ignore is not None:
             logits, labels = without_ignored(logits, labels, self.ignore)
+        if of_map is not None:
+            region_map = weighted_map(self.loss, labels, logits.shape[1], region_map, self._whole(of_map))
         return measure(self.loss, logits, labels, region_map, self.classes)
 
     def _whole(self, share: Tensor) -> Tensor:

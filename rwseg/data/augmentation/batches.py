@@ -110,8 +110,8 @@ def warped_batch(slice_cache: SliceCache, transforms: AffineTransforms, patch: S
     if planes is not None:
         planes = linear(planes, neighbours).view(-1, *shape)
         if slice_cache.has_ignored:
-            planes *= codes != IGNORE
-    batch = Batch(image.movedim(0, 1).contiguous(), codes.clamp(min=0).long(), slice_cache.as_map(planes))
+            slice_cache.of_map(planes).mul_(codes != IGNORE)
+    batch = Batch(image.movedim(0, 1).contiguous(), codes.clamp(min=0).long(), *slice_cache.as_map(planes))
     return Warped(batch, codes == EMPTY if masked else None)
 
 
@@ -122,5 +122,5 @@ def empty_of(image: Tensor, labels: Tensor) -> Tensor:
 
 def _tensors(batch: Batch) -> list[Tensor]:
     region_map = batch.region_map
-    maps = region_map if isinstance(region_map, RectifiedMap) else [region_map]
-    return [batch.image, batch.labels, *(part for part in maps if part is not None)]
+    maps = [*region_map] if isinstance(region_map, RectifiedMap) else [region_map]
+    return [batch.image, batch.labels, *(part for part in (*maps, batch.pixels) if part is not None)]

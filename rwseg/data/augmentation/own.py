@@ -30,11 +30,13 @@ class OwnAugmentation:
     It gets images `(B, C, H, W)` float32 and labels `(B, H, W)` int64, 255 where nobody labelled, on the
     training device, and returns both in these shapes. `maps` are the cached region maps as float32
     `(B, M, H, W)` (of rectified ones M is 2: the weight of the true class, and of the others), or None where
-    none are cached; they have to move with the labels. Random numbers that it draws from the global
-    generators of PyTorch, NumPy and Python follow from the seed and the batch's number alone.
+    none are cached; they have to move with the labels. Pixel weights of the map are one more channel. Random
+    numbers that it draws from the global generators of PyTorch, NumPy and Python follow from the seed and the
+    batch's number alone.
 
     `name` is what messages call it. Raises `ConfigError` for one that takes another number of arguments, or
-    no maps although `maps_are_cached`, and for a first batch that comes back otherwise than said.
+    no maps although `maps_are_cached` (or pixel weights are), and for a first batch that comes back otherwise
+    than said.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class OwnAugmentation:
 
     def __call__(self, batch: Batch, seed: int) -> Batch:
         """The augmented batch."""
-        maps = _stacked(batch.region_map)
+        maps = _stacked(batch)
         given = (batch.image, batch.labels, maps) if self.takes_maps else (batch.image, batch.labels)
         with isolate_rng(include_cuda=batch.image.device.type == "cuda"):
             torch.manual_seed(seed)
@@ -71,9 +73,8 @@ class OwnAugmentation:
             self._check(given, made)
             self.is_checked = True
         image, labels = made[0].float(), made[1].long()
-        if maps is None:
-            return Batch(image, labels, batch.region_map)
-        return Batch(image, labels, RectifiedMap(*made[2].unbind(1)) if _is_pair(batch) else made[2])
+        batch = batch._replace(image=image, labels=labels)
+        return batch if maps is None else _unstacked(made[2], batch)
 
     def _check(self, given: tuple[Tensor | None, ...], made: Any) -> None:
         words = "images, labels, maps" if self.takes_maps else "images, labels"
@@ -99,9 +100,21 @@ def _kind(value: Any) -> str:
     return f"{'float' if value.is_floating_point() else 'integer'} {list(value.shape)} on {value.device}"
 
 
-def _is_pair(batch: Batch) -> bool:
-    return isinstance(batch.region_map, RectifiedMap)
+def _stacked(batch: Batch) -> Tensor | None:
+    """The maps of a batch, and its pixel weights after them."""
+    own = batch.region_map
+    maps = torch.stack([*own], dim=1) if isinstance(own, RectifiedMap) else own
+    if batch.pixels is None:
+        return maps
+    pixels = batch.pixels[:, None]
+    return pixels if maps is None else torch.cat([maps, pixels], dim=1)
 
 
-def _stacked(region_map: Tensor | RectifiedMap | None) -> Tensor | None:
-    return torch.stack([*region_map], dim=1) if isinstance(region_map, RectifiedMap) else region_map
+def _unstacked(maps: Tensor, batch: Batch) -> Batch:
+    """`batch` with `maps` as `_stacked` has them."""
+    if batch.pixels is not None:
+        maps, batch = maps[:, :-1], batch._replace(pixels=maps[:, -1])
+    if batch.region_map is None:
+        return batch
+    is_pair = isinstance(batch.region_map, RectifiedMap)
+    return batch._replace(region_map=RectifiedMap(*maps.unbind(1)) if is_pair else maps)

@@ -30,7 +30,7 @@ class Entry:
 
     The native grid is the file's with the slice axis first (`slice_axis` is its number in the file); `crop`
     is the box of it, `(start, stop)` per axis, that was resampled to `shape` with `padding` around it.
-    `split` is not stored: it is the dataset's, or a fold's, at the moment.
+    `split` and `group` are not stored: they are the dataset's, or a fold's, at the moment.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Entry:
     unit: Unit = "mm"
     scales: tuple[Scale, ...] = ()
     """Of the codes that the image is stored as, per channel; none where it is stored as float32."""
+    group: str = ""
 
     @property
     def is_native(self) -> bool:
@@ -117,6 +118,10 @@ class Prepared:
         classes = (len(self.classes),) if kind == "signed" else ()
         return self._array(kind, entry, (*classes, *entry.shape), np.float32)
 
+    def pixels(self, kind: str, entry: Entry) -> NDArray[np.float32]:
+        """Numbers of a case's own file, `(Z, H, W)`: see `rwseg.data.preprocessing.pixel_files`."""
+        return self._array(kind, entry, entry.shape, np.float32)
+
     def source(self, entry: Entry) -> Path:
         """The first image file of the case: it has the native geometry."""
         return self.root / entry.images[0]
@@ -145,7 +150,7 @@ def prepared_array(folder: Path, kind: str, name: str, shape: tuple[int, ...], d
 
 
 def manifest_of(prepared: Prepared) -> dict[str, Any]:
-    """The content of `manifest.json`; which case belongs to which split is not in it."""
+    """The content of `manifest.json`; which case belongs to which split and group is not in it."""
     entries = [asdict(entry) for entry in prepared.entries]
     return {
         "name": prepared.name,
@@ -153,25 +158,25 @@ def manifest_of(prepared: Prepared) -> dict[str, Any]:
         "channels": list(prepared.channels),
         "preprocessing": asdict(prepared.preprocessing),
         "digest": prepared.digest,
-        "entries": [{key: value for key, value in entry.items() if key != "split"} for entry in entries],
+        "entries": [
+            {key: value for key, value in entry.items() if key not in ("split", "group")} for entry in entries
+        ],
     }
 
 
 def open_prepared(folder: Path, root: Path, cases: Sequence[Case]) -> Prepared:
     """Read the manifest of a finished preparation in `folder` of the dataset at `root`.
 
-    `cases` are those that were prepared; their splits are those of the entries. Raises `DataError` where the
-    manifest is missing or faulty, or tells of other cases.
+    `cases` are those that were prepared; splits and groups are theirs. Raises `DataError` where the manifest
+    is missing or faulty, or tells of other cases.
     """
     path = folder / MANIFEST
-    splits = {case.name: case.split for case in cases}
+    known = {case.name: {"split": case.split, "group": case.group} for case in cases}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        entries = tuple(
-            from_json(Entry, {**entry, "split": splits[entry["name"]]}) for entry in content["entries"]
-        )
-        if sorted(entry.name for entry in entries) != sorted(splits):
-            raise ValueError(f"{len(entries)} entries for {len(splits)} cases")
+        entries = tuple(from_json(Entry, {**entry, **known[entry["name"]]}) for entry in content["entries"])
+        if sorted(entry.name for entry in entries) != sorted(known):
+            raise ValueError(f"{len(entries)} entries for {len(known)} cases")
         return Prepared(
             folder=folder,
             root=root,

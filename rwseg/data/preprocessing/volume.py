@@ -14,7 +14,7 @@ from scipy import ndimage
 from rwseg.core.errors import DataError
 from rwseg.data.case import LoadedCase
 from rwseg.data.preprocessing.center_crop import NO_PADDING, Number, Padding, center_span, inside, padded
-from rwseg.data.preprocessing.config import FittedPreprocessing, Plane
+from rwseg.data.preprocessing.config import FittedPreprocessing, Interpolation, Plane
 from rwseg.data.preprocessing.normalisation import normalise
 from rwseg.data.preprocessing.resample import MIN_SIDE, resample_image, resample_labels
 
@@ -75,6 +75,24 @@ def prepare_volume(
     image = normalise(resample_image(image, size, preprocessing.interpolation)[shown], preprocessing, mask)
     image = _placed(image, shown, size)
     return PreparedVolume(image, label, (z, y * height / size[0], x * width / size[1]), crop, padding)
+
+
+def prepare_pixels(
+    values: NDArray[np.float32],
+    crop: Box,
+    padding: Padding,
+    size: tuple[int, int],
+    interpolation: Interpolation,
+) -> NDArray[np.float32]:
+    """Numbers for each voxel `(Z, H, W)` on the prepared grid of `size`, resampled as an image; 1 in padding.
+
+    It is their difference from 1 that is resampled, so that ones stay ones to the last bit.
+    """
+    window = _window(values - 1, crop, padding)
+    shown = inside(padding, window.shape[-2:], size)
+    placed = _placed(resample_image(window[None], size, interpolation)[shown], shown, size)
+    prepared: NDArray[np.float32] = placed[0] + 1
+    return prepared
 
 
 def plane_size(shape: tuple[int, int], spacing: Plane, preprocessing: FittedPreprocessing) -> tuple[int, int]:

@@ -76,6 +76,7 @@ class Sampler:
     classes_of_case: Ragged  # N rows: foreground classes present; `IGNORE` is none
     slices_of_class: Ragged  # N * K rows: slices of the case that hold the class
     counts: Ints  # (S, K): pixels of each class
+    case_of_slice: Ints  # (S,)
     labels_of: Callable[[int], NDArray[np.uint8]]
 
     @staticmethod
@@ -96,6 +97,7 @@ class Sampler:
             ),
             slices_of_class=Ragged.from_groups(of_class, held_slices, num_cases * num_classes),
             counts=counts,
+            case_of_slice=cases,
             labels_of=labels_of,
         )
 

@@ -21,11 +21,17 @@ SPLINE_GAIN = 9
 
 
 class Batch(NamedTuple):
-    """What a training step sees: images, labels (classes and `IGNORE`), and the map if it is cached."""
+    """What a training step sees: images, labels (classes and `IGNORE`), and the map if it is cached.
+
+    `pixels` are the numbers of the cases' own files that moved with the image, if there are some, and `cases`
+    the numbers of the samples' cases among those of the split: both for weights of the map.
+    """
 
     image: Tensor  # (B, C, H, W) float32
     labels: Tensor  # (B, H, W) int64
     region_map: Tensor | RectifiedMap | None  # (B, K, H, W), or two (B, H, W)
+    pixels: Tensor | None = None  # (B, H, W) float32
+    cases: Ints | None = None  # (B,)
 
 
 class Pixels(NamedTuple):
@@ -47,7 +53,7 @@ class Flat(NamedTuple):
     geometry: Tensor  # (4, S) int64: offset, height, width, stride
     image: Tensor  # (C, P) float32, or int16 with scales
     labels: Tensor  # (P,) uint8
-    map_channels: Tensor | None  # (M, P), see `region_maps.map_channels`
+    map_channels: Tensor | None  # (M, P), see `region_maps.map_channels`; the last may be those of files
     coefficients: Tensor | None  # (C, <= P), as the image
     scales: Tensor | None = None  # (2, C, S): step and zero
 
@@ -71,21 +77,25 @@ def _from_arrays(*arrays: NDArray[Any] | None) -> Flat:
 class SliceCache:
     """Batches of `flat` slices of `sizes` (S, 2), which the host knows without asking a device.
 
-    `rectified` says how the loss takes the map, `has_ignored` whether some pixel of the split is `IGNORE`.
+    `rectified` says how the loss takes the map, `has_ignored` whether some pixel of the split is `IGNORE`,
+    `with_pixels` whether the last channel beside the map is that of the cases' own files (`Batch.pixels`).
     """
 
-    def __init__(self, flat: Flat, sizes: Ints, rectified: bool, has_ignored: bool) -> None:
+    def __init__(
+        self, flat: Flat, sizes: Ints, rectified: bool, has_ignored: bool, with_pixels: bool = False
+    ) -> None:
         self.flat = flat
         self.sizes = sizes
         self.rectified = rectified
         self.has_ignored = has_ignored
+        self.with_pixels = with_pixels
 
     def batch(self, boxes: Boxes, patch: Size) -> Batch:
         """Cut `boxes`. Outside a slice: image 0 (the mean), background, the map of `labels_at`."""
         pixels = self.pixels(boxes, patch)
         labels, planes = self.labels_at(pixels)
         image = self.image_at(pixels).movedim(0, 1).contiguous()
-        return Batch(image, labels.long(), self.as_map(planes))
+        return Batch(image, labels.long(), *self.as_map(planes))
 
     def pixels(self, boxes: Boxes, patch: Size) -> Pixels:
         """The pixels of `boxes`, flipped as they say."""
@@ -109,7 +119,8 @@ class SliceCache:
 
         That is `(2, B, h, w)` (inside, outside) when rectified, else `(K, B, h, w)`. Outside a slice it is
         the map of the nearest edge pixel. An edge pixel of a foreground class says nothing about the
-        background beyond it: there the map is 0, as it is where nobody labelled.
+        background beyond it: there the map is 0, as it is where nobody labelled. `with_pixels` another
+        channel follows, of the nearest edge pixel everywhere.
         """
         nearest = _read(self.flat.labels[None], pixels.number)[0]
         labels = nearest * pixels.inside
@@ -119,14 +130,24 @@ class SliceCache:
         if self.has_ignored:
             known *= nearest != IGNORE
         weight = known.float()
-        planes = _read(self.flat.map_channels, pixels.number).mul_(weight)
-        return labels, torch.cat([planes, weight[None]]) if len(planes) == 1 else planes
+        planes = _read(self.flat.map_channels, pixels.number)
+        own = self.of_map(planes).mul_(weight)
+        if len(own) != 1:
+            return labels, planes
+        return labels, torch.cat([own, weight[None], planes[1:]])
 
-    def as_map(self, planes: Tensor | None) -> Tensor | RectifiedMap | None:
-        """The map that `labels_at` returns, as the loss takes it."""
+    def of_map(self, planes: Tensor) -> Tensor:
+        """The channels of `planes` that are the map's."""
+        return planes[: len(planes) - self.with_pixels]
+
+    def as_map(self, planes: Tensor | None) -> tuple[Tensor | RectifiedMap | None, Tensor | None]:
+        """The map that `labels_at` returns, as the loss takes it, and `Batch.pixels`."""
         if planes is None:
-            return None
-        return RectifiedMap(*planes) if self.rectified else planes.movedim(0, 1).contiguous()
+            return None, None
+        own, pixels = self.of_map(planes), planes[-1] if self.with_pixels else None
+        if not len(own):
+            return None, pixels
+        return RectifiedMap(*own) if self.rectified else own.movedim(0, 1).contiguous(), pixels
 
     def coefficients_at(self, boxes: Boxes, size: Size) -> Tensor:
         """Coefficients of cubic splines `(C, B, h, w)`, mirrored about the edge pixels outside."""

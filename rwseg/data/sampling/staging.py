@@ -29,6 +29,7 @@ class Staged(NamedTuple):
     step: int
     boxes: Boxes
     draws: Floats  # of the augmentation, (B, D)
+    cases: Ints  # (B,)
     sizes: Ints
     flat: Flat
 

@@ -61,7 +61,7 @@ class Store(Protocol):
         """`(C, H, W)`, all slices as codes or all as float32; only what is indexed is read."""
 
     def map_channels(self, number: int, rows: slice, columns: slice) -> Tensor | None:
-        """`region_maps.map_channels` of a part of the slice."""
+        """`Flat.map_channels` of a part of the slice."""
 
 
 class HostSlices:
@@ -109,6 +109,7 @@ class DiskSlices:
     largest: NDArray[np.float32] | None  # (N, K), for RRW
     stored: tuple[tuple[Scale, ...], ...]  # (N, C) or (N, 0), as `Entry.scales`
     scales: Tensor | None
+    pixels: str | None
 
     def labels(self, number: int) -> NDArray[np.uint8]:
         """See `Store`."""
@@ -122,15 +123,20 @@ class DiskSlices:
 
     def map_channels(self, number: int, rows: slice, columns: slice) -> Tensor | None:
         """See `Store`."""
-        if self.map_name not in KIND_OF_MAP:
-            return None
-        kind = KIND_OF_MAP[self.map_name]
+        own = [] if self.map_name not in KIND_OF_MAP else [self._of_map(number, self.map_name, rows, columns)]
+        if self.pixels is not None:
+            plane = self._slice(self.pixels, number, (), np.float32)
+            own.append(torch.from_numpy(np.array(plane[None, rows, columns])))
+        return torch.cat(own) if own else None
+
+    def _of_map(self, number: int, map_name: str, rows: slice, columns: slice) -> Tensor:
+        kind = KIND_OF_MAP[map_name]
         classes = (self.num_classes,) if kind == "signed" else ()
         distance = self._slice(kind, number, classes, np.float32)
         distance, labels = (np.array(part[..., rows, columns]) for part in (distance, self.labels(number)))
         largest = None if self.largest is None else torch.from_numpy(self.largest[self.volumes[number]])
         return map_channels(
-            torch.from_numpy(distance), torch.from_numpy(labels), self.map_name, self.rectified, largest
+            torch.from_numpy(distance), torch.from_numpy(labels), map_name, self.rectified, largest
         )
 
     def _slice(self, kind: str, number: int, first: tuple[int, ...], dtype: type) -> NDArray[Any]:
@@ -141,9 +147,14 @@ class DiskSlices:
 
 
 def disk_slices(
-    prepared: Prepared, entries: Sequence[Entry], table: SliceTable, map_name: str | None, rectified: bool
+    prepared: Prepared,
+    entries: Sequence[Entry],
+    table: SliceTable,
+    map_name: str | None,
+    rectified: bool,
+    pixels: str | None = None,
 ) -> DiskSlices:
-    """The slices of `entries` where they are prepared."""
+    """The slices of `entries` where they are prepared; the last arguments as in `load_slices`."""
     return DiskSlices(
         folder=prepared.folder,
         names=np.array([entry.name for entry in entries]),
@@ -157,6 +168,7 @@ def disk_slices(
         largest=largest_distances(prepared, entries) if map_name == "rrw" else None,
         stored=tuple(entry.scales for entry in entries),
         scales=_scales(entries, table),
+        pixels=pixels,
     )
 
 
@@ -174,24 +186,26 @@ def load_slices(
     rectified: bool,
     device: torch.device,
     splines: bool = False,
+    pixels: str | None = None,
 ) -> tuple[SliceCache, Sampler]:
     """All slices of `entries` on `device`, read one volume at a time, and what samples them.
 
     `map_name` and `rectified` say which map to precompute (see `rwseg.losses`); a map without cached
-    distances is left to the loss. `splines` asks for the coefficients that cubic interpolation needs. Raises
-    `DataError` for a prepared array that cannot be read.
+    distances is left to the loss. `splines` asks for the coefficients that cubic interpolation needs,
+    `pixels` for those of the cases' own files (`preprocessing.pixel_files`). Raises `DataError` for a
+    prepared array that cannot be read.
     """
     table = slice_table(prepared, entries)
     areas = table.sizes.prod(1)
-    pixels = int(areas.sum())
+    total = int(areas.sum())
     channels = len(prepared.channels)
     scales = _scales(entries, table)
     kind = torch.float32 if scales is None else torch.int16
-    image = torch.empty(channels, pixels, dtype=kind, device=device)
-    labels = torch.empty(1, pixels, dtype=torch.uint8)  # on the host, where samples look for their class
+    image = torch.empty(channels, total, dtype=kind, device=device)
+    labels = torch.empty(1, total, dtype=torch.uint8)  # on the host, where samples look for their class
     coefficients = torch.empty_like(image) if splines else None
-    count = num_channels(map_name, rectified, len(prepared.classes))
-    planes = torch.empty(count, pixels, device=device) if count else None
+    count = num_channels(map_name, rectified, len(prepared.classes)) + (pixels is not None)
+    planes = torch.empty(count, total, device=device) if count else None
     end = 0
     for entry in entries:
         start, end = end, end + int(np.prod(entry.shape))
@@ -201,15 +215,27 @@ def load_slices(
         if coefficients is not None:
             _put(coefficients, spline_coefficients(volume), start, end)
         if planes is not None:
-            assert map_name is not None
-            _put(planes, volume_channels(prepared, entry, map_name, rectified).numpy(), start, end)
+            _put(planes, _map_and_pixels(prepared, entry, map_name, rectified, pixels), start, end)
     heights, widths = table.sizes.T
     geometry = torch.from_numpy(np.stack([np.cumsum(areas) - areas, heights, widths, widths])).to(device)
     scales = None if scales is None else scales.to(device)
     here = HostSlices(Flat(geometry, image, labels[0], planes, coefficients, scales), table.sizes)
     sampler = Sampler.from_counts(table.counts, table.volumes, table.sizes, here.labels)
     flat = here.flat._replace(labels=labels[0].to(device))
-    return SliceCache(flat, table.sizes, is_rectified_map(map_name, rectified), table.has_ignored), sampler
+    how = is_rectified_map(map_name, rectified), table.has_ignored, pixels is not None
+    return SliceCache(flat, table.sizes, *how), sampler
+
+
+def _map_and_pixels(
+    prepared: Prepared, entry: Entry, map_name: str | None, rectified: bool, pixels: str | None
+) -> NDArray[np.float32]:
+    """`Flat.map_channels` of a volume, `(M, Z, H, W)`."""
+    found = []
+    if map_name in KIND_OF_MAP:
+        found.append(volume_channels(prepared, entry, map_name, rectified).numpy())
+    if pixels is not None:
+        found.append(np.array(prepared.pixels(pixels, entry))[None])
+    return np.concatenate(found)
 
 
 EVERYTHING = slice(None)
