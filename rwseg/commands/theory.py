@@ -4,8 +4,11 @@
     rwseg theory OUT --run RUN_DIR [--case CASE]  figure 3 from a run's own checkpoints
     rwseg theory OUT --data LABELS [--loss "rw_boundary rectify=true" --loss mine.MyLoss]
                                                 weights and gradients of losses on a label file
+    rwseg theory --play [FILE.html] [--data LABELS]
+                                                a page to draw labels on and see what each map does to them
 
-Writes figure2, figure3 and figure4, or own_labels, to OUT as PNG and SVG. The case is the first of the
+Writes figure2, figure3 and figure4, or own_labels, to OUT as PNG and SVG; --play writes one page (play.html)
+that needs no network, and opens it where there is a browser. The case is the first of the
 validation split unless named; of a volume the slice with most foreground is drawn.
 """
 
@@ -40,6 +43,9 @@ from rwseg.models.inference.whole_volumes import WINDOW_BATCH
 from rwseg.report.figures.theory_labels import labels_figure
 from rwseg.report.figures.theory_pixels import Stage, negatives_figure
 from rwseg.report.figures.theory_weights import gradient_signs_figure, small_gradients_figure
+from rwseg.report.play.browser import open_in_browser
+from rwseg.report.play.labels import drawing_of
+from rwseg.report.play.page import write_play_page
 from rwseg.training.callbacks.checkpoints import BEST, LAST, load_checkpoint
 
 CONFIDENCES = {"uniform prediction": 0.0, "unsure": 1.5, "nearly right": 8.0}
@@ -55,11 +61,18 @@ def main(arguments: list[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     if asked.case is not None and asked.run is None:
         parser.error("--case: expected together with --run RUN_DIR")
+    if (asked.out is None) == (asked.play is None):
+        parser.error("expected a folder OUT for pictures, or --play [FILE.html] for a page")
+    if asked.play is not None and (asked.run is not None or asked.loss):
+        parser.error("--play: expected without --run and --loss; the page has the maps to choose from")
     if asked.loss and asked.data is None:
         parser.error("--loss: expected together with --data LABELS")
     if asked.run is not None and asked.data is not None:
         parser.error("--data LABELS: expected without --run RUN_DIR")
     try:
+        if asked.play is not None:
+            play(asked.play, asked.data)
+            return
         figures = _figures(asked)
     except RwsegError as error:
         print(f"rwseg theory: {error}", file=sys.stderr)
@@ -81,7 +94,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="rwseg theory", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("out", type=user_path, metavar="OUT", help="folder for the pictures")
+    add("out", type=user_path, nargs="?", metavar="OUT", help="folder for the pictures")
+    add(
+        "--play",
+        type=user_path,
+        nargs="?",
+        const=Path("play.html"),
+        metavar="FILE.html",
+        help="write a page to play with instead (default: play.html)",
+    )
     add("--run", type=user_path, metavar="RUN_DIR", help="run directory whose checkpoints figure 3 shows")
     add("--case", help="case of that run's data (default: the first of the validation split)")
     add("--data", type=user_path, metavar="LABELS", help="label file, NIfTI or a picture")
@@ -92,6 +113,17 @@ def _parser() -> argparse.ArgumentParser:
         help="a loss to draw on it, named as for rwseg check-loss (may be repeated)",
     )
     return parser
+
+
+def play(path: Path, data: Path | None) -> None:
+    """Write the page to `path`, with the slice of a label file to begin with, and open it in a browser."""
+    drawing = None if data is None else drawing_of(read_label_slice(data), data.name)
+    write_play_page(path, drawing)
+    if drawing is not None:
+        print(drawing.note)
+    print(f"wrote {path}")
+    if not open_in_browser(path):
+        print(f"no browser to open it here; open {path.resolve().as_uri()} in one")
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
