@@ -1,4 +1,4 @@
-"""A page to play with: draw labels, choose a map and a prediction, and see where the loss pushes the wrong way."""
+"""A page to play with: draw labels, choose map and prediction, see where the loss pushes the wrong way."""
 
 from rwseg.report.play.page import write_play_page
 

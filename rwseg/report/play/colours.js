@@ -1,6 +1,7 @@
 "use strict";
 
-// Colours that colour-blind readers tell apart: Okabe and Ito's for classes and faults, purple to orange for signs.
+// Colours that colour-blind readers tell apart: Okabe and Ito's for classes and faults, purple to orange for
+// signs.
 
 const FOREGROUND = ["#e69f00", "#56b4e9", "#009e73"]; // of classes 1, 2, 3, as in the report's pictures
 const FAULT = { [TRUE_DOWN]: "#0072b2", [WRONG_UP]: "#d55e00", [TRUE_DOWN | WRONG_UP]: "#cc79a7" };
@@ -10,7 +11,8 @@ const SIGNS = {
   dark: ["#e0d9ff", "#b3a3f5", "#7d68cc", "#453a78", "#20262d", "#5f3d17", "#b0691c", "#f0a040", "#ffdfae"],
 };
 
-const darkScreen = typeof matchMedia === "function" ? matchMedia("(prefers-color-scheme: dark)") : { matches: false };
+const darkScreen =
+  typeof matchMedia === "function" ? matchMedia("(prefers-color-scheme: dark)") : { matches: false };
 
 function rgbOf(hex) {
   return [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
@@ -24,7 +26,7 @@ function classColours() {
 /** The colour of a value from -1 (purple) over 0 to 1 (orange). */
 function signColour(value) {
   const stops = SIGNS[darkScreen.matches ? "dark" : "light"];
-  const place = (Math.min(1, Math.max(-1, value)) + 1) / 2 * (stops.length - 1);
+  const place = ((Math.min(1, Math.max(-1, value)) + 1) / 2) * (stops.length - 1);
   const below = Math.min(stops.length - 2, Math.floor(place));
   const [low, high] = [rgbOf(stops[below]), rgbOf(stops[below + 1])];
   return low.map((part, i) => Math.round(part + (place - below) * (high[i] - part)));

@@ -1,17 +1,18 @@
 "use strict";
 
-// Exact Euclidean distances on the grid, in the contract of `rwseg.maps`: from pixel centre to pixel centre, the
-// image border is no boundary. A drawing is { height, width, classes, labels: Uint8Array(N), spacing: [rows, columns] };
-// values per class are Float64Array(K * N), the pixels of class 0 first.
+// Exact Euclidean distances on the grid, in the contract of `rwseg.maps`: from pixel centre to pixel centre,
+// the image border is no boundary. A drawing is { height, width, classes, labels: Uint8Array(N), spacing:
+// [rows, columns] }; values per class are Float64Array(K * N), the pixels of class 0 first.
 
 /**
- * Squared distances along one line, in place: the lower envelope of the parabolas values[q] + (step (x - q))^2
- * (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", 2012). Infinite values have no parabola.
+ * Squared distances along one line, in place: the lower envelope of the parabolas values[q] + (step (x -
+ * q))^2 (Felzenszwalb and Huttenlocher, "Distance transforms of sampled functions", 2012). Infinite values
+ * have no parabola.
  */
 function transformLine(values, start, stride, count, step) {
-  const at = new Float64Array(count);      // where the parabolas of the envelope stand
+  const at = new Float64Array(count); // where the parabolas of the envelope stand
   const height = new Float64Array(count);
-  const from = new Float64Array(count);    // where each becomes the lowest
+  const from = new Float64Array(count); // where each becomes the lowest
   let last = -1;
   for (let q = 0; q < count; q++) {
     const value = values[start + q * stride];
@@ -46,12 +47,19 @@ function distanceTo(drawing, inside) {
   return values.map(Math.sqrt);
 }
 
-/** Outside distances (K, N): to the nearest pixel of each class, 0 within it; a class that is absent: 0 everywhere. */
+/**
+ * Outside distances (K, N): to the nearest pixel of each class, 0 within it; a class that is absent: 0
+ * everywhere.
+ */
 function outsideDistances(drawing) {
   const size = drawing.labels.length;
   const result = new Float64Array(drawing.classes * size);
   for (let k = 0; k < drawing.classes; k++) {
-    if (drawing.labels.includes(k)) result.set(distanceTo(drawing, (label) => label === k), k * size);
+    if (drawing.labels.includes(k))
+      result.set(
+        distanceTo(drawing, (label) => label === k),
+        k * size,
+      );
   }
   return result;
 }

@@ -7,7 +7,9 @@ const MOST_UNDO = 50;
 /** Change the labels of a disc of `size` pixels across around a pixel. */
 function dab(drawing, pixel, size, label) {
   const { height, width, labels } = drawing;
-  const reach = Math.floor(size / 2), row = Math.floor(pixel / width), column = pixel % width;
+  const reach = Math.floor(size / 2);
+  const row = Math.floor(pixel / width);
+  const column = pixel % width;
   for (let y = Math.max(0, row - reach); y <= Math.min(height - 1, row + reach); y++) {
     for (let x = Math.max(0, column - reach); x <= Math.min(width - 1, column + reach); x++) {
       if ((y - row) ** 2 + (x - column) ** 2 <= (size / 2) ** 2) labels[y * width + x] = label;
@@ -18,7 +20,8 @@ function dab(drawing, pixel, size, label) {
 /** Dabs from one pixel to another, without gaps. */
 function stroke(drawing, from, to, size, label) {
   const { width } = drawing;
-  const rows = Math.floor(to / width) - Math.floor(from / width), columns = (to % width) - (from % width);
+  const rows = Math.floor(to / width) - Math.floor(from / width);
+  const columns = (to % width) - (from % width);
   const steps = Math.max(1, Math.abs(rows), Math.abs(columns));
   for (let step = 0; step <= steps; step++) {
     const row = Math.floor(from / width) + Math.round((rows * step) / steps);
@@ -33,8 +36,8 @@ function neighbour(drawing, pixel, key) {
 }
 
 /**
- * Let a canvas draw on `page.drawing`. `page` has drawing, cursor, tool(), label(), size(), chooseClass(k), remember(),
- * undo() and changed(); the tool is "brush", "eraser" or "pick".
+ * Let a canvas draw on `page.drawing`. `page` has drawing, cursor, tool(), label(), size(),
+ * chooseClass(k), remember(), undo() and changed(); the tool is "brush", "eraser" or "pick".
  */
 function attachEditor(canvas, page) {
   let last = null;
@@ -55,11 +58,19 @@ function attachEditor(canvas, page) {
   canvas.addEventListener("pointermove", (event) => {
     if (last !== null) (event.getCoalescedEvents?.() ?? [event]).concat(event).forEach(move);
   });
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => { last = null; });
-  canvas.addEventListener("keydown", (event) => { if (onKey(event, page, labelNow)) event.preventDefault(); });
+  for (const end of ["pointerup", "pointercancel"])
+    canvas.addEventListener(end, () => {
+      last = null;
+    });
+  canvas.addEventListener("keydown", (event) => {
+    if (onKey(event, page, labelNow)) event.preventDefault();
+  });
 }
 
-/** Answer a key: arrows move (with Shift they draw), space or Enter paints, a digit chooses a class, u undoes. */
+/**
+ * Answer a key: arrows move (with Shift they draw), space or Enter paints, a digit chooses a class, u
+ * undoes.
+ */
 function onKey(event, page, labelNow) {
   const { key } = event;
   if ((event.ctrlKey || event.metaKey) && key.toLowerCase() === "z") return page.undo();

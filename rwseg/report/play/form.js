@@ -12,7 +12,8 @@ function fillForm(form, settings) {
     const { key, at } = control.dataset;
     const value = at === undefined ? settings[key] : settings[key][Number(at)];
     if (control.type === "checkbox") control.checked = value;
-    else if (control.tagName !== "SELECT" || [...control.options].some((option) => option.value === value)) control.value = value;
+    else if (control.tagName !== "SELECT" || [...control.options].some((option) => option.value === value))
+      control.value = value;
   }
   showValues(form);
 }
@@ -35,7 +36,8 @@ function readForm(form, usual) {
 function numberOf(control, usual) {
   const value = control.value === "" ? NaN : Number(control.value);
   if (!Number.isFinite(value)) return usual;
-  const low = control.min === "" ? -Infinity : Number(control.min), high = control.max === "" ? Infinity : Number(control.max);
+  const low = control.min === "" ? -Infinity : Number(control.min);
+  const high = control.max === "" ? Infinity : Number(control.max);
   return Math.min(high, Math.max(low, value));
 }
 
@@ -47,9 +49,13 @@ function showValues(form) {
   }
 }
 
-/** Show only the controls that the map has: data-for="boundary" of that base, data-linear unless softmax is squared. */
+/**
+ * Show only the controls that the map has: data-for="boundary" of that base, data-linear unless softmax is
+ * squared.
+ */
 function showOptions(form, map) {
-  for (const field of form.querySelectorAll("[data-for]")) field.hidden = !field.dataset.for.split(" ").includes(map.base);
+  for (const field of form.querySelectorAll("[data-for]"))
+    field.hidden = !field.dataset.for.split(" ").includes(map.base);
   for (const field of form.querySelectorAll("[data-linear]")) field.hidden = isSquared(map);
 }
 
@@ -58,7 +64,11 @@ function addChoices(parent, name, entries, chosen, change) {
   parent.replaceChildren();
   return entries.map(([value, text, colour, key]) => {
     const label = document.createElement("label");
-    const input = Object.assign(document.createElement("input"), { type: "radio", name, value: String(value) });
+    const input = Object.assign(document.createElement("input"), {
+      type: "radio",
+      name,
+      value: String(value),
+    });
     input.checked = value === chosen;
     input.addEventListener("change", () => change(value));
     label.append(input);
@@ -80,7 +90,10 @@ function swatch(colour) {
 /** Buttons, one per entry with a label; `press` gets the entry. */
 function addButtons(parent, entries, press) {
   for (const entry of entries) {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: entry.label });
+    const button = Object.assign(document.createElement("button"), {
+      type: "button",
+      textContent: entry.label,
+    });
     button.dataset.id = entry.id;
     button.addEventListener("click", () => press(entry));
     parent.append(button);

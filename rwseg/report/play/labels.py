@@ -49,7 +49,7 @@ def drawing_of(found: LabelSlice, source: str) -> Drawing:
 
 
 def as_text(drawing: Drawing) -> dict[str, Any]:
-    """The drawing as `readDrawing` in `state.js` takes it: labels as runs along the rows, `a12b` and so on."""
+    """The drawing as `readDrawing` in `state.js` takes it; labels are runs along the rows, as in `a12b`."""
     height, width = drawing.labels.shape
     runs = ((int(label), len(list(run))) for label, run in groupby(drawing.labels.ravel()))
     return {

@@ -5,17 +5,29 @@
 const element = (id) => document.getElementById(id);
 const given = JSON.parse(element("given").textContent);
 const page = {
-  drawing: null, cursor: 0, map: { ...PLAIN_MAP }, prediction: { ...PLAIN_PREDICTION },
-  chosenLabel: 1, chosenTool: "brush", history: [], trial: null, kept: null,
+  drawing: null,
+  cursor: 0,
+  map: { ...PLAIN_MAP },
+  prediction: { ...PLAIN_PREDICTION },
+  chosenLabel: 1,
+  chosenTool: "brush",
+  history: [],
+  trial: null,
+  kept: null,
   tool: () => page.chosenTool,
   label: () => Math.min(page.chosenLabel, page.drawing.classes - 1),
   size: () => Number(element("size").value),
 };
-let panels = null, scheduled = false, saving = 0;
+let panels = null,
+  scheduled = false,
+  saving = 0;
 
 function namesNow() {
   const own = given.names ?? [];
-  return Array.from({ length: page.drawing.classes }, (_, k) => own[k] ?? (k === 0 ? "background" : `class ${k}`));
+  return Array.from(
+    { length: page.drawing.classes },
+    (_, k) => own[k] ?? (k === 0 ? "background" : `class ${k}`),
+  );
 }
 
 page.remember = () => {
@@ -42,13 +54,17 @@ page.chooseClass = (k) => {
 page.announce = () => {
   const { drawing, cursor } = page;
   const names = namesNow();
-  element("said").textContent = `Row ${Math.floor(cursor / drawing.width) + 1}, column ${(cursor % drawing.width) + 1}: `
-    + `${names[drawing.labels[cursor]]}. ${page.chosenTool === "pick" ? "Picking." : `Brush: ${names[page.tool() === "eraser" ? 0 : page.label()]}.`}`;
+  const painted = names[page.tool() === "eraser" ? 0 : page.label()];
+  const tool = page.tool() === "pick" ? "Picking." : `Brush: ${painted}.`;
+  element("said").textContent =
+    `Row ${Math.floor(cursor / drawing.width) + 1}, column ${(cursor % drawing.width) + 1}: ` +
+    `${names[drawing.labels[cursor]]}. ${tool}`;
 };
 
 /** Take another drawing: controls and panels follow its classes and size. */
 page.show = (drawing) => {
-  const sameSize = page.drawing && page.drawing.width === drawing.width && page.drawing.height === drawing.height;
+  const sameSize =
+    page.drawing && page.drawing.width === drawing.width && page.drawing.height === drawing.height;
   page.drawing = drawing;
   if (!sameSize || page.cursor >= drawing.labels.length) page.cursor = usualCursor(drawing);
   element("count").value = String(drawing.classes);
@@ -84,9 +100,20 @@ function redraw() {
 }
 
 function showChoices() {
-  const names = namesNow(), colours = classColours();
-  addChoices(element("classes"), "class", names.map((name, k) => [k, name, colours[k], String(k)]), page.label(), page.chooseClass);
-  const tools = [["brush", "Brush"], ["eraser", "Eraser"], ["pick", "Pick a pixel"]];
+  const names = namesNow();
+  const colours = classColours();
+  addChoices(
+    element("classes"),
+    "class",
+    names.map((name, k) => [k, name, colours[k], String(k)]),
+    page.label(),
+    page.chooseClass,
+  );
+  const tools = [
+    ["brush", "Brush"],
+    ["eraser", "Eraser"],
+    ["pick", "Pick a pixel"],
+  ];
   addChoices(element("tools"), "tool", tools, page.chosenTool, (tool) => {
     page.chosenTool = tool;
     page.announce();
@@ -95,7 +122,8 @@ function showChoices() {
 
 /** One weight per class that there is. */
 function showWeights() {
-  for (const field of document.querySelectorAll("[data-class]")) field.hidden = Number(field.dataset.class) >= page.drawing.classes;
+  for (const field of document.querySelectorAll("[data-class]"))
+    field.hidden = Number(field.dataset.class) >= page.drawing.classes;
 }
 
 function makePanels() {
@@ -104,11 +132,17 @@ function makePanels() {
     element(id).replaceChildren();
     element(id).style.setProperty("--columns", id === "pair" ? 2 : Math.max(3, captions.length));
     element(id).style.setProperty("--phone", captions.length === 3 ? 3 : 2);
-    return captions.map((caption, k) => addPanel(element(id), caption, id === "pair" ? null : classColours()[k], (event) => {
-      page.cursor = pixelAt(event.currentTarget, page.drawing, event);
-      page.changed();
-      page.announce();
-    }));
+    return captions.map((caption, k) =>
+      addPanel(element(id), caption, id === "pair" ? null : classColours()[k], (event) => {
+        page.cursor = pixelAt(event.currentTarget, page.drawing, event);
+        page.changed();
+        page.announce();
+      }),
+    );
   };
-  panels = { maps: fresh("maps", names), gradients: fresh("gradients", names), pair: fresh("pair", ["prediction", "wrong signs"]) };
+  panels = {
+    maps: fresh("maps", names),
+    gradients: fresh("gradients", names),
+    pair: fresh("pair", ["prediction", "wrong signs"]),
+  };
 }

@@ -19,9 +19,10 @@ VIEW = ("colours", "panels", "editor", "simplex_view", "form", "tables", "main",
 
 
 def write_play_page(path: Path, drawing: Drawing | None = None) -> Path:
-    """Write the page to `path` atomically, with labels to begin with or the built-in drawings; returns `path`.
+    """Write the page to `path` atomically, with labels to begin with or a built-in drawing; returns `path`.
 
-    The page asks no host, and its bytes depend on the arguments alone. `DataError` where it cannot be written.
+    The page asks no host, and its bytes depend on the arguments alone. Raises `DataError` where it cannot be
+    written.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),

@@ -5,11 +5,13 @@
 /** Give a canvas the proportions of the grid and as many dots as the screen shows; returns its context. */
 function sizedContext(canvas, drawing) {
   const { height, width, spacing } = drawing;
-  canvas.style.aspectRatio = `${width * spacing[1]} / ${height * spacing[0]}`;
+  const ratio = (width * spacing[1]) / (height * spacing[0]);
+  canvas.style.aspectRatio = String(ratio);
+  canvas.style.width = `${100 * Math.min(1, ratio)}%`; // no taller than wide
   const box = canvas.getBoundingClientRect();
   const dots = window.devicePixelRatio || 1;
   canvas.width = Math.max(width, Math.round(box.width * dots));
-  canvas.height = Math.max(height, Math.round(canvas.width * (height * spacing[0]) / (width * spacing[1])));
+  canvas.height = Math.max(height, Math.round(canvas.width / ratio));
   return canvas.getContext("2d");
 }
 
@@ -38,7 +40,12 @@ function hatchCells(context, drawing, marked) {
   const cells = new Path2D();
   for (let pixel = 0; pixel < height * width; pixel++) {
     if (!marked(pixel)) continue;
-    cells.rect((pixel % width) * across / width, Math.floor(pixel / width) * down / height, across / width, down / height);
+    cells.rect(
+      ((pixel % width) * across) / width,
+      (Math.floor(pixel / width) * down) / height,
+      across / width,
+      down / height,
+    );
   }
   context.save();
   context.clip(cells);
@@ -48,13 +55,17 @@ function hatchCells(context, drawing, marked) {
 
 /** Diagonal lines over a rectangle, in ink with an edge of paper so that they show on every colour. */
 function hatch(context, across, down) {
-  const dots = window.devicePixelRatio || 1, gap = 5 * dots;
+  const dots = window.devicePixelRatio || 1;
+  const gap = 5 * dots;
   const lines = new Path2D();
   for (let x = -down; x < across; x += gap) {
     lines.moveTo(x, down);
     lines.lineTo(x + down, 0);
   }
-  for (const [colour, breadth] of [[styleColour("--paper"), 2.2], [styleColour("--ink"), 1.1]]) {
+  for (const [colour, breadth] of [
+    [styleColour("--paper"), 2.2],
+    [styleColour("--ink"), 1.1],
+  ]) {
     context.strokeStyle = colour;
     context.lineWidth = breadth * dots;
     context.stroke(lines);
@@ -68,7 +79,10 @@ function frameCell(context, drawing, pixel) {
   const dots = window.devicePixelRatio || 1;
   const [w, h] = [across / width, down / height];
   const box = [(pixel % width) * w - dots, Math.floor(pixel / width) * h - dots, w + 2 * dots, h + 2 * dots];
-  for (const [colour, breadth] of [[styleColour("--paper"), 4], [styleColour("--ink"), 1.8]]) {
+  for (const [colour, breadth] of [
+    [styleColour("--paper"), 4],
+    [styleColour("--ink"), 1.8],
+  ]) {
     context.strokeStyle = colour;
     context.lineWidth = breadth * dots;
     context.strokeRect(...box);
@@ -102,7 +116,12 @@ function said(value) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size === 0) return "0";
-  const text = size >= 1000 ? String(Math.round(size)) : size < 1e-3 ? size.toExponential(1) : String(Number(size.toPrecision(3)));
+  const text =
+    size >= 1000
+      ? String(Math.round(size))
+      : size < 1e-3
+        ? size.toExponential(1)
+        : String(Number(size.toPrecision(3)));
   return (value < 0 ? "−" : "") + text;
 }
 

@@ -13,11 +13,16 @@ function randomFrom(seed) {
   };
 }
 
-/** Standard normal noise (N), smoothed over about two pixels and brought back to a standard deviation of 1. */
+/**
+ * Standard normal noise (N), smoothed over about two pixels and brought back to a standard deviation of 1.
+ */
 function smoothNoise(height, width, random) {
-  let values = Float64Array.from({ length: height * width }, () =>
-    Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()));
-  for (let pass = 0; pass < 2; pass++) values = boxMean(boxMean(values, height, width, 1, 0), height, width, 0, 1);
+  let values = Float64Array.from(
+    { length: height * width },
+    () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random()),
+  );
+  for (let pass = 0; pass < 2; pass++)
+    values = boxMean(boxMean(values, height, width, 1, 0), height, width, 0, 1);
   const deviation = Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
   return values.map((value) => value / (deviation || 1));
 }
@@ -26,7 +31,8 @@ function smoothNoise(height, width, random) {
 function boxMean(values, height, width, down, right) {
   return values.map((_, pixel) => {
     let sum = 0;
-    for (const step of [-1, 0, 1]) sum += values[shiftedPixel(pixel, height, width, step * down, step * right)];
+    for (const step of [-1, 0, 1])
+      sum += values[shiftedPixel(pixel, height, width, step * down, step * right)];
     return sum / 3;
   });
 }
@@ -39,8 +45,9 @@ function shiftedPixel(pixel, height, width, down, right) {
 }
 
 /**
- * Logits (K, N): `confidence` at the class that the labels have `down` rows and `right` columns before, 0 at the others,
- * plus `noise` times smooth normal noise of `seed`. Confidence and noise 0 is the uniform prediction.
+ * Logits (K, N): `confidence` at the class that the labels have `down` rows and `right` columns before, 0
+ * at the others, plus `noise` times smooth normal noise of `seed`. Confidence and noise 0 is the uniform
+ * prediction.
  */
 function logitsOf(drawing, { confidence, down, right, noise, seed }) {
   const { height, width, classes, labels } = drawing;
@@ -48,7 +55,11 @@ function logitsOf(drawing, { confidence, down, right, noise, seed }) {
   const logits = new Float64Array(classes * size);
   const random = randomFrom(seed);
   for (let k = 0; k < classes; k++) {
-    if (noise > 0) logits.set(smoothNoise(height, width, random).map((value) => noise * value), k * size);
+    if (noise > 0)
+      logits.set(
+        smoothNoise(height, width, random).map((value) => noise * value),
+        k * size,
+      );
   }
   for (let pixel = 0; pixel < size; pixel++) {
     logits[labels[shiftedPixel(pixel, height, width, -down, -right)] * size + pixel] += confidence;

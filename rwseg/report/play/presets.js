@@ -8,7 +8,10 @@ function inEllipse(x, y, centreX, centreY, radiusX, radiusY = radiusX) {
   return ((x - centreX) / radiusX) ** 2 + ((y - centreY) / radiusY) ** 2 <= 1;
 }
 
-/** A short axis of the heart: left ventricle (3) within the myocardium (2), the right ventricle (1) beside it. */
+/**
+ * A short axis of the heart: left ventricle (3) within the myocardium (2), the right ventricle (1) beside
+ * it.
+ */
 function heartClass(x, y) {
   if (inEllipse(x, y, 0.2, 0, 0.26)) return 3;
   if (inEllipse(x, y, 0.2, 0, 0.45)) return 2;
@@ -26,7 +29,9 @@ const PRESETS = [
   { id: "heart", label: "Heart", classes: 4, classOf: heartClass },
   { id: "disc", label: "Disc", classes: 2, classOf: (x, y) => (inEllipse(x, y, 0, 0, 0.55) ? 1 : 0) },
   {
-    id: "rings", label: "Ring in a ring", classes: 3,
+    id: "rings",
+    label: "Ring in a ring",
+    classes: 3,
     classOf: (x, y) => {
       if (inEllipse(x, y, 0, 0, 0.3)) return 0;
       if (inEllipse(x, y, 0, 0, 0.52)) return 2;
@@ -35,13 +40,20 @@ const PRESETS = [
   },
   { id: "vessel", label: "Thin vessel", classes: 2, classOf: vesselClass },
   {
-    id: "rare", label: "Rare small class", classes: 3,
+    id: "rare",
+    label: "Rare small class",
+    classes: 3,
     classOf: (x, y) => {
       if (inEllipse(x, y, 0.32, -0.22, 0.08)) return 2;
       return inEllipse(x, y, 0, 0.05, 0.7, 0.5) ? 1 : 0;
     },
   },
-  { id: "absent", label: "Absent class", classes: 3, classOf: (x, y) => (inEllipse(x, y, -0.1, 0, 0.5, 0.4) ? 1 : 0) },
+  {
+    id: "absent",
+    label: "Absent class",
+    classes: 3,
+    classOf: (x, y) => (inEllipse(x, y, -0.1, 0, 0.5, 0.4) ? 1 : 0),
+  },
   { id: "full", label: "Full class", classes: 2, classOf: () => 1 },
 ];
 
@@ -50,7 +62,10 @@ function drawingOf(preset) {
   const labels = new Uint8Array(GRID * GRID);
   for (let row = 0; row < GRID; row++) {
     for (let column = 0; column < GRID; column++) {
-      labels[row * GRID + column] = preset.classOf(((column + 0.5) / GRID) * 2 - 1, ((row + 0.5) / GRID) * 2 - 1);
+      labels[row * GRID + column] = preset.classOf(
+        ((column + 0.5) / GRID) * 2 - 1,
+        ((row + 0.5) / GRID) * 2 - 1,
+      );
     }
   }
   return { height: GRID, width: GRID, classes: preset.classes, labels, spacing: [1, 1] };

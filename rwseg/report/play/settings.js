@@ -3,7 +3,15 @@
 // What the controls say of the map, as the list that `loss.map` is.
 
 const PLAIN_MAP = {
-  base: "boundary", anneal: 0, width: 3, alpha: 2, square: true, power: 1, normalise: "none", weights: [1, 1, 1, 1], rectify: false,
+  base: "boundary",
+  anneal: 0,
+  width: 3,
+  alpha: 2,
+  square: true,
+  power: 1,
+  normalise: "none",
+  weights: [1, 1, 1, 1],
+  rectify: false,
 };
 const HAS_DISTANCES = ["boundary", "boundary_kervadec"]; // what anneal needs
 
@@ -12,10 +20,16 @@ function isSquared({ base, square }) {
   return base === "hausdorff" && square;
 }
 
-/** The composition of the settings: base, anneal, power, normalise, class_weights, rectify, what changes nothing left out. */
+/**
+ * The composition of the settings: base, anneal, power, normalise, class_weights, rectify, what changes
+ * nothing left out.
+ */
 function partsOf(settings, classes) {
   const { base } = settings;
-  const parts = [{ edge_emphasis: { edge_emphasis: settings.width }, hausdorff: { hausdorff: settings.alpha } }[base] ?? base];
+  const parts = [
+    { edge_emphasis: { edge_emphasis: settings.width }, hausdorff: { hausdorff: settings.alpha } }[base] ??
+      base,
+  ];
   if (HAS_DISTANCES.includes(base) && settings.anneal > 0) parts.push({ anneal: settings.anneal });
   if (!isSquared(settings)) {
     const weights = settings.weights.slice(0, classes);
@@ -33,9 +47,11 @@ function overridesOf(settings, classes) {
     return `loss=rw_hausdorff loss.alpha=${settings.alpha}${settings.rectify ? " loss.rectify=true" : ""}`;
   }
   const plain = (value) => {
-    if (Array.isArray(value)) return `[${value.map(plain).join(",")}]`;
+    if (Array.isArray(value)) return `[${value.map(plain).join(", ")}]`;
     if (typeof value !== "object") return String(value);
-    return `{${Object.entries(value).map(([key, item]) => `${key}: ${plain(item)}`).join(", ")}}`;
+    return `{${Object.entries(value)
+      .map(([key, item]) => `${key}: ${plain(item)}`)
+      .join(", ")}}`;
   };
   return `loss=rw 'loss.map=${plain(partsOf(settings, classes))}'`;
 }

@@ -4,7 +4,10 @@
 
 const TRIANGLE = Math.sqrt(3) / 2;
 
-/** The classes at the corners: two wrong ones below, the true one on top; a fourth class keeps its probability. */
+/**
+ * The classes at the corners: two wrong ones below, the true one on top; a fourth class keeps its
+ * probability.
+ */
 function cornersOf(classes, label, kept) {
   const wrong = Array.from({ length: classes }, (_, k) => k).filter((k) => k !== label && k !== kept);
   return [...wrong, label];
@@ -12,14 +15,19 @@ function cornersOf(classes, label, kept) {
 
 /** The class that a triangle of four leaves out: the wrong class with the least probability. */
 function leastLikely(p, label) {
-  return p.reduce((least, value, k) => (k !== label && (least === label || value < p[least]) ? k : least), label === 0 ? 1 : 0);
+  return p.reduce(
+    (least, value, k) => (k !== label && (least === label || value < p[least]) ? k : least),
+    label === 0 ? 1 : 0,
+  );
 }
 
 /** Softmax of all classes with weights at the corners (they sum to 1); the rest of `p` is kept. */
 function predictionAt(weights, corners, p) {
   const free = corners.reduce((sum, k) => sum + p[k], 0);
   const result = p.slice();
-  corners.forEach((k, i) => { result[k] = free * weights[i]; });
+  corners.forEach((k, i) => {
+    result[k] = free * weights[i];
+  });
   return result;
 }
 
@@ -44,7 +52,10 @@ function intervalCentres(steps) {
 /** Centres of the steps^2 equal triangles that a triangle is cut into. */
 function triangleCentres(steps) {
   const centres = [];
-  for (const [part, rows] of [[1 / 3, steps], [2 / 3, steps - 1]]) {
+  for (const [part, rows] of [
+    [1 / 3, steps],
+    [2 / 3, steps - 1],
+  ]) {
     for (let i = 0; i < rows; i++) {
       for (let j = 0; j < rows - i; j++) {
         const [a, b] = [(i + part) / steps, (j + part) / steps];

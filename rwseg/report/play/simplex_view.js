@@ -1,6 +1,7 @@
 "use strict";
 
-// The picture of a pixel's predictions: regions of wrong signs, the prediction, and where a gradient step moves it.
+// The picture of a pixel's predictions: regions of wrong signs, the prediction, and where a gradient step
+// moves it.
 
 const INTERVAL = 0.2; // height of the interval of two classes, in lengths of it
 
@@ -8,14 +9,18 @@ const INTERVAL = 0.2; // height of the interval of two classes, in lengths of it
 function simplexFrame(canvas, corners) {
   const dots = window.devicePixelRatio || 1;
   const box = canvas.getBoundingClientRect();
-  const margin = 34 * dots, across = Math.round(box.width * dots), side = across - 2 * margin;
+  const margin = 34 * dots;
+  const across = Math.round(box.width * dots);
+  const side = across - 2 * margin;
   const tall = corners === 2 ? INTERVAL : TRIANGLE;
   canvas.width = across;
   canvas.height = Math.round(side * tall + 2 * margin);
   canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`;
   const base = canvas.height - margin - (corners === 2 ? (side * INTERVAL) / 2 : 0);
   return {
-    dots, side, margin,
+    dots,
+    side,
+    margin,
     toDots: ([x, y]) => [margin + x * side, base - y * side],
     toPlace: (x, y) => [(x - margin) / side, (base - y) / side],
   };
@@ -29,14 +34,18 @@ function outlineOf(frame, corners) {
     path.rect(x, y, frame.side, frame.side * INTERVAL);
     return path;
   }
-  [[1, 0, 0], [0, 1, 0], [0, 0, 1]].forEach((weights, i) => path[i ? "lineTo" : "moveTo"](...frame.toDots(placeOf(weights))));
+  [
+    [1, 0, 0],
+    [0, 1, 0],
+    [0, 0, 1],
+  ].forEach((weights, i) => path[i ? "lineTo" : "moveTo"](...frame.toDots(placeOf(weights))));
   path.closePath();
   return path;
 }
 
 /** Colour the regions of wrong signs; `faultAt(weights)` answers for a prediction. */
 function paintFaults(canvas, frame, corners, faultAt) {
-  const block = Math.max(1, Math.round(1.5 * frame.dots));
+  const block = Math.max(1, Math.round(frame.dots));
   const [across, down] = [Math.ceil(canvas.width / block), Math.ceil(canvas.height / block)];
   const image = new ImageData(across, down);
   for (let row = 0; row < down; row++) {
@@ -57,12 +66,14 @@ function paintFaults(canvas, frame, corners, faultAt) {
 
 /** Names at the corners, each with the colour of its class. */
 function nameCorners(canvas, frame, corners, names) {
-  const context = canvas.getContext("2d"), { dots } = frame;
+  const context = canvas.getContext("2d");
+  const { dots } = frame;
   context.font = `${13 * dots}px system-ui, sans-serif`;
   corners.forEach((k, i) => {
     const weights = corners.map((_, j) => Number(i === j));
     let [x, y] = frame.toDots(placeOf(weights));
-    const top = i === 2, drop = corners.length === 2 ? (frame.side * INTERVAL) / 2 : 0;
+    const top = i === 2;
+    const drop = corners.length === 2 ? (frame.side * INTERVAL) / 2 : 0;
     y += top ? -14 * dots : drop + 18 * dots;
     const text = i === corners.length - 1 ? `${names[k]} (true)` : names[k];
     const breadth = context.measureText(text).width + 16 * dots;
@@ -80,11 +91,17 @@ function nameCorners(canvas, frame, corners, names) {
 
 /** A dot at the prediction, with an arrow that shows where a gradient step takes it. */
 function pointAndArrow(context, frame, weights, motion) {
-  const [x, y] = frame.toDots(placeOf(weights)), { dots } = frame;
-  const [dx, dy] = frame.toDots(placeOf(weights.map((weight, i) => weight + motion[i]))).map((end, i) => end - [x, y][i]);
+  const [x, y] = frame.toDots(placeOf(weights));
+  const { dots } = frame;
+  const [dx, dy] = frame
+    .toDots(placeOf(weights.map((weight, i) => weight + motion[i])))
+    .map((end, i) => end - [x, y][i]);
   const length = Math.hypot(dx, dy);
   context.save();
-  for (const [colour, extra] of [[styleColour("--paper"), 3], [styleColour("--ink"), 0]]) {
+  for (const [colour, extra] of [
+    [styleColour("--paper"), 3],
+    [styleColour("--ink"), 0],
+  ]) {
     context.strokeStyle = context.fillStyle = colour;
     context.lineWidth = (2 + extra) * dots;
     context.beginPath();
@@ -117,7 +134,8 @@ function drawSimplex(canvas, { p, z, label, corners, squared, names }) {
   context.save();
   context.clip(outline);
   paintFaults(canvas, frame, corners.length, (weights) =>
-    pixelFault(pixelGradient(predictionAt(weights, corners, p), z, squared), label, 0));
+    pixelFault(pixelGradient(predictionAt(weights, corners, p), z, squared), label, 0),
+  );
   context.restore();
   context.strokeStyle = styleColour("--muted");
   context.lineWidth = 1.5 * frame.dots;
@@ -125,5 +143,10 @@ function drawSimplex(canvas, { p, z, label, corners, squared, names }) {
   nameCorners(canvas, frame, corners, names);
   const free = corners.reduce((sum, k) => sum + p[k], 0);
   const motion = softmaxMotion(p, pixelGradient(p, z, squared));
-  pointAndArrow(context, frame, corners.map((k) => p[k] / free), corners.map((k) => motion[k]));
+  pointAndArrow(
+    context,
+    frame,
+    corners.map((k) => p[k] / free),
+    corners.map((k) => motion[k]),
+  );
 }

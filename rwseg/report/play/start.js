@@ -3,7 +3,10 @@
 // What the controls do, and the state to begin with: that of the address, the user's own labels, or a preset.
 
 function attachForms() {
-  for (const [id, key, usual] of [["map-form", "map", PLAIN_MAP], ["prediction-form", "prediction", PLAIN_PREDICTION]]) {
+  for (const [id, key, usual] of [
+    ["map-form", "map", PLAIN_MAP],
+    ["prediction-form", "prediction", PLAIN_PREDICTION],
+  ]) {
     const form = element(id);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("input", () => {
@@ -17,7 +20,10 @@ function attachForms() {
 
 /** Show the settings of map and prediction in their forms, and take what the forms make of them. */
 function showSettings() {
-  for (const [id, key, usual] of [["map-form", "map", PLAIN_MAP], ["prediction-form", "prediction", PLAIN_PREDICTION]]) {
+  for (const [id, key, usual] of [
+    ["map-form", "map", PLAIN_MAP],
+    ["prediction-form", "prediction", PLAIN_PREDICTION],
+  ]) {
     fillForm(element(id), page[key]);
     page[key] = readForm(element(id), usual);
     showOptions(element(id), page.map);
@@ -25,10 +31,14 @@ function showSettings() {
 }
 
 function attachButtons() {
-  addButtons(element("presets"), [...(given.drawing ? [{ id: "own", label: "Your labels" }] : []), ...PRESETS], (preset) => {
-    page.remember();
-    page.show(preset.id === "own" ? readDrawing(given.drawing) : drawingOf(preset));
-  });
+  addButtons(
+    element("presets"),
+    [...(given.drawing ? [{ id: "own", label: "Your labels" }] : []), ...PRESETS],
+    (preset) => {
+      page.remember();
+      page.show(preset.id === "own" ? readDrawing(given.drawing) : drawingOf(preset));
+    },
+  );
   addButtons(element("predictions"), PREDICTIONS, ({ values }) => {
     page.prediction = { ...page.prediction, ...values };
     showSettings();
@@ -54,7 +64,11 @@ function attachFields() {
   element("count").addEventListener("change", () => {
     page.remember();
     const classes = Number(element("count").value);
-    page.show({ ...page.drawing, classes, labels: page.drawing.labels.map((label) => (label < classes ? label : 0)) });
+    page.show({
+      ...page.drawing,
+      classes,
+      labels: page.drawing.labels.map((label) => (label < classes ? label : 0)),
+    });
   });
   for (const id of ["row-spacing", "column-spacing"]) {
     element(id).addEventListener("change", () => {
@@ -62,7 +76,9 @@ function attachFields() {
       page.changed();
     });
   }
-  element("size").addEventListener("input", () => { element("size-said").textContent = element("size").value; });
+  element("size").addEventListener("input", () => {
+    element("size-said").textContent = element("size").value;
+  });
   element("stretch").addEventListener("change", redraw);
   element("kept").addEventListener("change", () => {
     page.kept = Number(element("kept").value);
@@ -78,20 +94,30 @@ function attachSimplex() {
     redraw();
   };
   const at = (event) => {
-    const { corners } = page.corners, box = canvas.getBoundingClientRect(), dots = canvas.width / box.width;
-    const place = simplexFrame(canvas, corners.length).toPlace((event.clientX - box.left) * dots, (event.clientY - box.top) * dots);
+    const { corners } = page.corners;
+    const box = canvas.getBoundingClientRect();
+    const dots = canvas.width / box.width;
+    const place = simplexFrame(canvas, corners.length).toPlace(
+      (event.clientX - box.left) * dots,
+      (event.clientY - box.top) * dots,
+    );
     tryWeights(weightsAt(corners.length === 2 ? [place[0], 0] : place, corners.length));
   };
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
     at(event);
   });
-  canvas.addEventListener("pointermove", (event) => { if (canvas.hasPointerCapture(event.pointerId)) at(event); });
+  canvas.addEventListener("pointermove", (event) => {
+    if (canvas.hasPointerCapture(event.pointerId)) at(event);
+  });
   canvas.addEventListener("keydown", (event) => {
-    const step = { ArrowLeft: [-0.02, 0], ArrowRight: [0.02, 0], ArrowUp: [0, 0.02], ArrowDown: [0, -0.02] }[event.key];
+    const step = { ArrowLeft: [-0.02, 0], ArrowRight: [0.02, 0], ArrowUp: [0, 0.02], ArrowDown: [0, -0.02] }[
+      event.key
+    ];
     if (!step) return;
     event.preventDefault();
-    const { corners, p } = page.corners, free = corners.reduce((sum, k) => sum + p[k], 0);
+    const { corners, p } = page.corners;
+    const free = corners.reduce((sum, k) => sum + p[k], 0);
     const place = placeOf(corners.map((k) => p[k] / free)).map((part, i) => part + step[i]);
     tryWeights(weightsAt(place, corners.length));
   });
@@ -111,13 +137,20 @@ function begin() {
 function showColours() {
   showChoices();
   makePanels();
-  const kinds = [["a wrong class is pushed up", WRONG_UP], ["the true class is not pushed up", TRUE_DOWN], ["both", TRUE_DOWN | WRONG_UP]];
-  element("faults").replaceChildren(...[...kinds.map(([text, kind]) => [text, FAULT[kind]]), ["no gradient", styleColour("--grid")]]
-    .map(([text, colour]) => {
-      const line = document.createElement("li");
-      line.append(swatch(colour), text);
-      return line;
-    }));
+  const kinds = [
+    ["a wrong class is pushed up", WRONG_UP],
+    ["the true class is not pushed up", TRUE_DOWN],
+    ["both", TRUE_DOWN | WRONG_UP],
+  ];
+  element("faults").replaceChildren(
+    ...[...kinds.map(([text, kind]) => [text, FAULT[kind]]), ["no gradient", styleColour("--grid")]].map(
+      ([text, colour]) => {
+        const line = document.createElement("li");
+        line.append(swatch(colour), text);
+        return line;
+      },
+    ),
+  );
   redraw();
 }
 

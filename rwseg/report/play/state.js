@@ -20,7 +20,8 @@ function labelsOf(runs, size, classes) {
   let filled = 0;
   if (!/^([a-d]\d*)+$/.test(runs)) return null;
   for (const [, digit, count] of runs.matchAll(/([a-d])(\d*)/g)) {
-    const label = DIGIT.indexOf(digit), length = count === "" ? 1 : Number(count);
+    const label = DIGIT.indexOf(digit);
+    const length = count === "" ? 1 : Number(count);
     if (label >= classes || length < 1 || filled + length > size) return null;
     labels.fill(label, filled, filled + length);
     filled += length;
@@ -45,12 +46,17 @@ function readDrawing({ size, classes, spacing, runs }) {
 /** What readDrawing reads. */
 function writeDrawing(drawing) {
   return {
-    size: `${drawing.height}x${drawing.width}`, classes: drawing.classes, spacing: drawing.spacing.join("x"),
+    size: `${drawing.height}x${drawing.width}`,
+    classes: drawing.classes,
+    spacing: drawing.spacing.join("x"),
     runs: runsOf(drawing.labels),
   };
 }
 
-/** Values of `known` overwritten by those of `text` that have their type: numbers, true or false, words, arrays of numbers. */
+/**
+ * Values of `known` overwritten by those of `text` that have their type: numbers, true or false, words,
+ * arrays of numbers.
+ */
 function readSettings(known, text) {
   const result = { ...known };
   for (const [key, usual] of Object.entries(known)) {
@@ -72,14 +78,18 @@ function finiteOr(text, value) {
 /** The settings that differ from the usual ones, as entries of an address. */
 function writeSettings(known, settings) {
   const text = (value) => (Array.isArray(value) ? value.join("x") : String(value));
-  return Object.keys(known).filter((key) => text(known[key]) !== text(settings[key])).map((key) => [key, text(settings[key])]);
+  return Object.keys(known)
+    .filter((key) => text(known[key]) !== text(settings[key]))
+    .map((key) => [key, text(settings[key])]);
 }
 
 /** The whole state as a fragment: drawing, cursor, map and prediction. */
 function fragmentOf(state) {
   const entries = [
-    ...Object.entries(writeDrawing(state.drawing)), ["at", state.cursor],
-    ...writeSettings(PLAIN_MAP, state.map), ...writeSettings(PLAIN_PREDICTION, state.prediction),
+    ...Object.entries(writeDrawing(state.drawing)),
+    ["at", state.cursor],
+    ...writeSettings(PLAIN_MAP, state.map),
+    ...writeSettings(PLAIN_PREDICTION, state.prediction),
   ];
   return `#${entries.map(([key, value]) => `${key}=${value}`).join("&")}`;
 }
@@ -89,6 +99,14 @@ function stateOf(fragment) {
   const text = new URLSearchParams(fragment.replace(/^#/, ""));
   const drawing = readDrawing(Object.fromEntries(text));
   if (drawing === null) return null;
-  const cursor = Math.min(drawing.labels.length - 1, Math.max(0, Math.floor(finiteOr(text.get("at") ?? "", 0))));
-  return { drawing, cursor, map: readSettings(PLAIN_MAP, text), prediction: readSettings(PLAIN_PREDICTION, text) };
+  const cursor = Math.min(
+    drawing.labels.length - 1,
+    Math.max(0, Math.floor(finiteOr(text.get("at") ?? "", 0))),
+  );
+  return {
+    drawing,
+    cursor,
+    map: readSettings(PLAIN_MAP, text),
+    prediction: readSettings(PLAIN_PREDICTION, text),
+  };
 }

@@ -139,13 +139,15 @@ def check_shares(shares: list[dict[str, float]], gradient: Tensor, wrong: Tensor
 
 def test_a_rectified_map_has_no_wrong_sign_however_sure_the_prediction(evaluate: Evaluate) -> None:
     scene = DRAWINGS["four classes"]
-    logits = 30 * torch.randn(scene.classes * scene.labels.numel(), generator=torch.Generator().manual_seed(6))
+    generator = torch.Generator().manual_seed(6)
+    logits = 30 * torch.randn(scene.classes * scene.labels.numel(), generator=generator)
     for parts in (["rrw"], ["boundary", "rectify"], ["boundary", {"anneal": 1}]):
         assert right_for_every_softmax(dense(parts, scene).movedim(1, -1), scene.labels).all()
         faults, rectified = evaluate(
-            f"((drawing, map) => [faultsOf(gradientOf(softmaxOf(Float64Array.from({logits.tolist()}), 4), map, 4,"
-            f" false), drawing), isRectified(map, drawing)])"
-            f"({scene.plain}, composeMap({scene.plain}, {json.dumps(parts)}))"
+            f"((drawing, map, p) => [faultsOf(gradientOf(p, map, 4, false), drawing),"
+            f" isRectified(map, drawing)])"
+            f"({scene.plain}, composeMap({scene.plain}, {json.dumps(parts)}),"
+            f" softmaxOf(Float64Array.from({logits.tolist()}), 4))"
         )
         assert rectified
         assert not np.any(np.array(faults) & 3)
