@@ -18,7 +18,7 @@ COMMANDS = {
     "doctor": "what is wrong with an installation or a dataset",
     "export": "a trained run for others: a hub folder, ONNX, torch.export",
     "plan": "what an experiment will cost",
-    "theory": "the paper's figures 2 to 4",
+    "theory": "the paper's figures 2 to 4, and a page to play with",
     "check-loss": "try a loss of your own on small images: what would spoil a training",
     "dashboard": "views of a project in Weights & Biases",
     "challenge": "submissions to the ACDC challenge",

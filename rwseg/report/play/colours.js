@@ -23,10 +23,19 @@ function classColours() {
   return [darkScreen.matches ? "#39424c" : "#e3e7eb", ...FOREGROUND];
 }
 
+const SHADES = 512; // between the ends of the scale
+const shades = {}; // [r, g, b] of each, by the scheme of the screen
+
 /** The colour of a value from -1 (purple) over 0 to 1 (orange). */
 function signColour(value) {
-  const stops = SIGNS[darkScreen.matches ? "dark" : "light"];
-  const place = ((Math.min(1, Math.max(-1, value)) + 1) / 2) * (stops.length - 1);
+  const scheme = darkScreen.matches ? "dark" : "light";
+  shades[scheme] ??= Array.from({ length: SHADES + 1 }, (_, i) => between(SIGNS[scheme], i / SHADES));
+  return shades[scheme][Math.round(((Math.min(1, Math.max(-1, value)) + 1) / 2) * SHADES)];
+}
+
+/** The colour at a share of the way along equally far stops. */
+function between(stops, share) {
+  const place = share * (stops.length - 1);
   const below = Math.min(stops.length - 2, Math.floor(place));
   const [low, high] = [rgbOf(stops[below]), rgbOf(stops[below + 1])];
   return low.map((part, i) => Math.round(part + (place - below) * (high[i] - part)));

@@ -24,8 +24,9 @@ function paintCells(canvas, drawing, colourOf) {
   cells.height = height;
   const image = new ImageData(width, height);
   for (let pixel = 0; pixel < height * width; pixel++) {
-    const [red, green, blue] = colourOf(pixel);
-    image.data.set([red, green, blue, 255], 4 * pixel);
+    const colour = colourOf(pixel);
+    for (let part = 0; part < 3; part++) image.data[4 * pixel + part] = colour[part];
+    image.data[4 * pixel + 3] = 255;
   }
   cells.getContext("2d").putImageData(image, 0, 0);
   context.imageSmoothingEnabled = false;

@@ -13,9 +13,9 @@ function inEllipse(x, y, centreX, centreY, radiusX, radiusY = radiusX) {
  * it.
  */
 function heartClass(x, y) {
-  if (inEllipse(x, y, 0.2, 0, 0.26)) return 3;
-  if (inEllipse(x, y, 0.2, 0, 0.45)) return 2;
-  return inEllipse(x, y, -0.3, -0.02, 0.42, 0.5) ? 1 : 0;
+  if (inEllipse(x, y, 0.24, 0, 0.3)) return 3;
+  if (inEllipse(x, y, 0.24, 0, 0.53)) return 2;
+  return inEllipse(x, y, -0.32, -0.04, 0.48, 0.58) ? 1 : 0;
 }
 
 /** A vessel a pixel or two wide, with a branch. */
