@@ -130,5 +130,5 @@ function said(value) {
 function percent(share) {
   if (!Number.isFinite(share)) return "–";
   const value = 100 * share;
-  return `${value > 0 && value < 0.1 ? "< 0.1" : Number(value.toFixed(value < 10 ? 1 : 0))} %`;
+  return `${value > 0 && value < 0.1 ? "< 0.1" : Number(value.toFixed(value < 10 ? 1 : 0))}\u00a0%`;
 }
