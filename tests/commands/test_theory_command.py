@@ -206,7 +206,7 @@ def test_the_rows_of_own_labels_are_the_losses_and_their_wrong_signs(tmp_path: P
     ("words", "message"),
     [
         (["--data", "none.png"], "none.png: expected a label file, found none"),
-        (["--data", "mask.png", "--loss", "rwr"], "did you mean 'rrw'?"),
+        (["--data", "mask.png", "--loss", "rrv"], "did you mean 'rrw'?"),
         (["--data", "mask.png", "--loss", "rrw ce"], "expected one loss"),
         (["--loss", "rrw"], "--loss: expected together with --data LABELS"),
         (["--data", "mask.png", "--run", "."], "--data LABELS: expected without --run RUN_DIR"),

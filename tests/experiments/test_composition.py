@@ -25,7 +25,7 @@ from rwseg.experiments import composition as cli
         ("-m seed=0,1 schedule.epoch=3", "did you mean 'schedule.epochs'?"),
         ("los=ce schedule.epoch=3", "in 'los=ce'; did you mean 'loss'?\nunknown key 'schedule.epoch' in"),
         ("loss=rwr", "'loss=rwr': expected one of active_contour, "),
-        ("loss=rwr", "did you mean 'rrw'?"),
+        ("loss=rrv", "did you mean 'rrw'?"),
         ("-m loss=rrw,rwr", "'loss=rwr': expected one of"),
         ("loss=null", "'loss=null': expected one of"),
         ("loss=[rrw,ces]", "'loss=[rrw,ces]': expected one of"),

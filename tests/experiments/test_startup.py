@@ -45,7 +45,7 @@ TRAIN, EVALUATE = str(CONF.parent / "train.py"), str(CONF.parent / "evaluate.py"
             2,
             "schedule.epochs: expected a whole number such as",
         ),
-        ([TRAIN, "-m", "loss=rrw,rwr", "seed=range(50)"], 2, "did you mean 'rrw'?"),
+        ([TRAIN, "-m", "loss=rrw,rrv", "seed=range(50)"], 2, "did you mean 'rrw'?"),
         ([EVALUATE, "rundir=x"], 2, "did you mean 'run_dir'?"),
         (["-m", "rwseg.commands.report", "--help"], 0, "--reference METHOD"),
         (["-m", "rwseg.commands.doctor", "--help"], 0, "contact sheet"),
