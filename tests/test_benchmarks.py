@@ -150,6 +150,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         if hasattr(module, "slices"):
             monkeypatch.setattr(module, "slices", lambda given, *_: volumes.slices(given, 2, (28, 20)))
     monkeypatch.setattr(losses, "works", partial(losses.works, shape=(2, 24, 16)))
+    monkeypatch.setattr(losses, "composed_works", partial(losses.composed_works, count=1))
 
 
 @pytest.mark.usefixtures("small")

@@ -1,6 +1,6 @@
 """The gallery of losses: a row for each file of `conf/loss`, with a picture of the gradient.
 
-    rwseg gallery [DOCS]      writes DOCS/losses.md and DOCS/figures/losses (default: docs)
+    rwseg gallery [DOCS]      writes losses.md, figures/losses and figures/maps*.png to DOCS (default: docs)
 
 What a row says is quoted: the first comment of the file gives branch and source, the docstring of the class
 what the loss rewards (after the colon of its first line) and the formula (the sentence after that line). The
@@ -17,6 +17,7 @@ from typing import NamedTuple
 import hydra.utils
 from omegaconf import OmegaConf
 
+from rwseg.commands.gallery_maps import maps_section, percent
 from rwseg.core.files import write_text
 from rwseg.core.paths import user_path
 from rwseg.experiments.config.conf import CONF
@@ -113,6 +114,7 @@ def write_gallery(docs: Path) -> None:
         entry = read_entry(file, loss)
         sections[entry.branch].append(_row(entry, float(wrong.double().mean())))
     text = [HEAD, *(_section(branch, rows) for branch, rows in sections.items())]
+    text.insert(2, maps_section(scene, docs))
     write_text(docs / "losses.md", "\n".join(text))
 
 
@@ -148,8 +150,7 @@ def _section(branch: str, rows: list[str]) -> str:
 
 
 def _row(entry: Entry, wrong: float) -> str:
-    share = "none" if wrong == 0 else "< 1 %" if wrong < 0.01 else f"{100 * wrong:.0f} %"
-    picture = f"![Gradient of {entry.name}](figures/losses/{entry.name}.png)<br>wrong sign: {share}"
+    picture = f"![Gradient of {entry.name}](figures/losses/{entry.name}.png)<br>wrong sign: {percent(wrong)}"
     cells = (f"`{entry.name}`", entry.formula, entry.source, entry.rewards, picture)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 

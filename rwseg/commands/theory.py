@@ -4,29 +4,33 @@
     rwseg theory OUT --run RUN_DIR [--case CASE]  figure 3 from a run's own checkpoints
     rwseg theory OUT --data LABELS [--loss "rw_boundary rectify=true" --loss mine.MyLoss]
                                                 weights and gradients of losses on a label file
+    rwseg theory OUT --data LABELS --map "[boundary,{anneal: 0.5}]" --map "[skeleton]"
+                                                the same of compositions of maps (docs/maps.md)
     rwseg theory --play [FILE.html] [--data LABELS]
                                                 a page to draw labels on and see what each map does to them
 
-Writes figure2, figure3 and figure4, or own_labels, to OUT as PNG and SVG; --play writes one page (play.html)
-that needs no network, and opens it where there is a browser. The case is the first of the
-validation split unless named; of a volume the slice with most foreground is drawn.
+Writes figure2, figure3 and figure4, or own_labels and shares (also as CSV), to OUT as PNG and SVG; --play
+writes one page (play.html) that needs no network, and opens it where there is a browser. The case is the
+first of the validation split unless named; of a volume the slice with most foreground is drawn.
 """
 
 import argparse
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from rwseg.core.errors import RunError, RwsegError
-from rwseg.core.files import replacing
+from rwseg.core.files import replacing, write_text
 from rwseg.core.paths import user_path
 from rwseg.data.datasets.acdc import CLASSES
 from rwseg.data.datasets.phantom import draw_hearts
@@ -38,10 +42,12 @@ from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.named_loss import named_loss
 from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config
+from rwseg.losses import SegmentationLoss
 from rwseg.models.inference.sliding_window import predict_volume
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH
 from rwseg.report.figures.theory_labels import labels_figure
 from rwseg.report.figures.theory_pixels import Stage, negatives_figure
+from rwseg.report.figures.theory_shares import shares_figure, shares_of
 from rwseg.report.figures.theory_weights import gradient_signs_figure, small_gradients_figure
 from rwseg.report.play.browser import open_in_browser
 from rwseg.report.play.labels import drawing_of
@@ -63,10 +69,10 @@ def main(arguments: list[str] | None = None) -> None:
         parser.error("--case: expected together with --run RUN_DIR")
     if (asked.out is None) == (asked.play is None):
         parser.error("expected a folder OUT for pictures, or --play [FILE.html] for a page")
-    if asked.play is not None and (asked.run is not None or asked.loss):
-        parser.error("--play: expected without --run and --loss; the page has the maps to choose from")
-    if asked.loss and asked.data is None:
-        parser.error("--loss: expected together with --data LABELS")
+    if asked.play is not None and (asked.run is not None or asked.loss or asked.map):
+        parser.error("--play: expected without --run, --loss and --map; the page has the maps to choose from")
+    if (asked.loss or asked.map) and asked.data is None:
+        parser.error(f"--{'loss' if asked.loss else 'map'}: expected together with --data LABELS")
     if asked.run is not None and asked.data is not None:
         parser.error("--data LABELS: expected without --run RUN_DIR")
     try:
@@ -84,7 +90,11 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _figures(asked: argparse.Namespace) -> dict[str, Figure]:
     if asked.data is not None:
-        return {"own_labels": own_labels_figure(asked.data, asked.loss or DEFAULT_LOSSES)}
+        words = {text: shlex.split(text) for text in asked.loss or ()}
+        words |= {text: ["rw", f"map={text}"] for text in asked.map or ()}
+        seen = own_labels(asked.data, words or {text: shlex.split(text) for text in DEFAULT_LOSSES})
+        write_shares(asked.out, seen)
+        return {"own_labels": own_labels_figure(seen), "shares": own_shares_figure(seen)}
     third = phantom_figure() if asked.run is None else run_figure(asked.run, asked.case)
     return {"figure2": gradient_signs_figure(), "figure3": third, "figure4": small_gradients_figure()}
 
@@ -111,6 +121,12 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         metavar="LOSS",
         help="a loss to draw on it, named as for rwseg check-loss (may be repeated)",
+    )
+    add(
+        "--map",
+        action="append",
+        metavar="LIST",
+        help="a composition of maps to draw on it, as loss=rw loss.map=LIST takes it (may be repeated)",
     )
     return parser
 
@@ -149,19 +165,48 @@ def phantom_figure() -> Figure:
     return negatives_figure(labels, stages, CLASSES, title, heart.spacing[1] / heart.spacing[2])
 
 
-def own_labels_figure(path: Path, words: Sequence[str]) -> Figure:
-    """Weights and gradients of losses on the slice of a label file; distances count in pixels."""
+class OwnLabels(NamedTuple):
+    """The slice of a label file `(H, W)`, what is drawn on it, and how."""
+
+    title: str
+    labels: Tensor
+    names: list[str]
+    losses: dict[str, SegmentationLoss]
+    stages: list[Stage]
+    aspect: float  # the pixel's height over its width
+
+
+def own_labels(path: Path, losses: Mapping[str, Sequence[str]]) -> OwnLabels:
+    """Read the slice of a label file and build losses, each by its words; distances count in pixels."""
     found = read_label_slice(path)
     labels = torch.from_numpy(found.labels).long()
-    losses = {text: named_loss(shlex.split(text)).build() for text in words}
     names = [f"label {value}" if value else "background" for value in found.values]
     stages = [Stage(name, _made_up(labels, len(names), value)) for name, value in CONFIDENCES.items()]
-    title = (
-        f"{path.name}, slice {found.number + 1}: weights of the classes beside the true one, and gradients, "
-        "with synthetic predictions"
-    )
+    built = {name: named_loss(words).build() for name, words in losses.items()}
     height, width = found.spacing
-    return labels_figure(labels, names, losses, stages, title, height / width)
+    return OwnLabels(f"{path.name}, slice {found.number + 1}", labels, names, built, stages, height / width)
+
+
+def own_labels_figure(seen: OwnLabels) -> Figure:
+    """Weights and gradients of losses on the slice of a label file."""
+    title = (
+        f"{seen.title}: weights of the classes beside the true one, and gradients, with synthetic predictions"
+    )
+    return labels_figure(seen.labels, seen.names, seen.losses, seen.stages, title, seen.aspect)
+
+
+def own_shares_figure(seen: OwnLabels) -> Figure:
+    """Who gets the gradient on that slice, class by class."""
+    title = f"{seen.title}: wrong signs and the gradient, class by class, with synthetic predictions"
+    shares = shares_of(seen.labels, seen.names, seen.losses, seen.stages)
+    return shares_figure(shares, seen.labels, title)
+
+
+def write_shares(folder: Path, seen: OwnLabels) -> None:
+    """Write what that figure shows to `shares.csv`."""
+    table = pd.DataFrame(shares_of(seen.labels, seen.names, seen.losses, seen.stages))
+    write_text(folder / "shares.csv", table.to_csv(index=False))
+    print(f"wrote {folder / 'shares.csv'}")
 
 
 def run_figure(run_dir: Path, case: str | None) -> Figure:

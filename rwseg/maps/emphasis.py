@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rwseg.core.validation import check_labels, check_positive, check_spacing
 from rwseg.maps.distance import inside_distance, outside_distances
-from rwseg.maps.region_wise import RectifiedMap
+from rwseg.maps.region_wise import RectifiedMap, rrw_weights
 
 
 def edge_emphasis(
@@ -40,15 +40,16 @@ def skeleton(labels: Tensor, num_classes: int, spacing: Sequence[float] | None =
     `s` is the distance to the centreline of the class (Lee, Kashyap and Chu, "Building skeleton models via
     3-D medial surface/axis thinning algorithms", 1994, by scikit-image), `d` that to the nearest pixel of
     another class. The weight is -1 on every centreline and falls to the border, however thick the structure
-    is there; RRW's `d / max d` gives a thin branch of a thick structure next to nothing. An item of one class
-    is -1 everywhere. Centrelines are found on the CPU, whatever the device of the labels.
+    is there; RRW's `d / max d` gives a thin branch of a thick structure next to nothing. The background, 0,
+    has no centreline worth the name and keeps the weight of RRW; an item of one class is -1 everywhere.
+    Centrelines are found on the CPU, whatever the device of the labels.
     """
     check_labels(labels, num_classes)
     border = inside_distance(labels, spacing)
     lines = torch.from_numpy(_centrelines(labels.cpu().numpy(), num_classes)).to(labels.device)
     centre = outside_distances(lines, num_classes + 1, spacing).gather(1, labels[:, None].long())[:, 0]
-    inside = border.div(border + centre).neg_()
-    return _with_ones_outside(inside.masked_fill_(_of_one_class(labels), -1.0))
+    inside = border.div(border + centre).neg_().masked_fill_(_of_one_class(labels), -1.0)
+    return _with_ones_outside(torch.where(labels == 0, rrw_weights(border, labels, num_classes), inside))
 
 
 def border_between_instances(
@@ -87,12 +88,12 @@ def _of_one_class(labels: Tensor) -> Tensor:
 
 
 def _centrelines(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.int64]:
-    """The labels on the centrelines of each class, `num_classes` elsewhere."""
+    """The labels on the centrelines of each class but 0, `num_classes` elsewhere."""
     from skimage.morphology import skeletonize  # a third of a second, for this map alone
 
     lines = np.full(labels.shape, num_classes, np.int64)
     for item, line in zip(labels, lines, strict=True):
-        for k in np.unique(item):
+        for k in np.unique(item[item > 0]):
             own = item == k
             thin = skeletonize(own, method="lee") > 0  # type: ignore[no-untyped-call]
             components, count = ndimage.label(own, np.ones([3] * own.ndim))

@@ -69,7 +69,7 @@ def test_what_cannot_be_called_fails_at_once(capsys: pytest.CaptureFixture[str])
             "rwseg check-loss: loss._target_=own_mine.MyLos: expected a 'MyLos' in",
         ),
         (["own_mine.MyLoss", "wieght=2"], "did you mean 'weight'?"),
-        (["rwr"], "did you mean 'rrw'?"),
+        (["rrv"], "did you mean 'rrw'?"),
         (["weight=2"], "expected one loss, such as mine.MyLoss, rrw or loss=mine, got none"),
         (["rrw", "loss=ce"], "expected one loss, such as mine.MyLoss, rrw or loss=mine, got rrw loss=ce"),
         (["loss=rrw,ce"], "expected one loss, got 2"),

@@ -13,7 +13,14 @@ from PIL import Image
 from scipy.spatial import ConvexHull
 from torch import Tensor
 
-from rwseg.commands.theory import main, own_labels_figure, phantom_figure
+from rwseg.commands.theory import (
+    CONFIDENCES,
+    main,
+    own_labels,
+    own_labels_figure,
+    own_shares_figure,
+    phantom_figure,
+)
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.run import train_run
@@ -181,11 +188,14 @@ def test_losses_on_a_label_file_of_ones_own(tmp_path: Path, capsys: pytest.Captu
         "rrw",
         "--loss",
         "focal gamma=3",
+        "--map",
+        "[boundary,{anneal: 0.5}]",
     ]
     main([str(tmp_path / "out"), *words])
     assert f"wrote {tmp_path / 'out' / 'own_labels.png'}" in capsys.readouterr().out
     text = (tmp_path / "out" / "own_labels.svg").read_text()
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["own_labels.png", "own_labels.svg"]
+    names = ["own_labels.png", "own_labels.svg", "shares.csv", "shares.png", "shares.svg"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     assert "<svg" in text
 
 
@@ -193,7 +203,9 @@ def test_the_rows_of_own_labels_are_the_losses_and_their_wrong_signs(tmp_path: P
     labels = np.zeros((24, 36), np.uint8)
     labels[4:14, 5:20], labels[8:20, 14:30] = 7, 9
     Image.fromarray(labels).save(tmp_path / "mask.png")
-    figure = own_labels_figure(tmp_path / "mask.png", ["rw_boundary", "rrw"])
+    figure = own_labels_figure(
+        own_labels(tmp_path / "mask.png", {name: [name] for name in ("rw_boundary", "rrw")})
+    )
     titles = [axes.get_title() for axes in figure.axes]
     assert {"labels", "weight of background", "weight of label 7", "weight of label 9"} <= set(titles)
     shares = [float(title.split("wrong sign in ")[1][:-1]) for title in titles if "wrong sign in" in title]
@@ -202,12 +214,33 @@ def test_the_rows_of_own_labels_are_the_losses_and_their_wrong_signs(tmp_path: P
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["rw_boundary", "rrw"]
 
 
+def test_shares_are_drawn_per_class_and_prediction(tmp_path: Path) -> None:
+    labels = np.zeros((24, 36), np.uint8)
+    labels[4:14, 5:20], labels[8:20, 14:30] = 7, 9
+    Image.fromarray(labels).save(tmp_path / "mask.png")
+    seen = own_labels(tmp_path / "mask.png", {name: [name] for name in ("rw_boundary", "rrw")})
+    figure = own_shares_figure(seen)
+    assert len(figure.axes) == 2 * (len(CONFIDENCES) + 1)
+    wrong, parts = figure.axes[:2]
+    heights = [bar.get_height() for bar in wrong.patches]
+    assert max(heights[:3]) > 0.1  # the boundary map
+    assert heights[3:] == [0.0, 0.0, 0.0]  # RRW
+    for bars in (parts.patches[:3], parts.patches[3:]):
+        assert sum(bar.get_height() for bar in bars) == pytest.approx(1)
+    curve = figure.axes[-2].lines[0].get_ydata()
+    expected = sum(h * float((seen.labels == k).double().mean()) for k, h in enumerate(heights[:3]))
+    assert curve[0] == pytest.approx(expected)  # the boundary map at the uniform prediction
+    assert curve[-1] == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--data", "none.png"], "none.png: expected a label file, found none"),
         (["--data", "mask.png", "--loss", "rrv"], "did you mean 'rrw'?"),
         (["--data", "mask.png", "--loss", "rrw ce"], "expected one loss"),
+        (["--data", "mask.png", "--map", "[rwr]"], "loss.map: expected a base map first"),
+        (["--map", "[rrw]"], "--map: expected together with --data LABELS"),
         (["--loss", "rrw"], "--loss: expected together with --data LABELS"),
         (["--data", "mask.png", "--run", "."], "--data LABELS: expected without --run RUN_DIR"),
     ],

@@ -10,6 +10,7 @@ from rwseg.losses.theory.gradients import (
     squared_region_wise_gradient,
     two_class_gradient,
 )
+from rwseg.losses.theory.shares import AnnealedShares, ClassShares, annealed_shares, class_shares
 from rwseg.losses.theory.signs import (
     TOLERANCE,
     map_wrong_sign_pixels,
@@ -21,6 +22,10 @@ from rwseg.losses.theory.signs import (
 
 __all__ = [
     "TOLERANCE",
+    "AnnealedShares",
+    "ClassShares",
+    "annealed_shares",
+    "class_shares",
     "cross_entropy_gradient",
     "map_wrong_sign_pixels",
     "negative_components",

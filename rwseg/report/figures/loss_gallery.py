@@ -71,22 +71,22 @@ def gradient(loss: SegmentationLoss, scene: Scene) -> tuple[Tensor, Tensor]:
 
 def draw_gradient(scene: Scene, push: Tensor, wrong: Tensor, path: Path) -> None:
     """Draw what `gradient` returns, scaled to the 99th percentile of the absolute values."""
-    _write(_gradient_panel(scene, push, wrong), path)
+    write_pixels(_gradient_panel(scene, push, wrong), path)
 
 
 def _gradient_panel(scene: Scene, push: Tensor, wrong: Tensor) -> NDArray[np.float64]:
     largest = float(np.percentile(push.abs().numpy(), PERCENTILE)) or 1.0
-    colours = _enlarged(PUSH_COLOURS((push.numpy() / largest + 1) / 2)[..., :3])
-    hatched = _enlarged(wrong.numpy())
+    colours = enlarged(PUSH_COLOURS((push.numpy() / largest + 1) / 2)[..., :3])
+    hatched = enlarged(wrong.numpy())
     rows, columns = np.indices(hatched.shape)
     for offset, shade in ((0, 0.0), (1, 1.0)):  # a black line and a white one: seen on every colour
         colours[hatched & ((rows + columns) % HATCH_STEP == offset)] = shade
-    return _with_contours(colours, scene.labels)
+    return with_contours(colours, scene.labels)
 
 
 def draw_example(scene: Scene, path: Path) -> None:
     """Draw, side by side, labels, predicted class and probability of the true class."""
-    _write(np.concatenate(_example_panels(scene), axis=1), path)
+    write_pixels(np.concatenate(_example_panels(scene), axis=1), path)
 
 
 def draw_beside(scene: Scene, push: Tensor, wrong: Tensor, path: Path) -> None:
@@ -108,7 +108,7 @@ def _example_panels(scene: Scene) -> list[NDArray[np.float64]]:
         CLASS_COLOURS[softmax[0].argmax(0).numpy()],
         PROBABILITY_COLOURS(right.numpy())[..., :3],
     )
-    return [np.pad(_with_contours(_enlarged(panel), scene.labels), FRAME) for panel in panels]
+    return [np.pad(with_contours(enlarged(panel), scene.labels), FRAME) for panel in panels]
 
 
 def _disc(row: float, column: float, radius: float) -> NDArray[np.float64]:
@@ -118,13 +118,14 @@ def _disc(row: float, column: float, radius: float) -> NDArray[np.float64]:
     return distance
 
 
-def _enlarged(values: NDArray[Any]) -> NDArray[Any]:
+def enlarged(values: NDArray[Any]) -> NDArray[Any]:
+    """Repeat each pixel as a square."""
     return values.repeat(ENLARGED, 0).repeat(ENLARGED, 1)
 
 
-def _with_contours(colours: NDArray[np.float64], labels: Tensor) -> NDArray[np.float64]:
+def with_contours(colours: NDArray[np.float64], labels: Tensor) -> NDArray[np.float64]:
     """Blacken the pixels above and left of a change of labels `(1, H, W)` in an enlarged picture."""
-    classes = _enlarged(labels[0].numpy())
+    classes = enlarged(labels[0].numpy())
     edges = np.zeros(classes.shape, bool)
     edges[:-1] |= classes[1:] != classes[:-1]
     edges[:, :-1] |= classes[:, 1:] != classes[:, :-1]
@@ -132,7 +133,8 @@ def _with_contours(colours: NDArray[np.float64], labels: Tensor) -> NDArray[np.f
     return colours
 
 
-def _write(colours: NDArray[np.float64], path: Path) -> None:
+def write_pixels(colours: NDArray[np.float64], path: Path) -> None:
+    """Write RGB colours `(H, W, 3)` in [0, 1] as a PNG."""
     with replacing(path) as temporary:
         matplotlib.image.imsave(
             temporary, colours, format="png", metadata={"Software": "rwseg"}, pil_kwargs={"optimize": True}

@@ -254,7 +254,7 @@ def test_a_checkpoint_refuses_another_loss_and_other_code(
 def test_without_a_loss_nothing_starts(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"^RWSEG_LOSS: expected a loss, such as RWSEG_LOSS='rw_boundary"):
         make(OWN)
-    monkeypatch.setenv("RWSEG_LOSS", "rwr")
+    monkeypatch.setenv("RWSEG_LOSS", "rrv")
     with pytest.raises(ConfigError, match="did you mean 'rrw'"):
         make(OWN)
 
