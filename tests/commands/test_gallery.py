@@ -13,8 +13,10 @@ from omegaconf import OmegaConf
 from registered import LOSSES
 
 from rwseg.commands.gallery import BRANCHES, REWARDS, main, read_entry
+from rwseg.commands.gallery_maps import COMPOSED
+from rwseg.experiments.config.overrides import override_of
 from rwseg.losses import CrossEntropyLoss, RegionWiseLoss, RRWLoss, SegmentationLoss
-from rwseg.maps import boundary_map, rrw_map
+from rwseg.maps import Composition, boundary_map, rrw_map
 from rwseg.report.figures.loss_gallery import ENLARGED, SHAPE, Scene, draw_gradient, example, gradient
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -58,6 +60,19 @@ def test_the_committed_gallery_is_what_the_command_writes(made: Path) -> None:
         assert new.shape == old.shape
         assert np.abs(new - old).mean() < 0.01, name  # a rounding error may move a pixel to the next colour
         assert (committed / name).stat().st_size < LARGEST_PICTURE
+
+
+@pytest.mark.parametrize("name", ["maps.png", "maps_3d.png"])
+def test_the_committed_figures_of_maps_are_what_the_command_draws(made: Path, name: str) -> None:
+    new, old = (matplotlib.image.imread(folder / "figures" / name) for folder in (made, DOCS))
+    assert new.shape == old.shape
+    assert np.abs(new - old).mean() < 0.02
+
+
+def test_compositions_are_typed_as_they_are_built() -> None:
+    for one in COMPOSED:
+        assert override_of(f"loss.map={one.typed}").value() == one.parts
+        assert Composition.of(one.parts)
 
 
 def test_links_of_the_gallery_lead_somewhere(made: Path) -> None:
