@@ -70,8 +70,8 @@ def test_a_browser_that_does_not_start_is_no_error(
     [
         ([], "expected a folder OUT for pictures, or --play"),
         (["out", "--play", "page.html"], "expected a folder OUT for pictures, or --play"),
-        (["--play", "page.html", "--run", "runs/1"], "--play: expected without --run and --loss"),
-        (["--play", "page.html", "--loss", "rrw"], "--play: expected without --run and --loss"),
+        (["--play", "page.html", "--run", "runs/1"], "--play: expected without --run, --loss and --map"),
+        (["--play", "page.html", "--loss", "rrw"], "--play: expected without --run, --loss and --map"),
         (["--play", "page.html", "--data", "none.png"], "none.png: expected a label file"),
     ],
 )
