@@ -49,14 +49,14 @@ function attachEditor(canvas, page) {
     page.changed();
   };
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return; // a second finger zooms
     canvas.setPointerCapture(event.pointerId);
     if (page.tool() !== "pick") page.remember();
     last = pixelAt(canvas, page.drawing, event);
     move(event);
   });
   canvas.addEventListener("pointermove", (event) => {
-    if (last !== null) (event.getCoalescedEvents?.() ?? [event]).concat(event).forEach(move);
+    if (last !== null && event.isPrimary) (event.getCoalescedEvents?.() ?? [event]).concat(event).forEach(move);
   });
   for (const end of ["pointerup", "pointercancel"])
     canvas.addEventListener(end, () => {

@@ -14,6 +14,8 @@ from rwseg.maps import Composition
 from rwseg.report.play import write_play_page
 from rwseg.report.play.labels import as_text, drawing_of
 
+pytestmark = pytest.mark.xdist_group("play")
+
 
 def slice_of(labels: NDArray[np.uint8], values: list[int]) -> LabelSlice:
     return LabelSlice(labels, values, (0.5, 2.0), 6)

@@ -12,7 +12,12 @@ from torch import Tensor
 from rwseg.losses import region_wise_loss
 from rwseg.losses.hausdorff import squared_region_wise_loss
 from rwseg.losses.theory import right_for_every_softmax, wrong_sign_pixels, wrong_sign_share
-from rwseg.maps import Composition, RectifiedMap, composed_map, expand
+from rwseg.maps import BASES, MODIFIERS, Composition, RectifiedMap, composed_map, expand
+
+pytestmark = pytest.mark.xdist_group("play")
+
+LEFT_OUT = {"border_between_instances", "constant", "skeleton", "clip", "mix"}
+"""Maps and modifiers that the page does not have; a new one is written in its `maps.js`, or named here."""
 
 
 class Scene(NamedTuple):
@@ -95,6 +100,11 @@ def test_maps_are_those_of_rwseg(name: str, evaluate: Evaluate) -> None:
     for parts, values in zip(all_parts, found, strict=True):
         expected = dense(parts, scene).numpy().ravel()
         np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-5, err_msg=str(parts))
+
+
+def test_the_page_has_the_maps_and_modifiers_of_rwseg(evaluate: Evaluate) -> None:
+    assert {*evaluate("Object.keys({...BASES, ...MODIFIERS})")} == {*BASES, *MODIFIERS} - LEFT_OUT
+    assert {*BASES, *MODIFIERS} >= LEFT_OUT
 
 
 @pytest.mark.parametrize("squared", [False, True])

@@ -9,6 +9,8 @@ from chromium import Browser
 
 from rwseg.report.play import write_play_page
 
+pytestmark = pytest.mark.xdist_group("play")
+
 LABELS = "Array.from(page.drawing.labels)"
 SETTLED = "new Promise((done) => setTimeout(done, 500))"
 BOX = (
