@@ -132,7 +132,7 @@ def test_gradients_losses_and_wrong_signs_are_those_of_rwseg(
     np.testing.assert_allclose(found["gradient"], gradient.flatten(), rtol=1e-5, atol=1e-5)
     assert found["loss"] == pytest.approx(loss.item(), rel=1e-5, abs=1e-7)
     wrong = wrong_sign_pixels(gradient, scene.labels)
-    assert ((np.array(found["faults"]) & 3) > 0).tolist() == wrong.flatten().tolist()
+    np.testing.assert_array_equal((np.array(found["faults"]) & 3) > 0, wrong.flatten())
     check_shares(found["shares"], gradient, wrong, scene)
 
 
@@ -190,7 +190,7 @@ def test_the_prediction_knows_the_shifted_labels_and_errs_by_its_seed(evaluate: 
     labels = np.pad(scene.labels[0].numpy(), 5, "edge")[3:-7, 8:-2]
     expected = 2.5 * (labels == np.arange(3)[:, None, None])
     np.testing.assert_array_equal(np.reshape(clean, expected.shape), expected)
-    assert first == again
-    assert first != other
+    np.testing.assert_array_equal(first, again)
+    assert not np.allclose(first, other)
     noise = np.reshape(first, (3, -1))
     np.testing.assert_allclose(np.sqrt((noise**2).mean(1)), 1.5, rtol=1e-9)
