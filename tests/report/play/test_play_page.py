@@ -13,7 +13,11 @@ from rwseg.report.play import write_play_page
 pytestmark = pytest.mark.xdist_group("play")
 
 LABELS = "Array.from(page.drawing.labels)"
-SETTLED = "new Promise((done) => setTimeout(done, 500))"
+SETTLED = (
+    "new Promise((done) => { const ask = (left) => (!scheduled && location.hash === fragmentOf(page))"
+    " || !left ? done() : setTimeout(ask, 50, left - 1); ask(200); })"
+)
+"""Waits until everything is drawn and the address holds the state, ten seconds at most."""
 BOX = (
     "((c) => {{ c.scrollIntoView({{ block: 'center' }}); const b = c.getBoundingClientRect();"
     " return [b.left, b.top, b.width, b.height]; }})({})"
