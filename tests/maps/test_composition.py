@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rwseg.losses import ComposedMapLoss
+from rwseg.losses import ComposedMapLoss, RegionWiseLoss, RRWLoss
 from rwseg.maps import (
     Composition,
     RectifiedMap,
@@ -100,6 +100,10 @@ def test_anneal_ends_at_the_boundary_and_at_the_rrw_map_exactly(place: str, seed
     assert torch.equal(expand(end, labels, K), rrw_map(labels, K, spacing))
     for ours, theirs in zip(end, rectified_rrw_map(labels, K, spacing), strict=True):
         assert torch.equal(ours, theirs)
+    logits = torch.randn(labels.shape[0], K, *labels.shape[1:])
+    for t, named in ((0, RegionWiseLoss("boundary", spacing=spacing)), (1, RRWLoss(spacing))):
+        loss = ComposedMapLoss(["boundary", {"anneal": t}], spacing)
+        assert torch.equal(loss(logits, labels), named(logits, labels))
 
 
 @pytest.mark.parametrize(
