@@ -151,6 +151,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(module, "slices", lambda given, *_: volumes.slices(given, 2, (28, 20)))
     monkeypatch.setattr(losses, "works", partial(losses.works, shape=(2, 24, 16)))
     monkeypatch.setattr(losses, "composed_works", partial(losses.composed_works, count=1))
+    monkeypatch.setattr(losses, "COMPOSITIONS", {"[rrw]": ["rrw"], "[skeleton]": ["skeleton"]})
 
 
 @pytest.mark.usefixtures("small")
