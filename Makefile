@@ -42,6 +42,7 @@ test-slurm: install ## A sweep on a SLURM that is started for it (root; Debian's
 test-nnunet: ## The trainers for nnU-Net in nnU-Net itself, in an environment of their own (.venv-nnunet)
 	$(PYTHON) -m venv .venv-nnunet
 	.venv-nnunet/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[nnunet]' pytest pytest-xdist setuptools
+	cp tests/experiments/nnunet/torchvision_of_cuda.py "$$(.venv-nnunet/bin/python -c 'import site; print(*site.getsitepackages())')/sitecustomize.py"
 	OMP_NUM_THREADS=1 .venv-nnunet/bin/python -m pytest tests/experiments/nnunet tests/integration/test_wheel.py -k nnunet
 
 # The variable is against a banner of mkdocs-material, on versions that constraints.txt does not take.
