@@ -23,7 +23,7 @@ SWITCHES = (
     "--hide-scrollbars",
     "--remote-debugging-pipe",
 )
-PATIENCE = 30.0
+PATIENCE = 120.0
 LAUNCHER = (
     "import os, sys; [os.dup2(int(sys.argv[i]), i + 2) for i in (1, 2)]; os.execv(sys.argv[3], sys.argv[3:])"
 )
