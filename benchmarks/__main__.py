@@ -27,6 +27,7 @@ NO_BENCHMARKS = {
     *("__init__", "__main__", "curves", "document", "targets", "timing", "volumes"),  # what they are made of
     *("preparation", "residency", "training_step", "warped_maps"),  # commands of their own, of no peer
     *("claims", "coverage", "map_effects", "pictures"),  # of results, of statistics; data
+    "validation",  # of a run
     *("gpu_check", "gpu_document", "cuda_tests", "study"),  # of `make gpu-check`
 }
 

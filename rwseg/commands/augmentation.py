@@ -36,7 +36,7 @@ from rwseg.data.sampling.slice_cache import Batch, SliceCache
 from rwseg.data.sampling.stores import HostSlices, load_slices
 from rwseg.experiments.composition import compose
 from rwseg.experiments.config.validation import check
-from rwseg.experiments.prepared_run import prepared_data
+from rwseg.experiments.prepared_run import prepared_data, workers
 from rwseg.maps import RectifiedMap
 from rwseg.training.figures import run_colours, save
 
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         cfg = check(compose("train", asked.overrides)[0])
         prepared = prepared_data(cfg)
-        ensure_distances(prepared, "rrw")
+        ensure_distances(prepared, "rrw", workers(cfg))
     except RwsegError as error:
         print(f"rwseg augmentation: {error}", file=sys.stderr)
         raise SystemExit(2) from error

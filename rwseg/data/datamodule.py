@@ -63,9 +63,9 @@ class SliceDataModule(pl.LightningDataModule):
     sees the batches that it would have seen. Each process of `world` gets its share of a batch and every so
     many-th volume. `pixels` names prepared files of the cases that are cut and warped along with the map
     (`preprocessing.pixel_files`). `curve_cases` bounds the volumes that are validated while it trains
-    (`data.split.spread`), until `measure_all` is called. `data_seconds` adds up the time that training waited
-    for batches. Raises `DataError` for a split that is empty, holds a case without a label, or has fewer
-    volumes to validate on than there are processes.
+    (`data.split.spread`), until `measure_all` is called. `workers` processes compute distances, once.
+    `data_seconds` adds up the time that training waited for batches. Raises `DataError` for a split that is
+    empty, holds a case without a label, or has fewer volumes to validate on than there are processes.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class SliceDataModule(pl.LightningDataModule):
         residency: Residency = "auto",
         curve_cases: int | None = None,
         pixels: str | None = None,
+        workers: int = 1,
     ) -> None:
         super().__init__()
         self.prepared = prepared
@@ -110,12 +111,13 @@ class SliceDataModule(pl.LightningDataModule):
             )
         self.residency = residency
         self.pixels = pixels
+        self.workers = workers
         self.slices: TrainingSlices | None = None
         self.data_seconds = 0.0
 
     def prepare_data(self) -> None:
         """Compute the distances that the loss's map needs, once per dataset."""
-        ensure_distances(self.prepared, self.map_name)
+        ensure_distances(self.prepared, self.map_name, self.workers)
 
     def train_dataloader(self) -> "EpochSteps":
         """The steps of the current epoch; the batches themselves are cut on the device."""

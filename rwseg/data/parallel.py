@@ -25,15 +25,20 @@ R = TypeVar("R")
 
 SECONDS_BETWEEN_LOOKS = 0.2
 
+SECONDS_TO_START = 3.0
+"""What a process takes, on a busy machine, to import what it needs: shorter work is done without it."""
+
 
 class Workers:
     """Processes that share work, each holding one item at a time; with 1, everything runs in this process.
 
-    A context manager: the processes start with the first work and end with the block.
+    A context manager: the processes start with the first work, or with what is left of it after
+    `seconds_here` in this process, and end with the block.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, seconds_here: float = 0.0) -> None:
         self.number = number
+        self.seconds_here = seconds_here
         self._started = False
 
     def each(
@@ -78,12 +83,21 @@ class Workers:
             get_reusable_executor(reuse=True).shutdown(kill_workers=error is not None)
             self._started = False
 
-    def _map(self, work: Callable[[T], R], items: Sequence[T], stack: ExitStack) -> Iterable[R]:
+    def _map(self, work: Callable[[T], R], items: Sequence[T], stack: ExitStack) -> Iterator[R]:
         """Results one by one; where `stack` ends before the last one, the processes that make them end."""
         if min(self.number, len(items)) <= 1:
-            return map(work, items)
+            yield from map(work, items)
+            return
+        begun, done = time.monotonic(), 0
+        while done < len(items) and time.monotonic() < begun + self.seconds_here:
+            yield work(items[done])
+            done += 1
+        if done < len(items):
+            yield from self._by_processes(work, items[done:], stack)
+
+    def _by_processes(self, work: Callable[[T], R], items: Sequence[T], stack: ExitStack) -> Iterable[R]:
         self._started = True
-        with parallel_config("loky", inner_max_num_threads=1, initializer=_follow, initargs=(os.getpid(),)):
+        with parallel_config("loky", inner_max_num_threads=1, initializer=end_with, initargs=(os.getpid(),)):
             # One item at a time, and none as a file in joblib's temporary folder.
             pool = Parallel(self.number, return_as="generator", batch_size=1, max_nbytes=None)
         with deaf_children(SIGINT, SIGTERM):
@@ -104,7 +118,7 @@ def _joblib_silent() -> Iterator[None]:
         yield
 
 
-def _follow(parent: int) -> None:
+def end_with(parent: int) -> None:
     """Have this process end with its parent, which cannot end it when killed: it would go on writing."""
 
     def end_with_parent() -> None:

@@ -15,6 +15,7 @@ from rwseg.data.preprocessing.local_copy import local_copy
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.config.schema import Model
 from rwseg.experiments.map_weights import prepared_pixels
+from rwseg.experiments.device import device_name, metrics_processes
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
 from rwseg.experiments.own_parts import own_augmentation, own_network
 from rwseg.experiments.prepared_run import PreparedRun, pair, workers
@@ -79,12 +80,14 @@ def build_data(
         residency=cfg.data.residency,
         curve_cases=cfg.evaluation.cases,
         pixels=prepared_pixels(cfg, data, callbacks),
+        workers=workers(cfg),
     )
 
 
-def build_learner(run: PreparedRun) -> Learner:
+def build_learner(run: PreparedRun, world: World = ALONE) -> Learner:
     """The Lightning module of a run."""
     cfg, data = run.cfg, run.data
+    share = max(1, workers(cfg) // world.local_size)
     return Learner(
         build_network(cfg.model, len(data.channels), len(data.classes), run.patch_size),
         build_loss(cfg),
@@ -98,6 +101,7 @@ def build_learner(run: PreparedRun) -> Learner:
         measure_every=cfg.stability.every,
         patience=cfg.stability.patience,
         ignore=IGNORE if data.has_ignored else None,
+        metrics_processes=metrics_processes(device_name(cfg.trainer.accelerator), cfg.trainer.threads, share),
     )
 
 

@@ -3,6 +3,7 @@
 import torch
 
 from rwseg.core.errors import ConfigError
+from rwseg.models.inference.metrics_pool import MOST
 
 
 def device_name(accelerator: str) -> str:
@@ -30,6 +31,16 @@ def precision(asked: str, device: str) -> str:
     if device != "cpu":
         return "16-mixed"
     return "bf16-mixed" if has_bf16(torch.device("cpu")) else "32-true"
+
+
+def metrics_processes(device: str, threads: int, workers: int) -> int:
+    """Processes that measure predicted cases beside the network, of `workers` that a process may start.
+
+    A run that computes on one CPU thread keeps to one core, as those that are packed one to a core must.
+    """
+    if workers == 1 or (device == "cpu" and threads == 1):
+        return 0
+    return 1 if device == "cpu" else min(workers, MOST)
 
 
 def has_bf16(device: torch.device) -> bool:

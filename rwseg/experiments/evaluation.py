@@ -5,12 +5,13 @@ import logging
 import secrets
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from joblib import cpu_count
 from numpy.typing import NDArray
 
 from rwseg.core.errors import ConfigError, DataError
@@ -21,14 +22,15 @@ from rwseg.data.display import is_coloured
 from rwseg.data.io.cases import label_ending, native_image, read_case, write_labels
 from rwseg.data.oddities import remark_lines
 from rwseg.experiments.config.schema import EvaluateConfig, PredictConfig
-from rwseg.experiments.device import device_name, precision
+from rwseg.experiments.device import device_name, metrics_processes, precision
 from rwseg.experiments.evaluation_cases import cases_to_evaluate
 from rwseg.experiments.load_run import load_ensemble
 from rwseg.metrics import MissedPolicy
 from rwseg.metrics.terminal_table import print_cases
 from rwseg.models.inference.folder import predict_folder, raise_faults
+from rwseg.models.inference.metrics_pool import MetricsPool
 from rwseg.models.inference.predictor import Predictor, predict_case
-from rwseg.models.inference.whole_volumes import CaseIdentity, Row, case_rows, case_table
+from rwseg.models.inference.whole_volumes import CaseIdentity, Row, case_table
 from rwseg.training.figures import case_picture
 
 log = logging.getLogger(__name__)
@@ -79,7 +81,8 @@ def evaluate_split(cfg: EvaluateConfig, members: Sequence[Predictor]) -> Path:
     folder = _folder(cfg, members)
     building = folder.with_name(f".building-{folder.name}-{secrets.token_hex(4)}")
     try:
-        rows, digest = _predict(members, source, cases, building / "predictions", missed, cfg.split)
+        with closing(_metrics_pool(cfg)) as pool:
+            rows, digest = _predict(members, source, cases, building / "predictions", missed, cfg.split, pool)
         facts = {
             "split": cfg.split,
             "checkpoint": cfg.checkpoint,
@@ -112,11 +115,11 @@ def _predict(
     folder: Path,
     missed: MissedPolicy,
     split: str,
+    pool: MetricsPool,
 ) -> tuple[list[Row], str]:
     """Write the label maps; the rows of `cases.csv`, and a hash of the images and references."""
     data = members[0].data
     digest = hashlib.blake2b(digest_size=16)
-    rows: list[Row] = []
     faults: list[str] = []
     remarks = []
     for case in track(cases, f"evaluating {split}"):
@@ -136,11 +139,17 @@ def _predict(
         )
         if loaded.label is not None:
             measured = CaseIdentity(case.name, case.subject, case.phase, loaded.spacing, loaded.unit)
-            rows += case_rows(labels, loaded.label, measured, data.classes, missed)
+            pool.add(labels, loaded.label, measured, data.classes, missed)
     raise_faults(f"nothing was written for split '{split}'", faults)
     for line in remark_lines(remarks):
         log.warning("odd data: %s", line)
-    return rows, digest.hexdigest()
+    return pool.rows(), digest.hexdigest()
+
+
+def _metrics_pool(cfg: EvaluateConfig) -> MetricsPool:
+    """What measures the cases, beside the network where that leaves it cores."""
+    name = device_name(cfg.trainer.accelerator)
+    return MetricsPool(metrics_processes(name, cfg.trainer.threads, cpu_count()))
 
 
 def _add(digest: "hashlib.blake2b", case: Case, loaded: LoadedCase) -> None:

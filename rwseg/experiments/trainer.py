@@ -59,7 +59,7 @@ def assemble(
     if cfg.trainer.precision == "bf16-mixed" and not has_bf16(training_device(cfg.trainer.accelerator)):
         log.warning("trainer.precision=bf16-mixed: emulated here, many times slower than 32-true")
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
-    learner, data = build_learner(run), build_data(run, world, callbacks)
+    learner, data = build_learner(run, world), build_data(run, world, callbacks)
     if cfg.evaluation.cases is not None:
         few, every = len(data.measured_entries), len(data.val_entries)
         log.info("validation each epoch on %d of %d cases, after the last one on all", few, every)

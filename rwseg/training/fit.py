@@ -2,6 +2,7 @@
 
 import shutil
 import warnings
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,26 +35,30 @@ def fit(parts: Parts, resume: bool) -> None:
     Lightning notes SIGTERM too and leaves after the next batch: that is for a `Terminated` that got lost, as
     any exception does that rises while an object is deleted.
     """
-    trainer, last = parts.trainer, parts.folder / "checkpoints" / LAST
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), closing(parts.learner.metrics_pool):
         expect_warnings()
-        try:
-            trainer.fit(
-                parts.learner, datamodule=parts.data, ckpt_path=last if resume else None, weights_only=True
-            )
-        except SIGTERMException as left:
-            raise Terminated from left
-        except SystemExit as left:
-            raise KeyboardInterrupt from left
-        finally:  # Lightning does so only after a training that ended well
-            parts.data.teardown("fit")
-        if parts.learner.cases_epoch != trainer.current_epoch - 1:
-            trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
-            if trainer.is_global_zero and last.is_file():
-                _keep_best(parts)
-        if not parts.data.measures_all:
-            parts.data.measure_all()
-            trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
+        _fit(parts, resume)
+
+
+def _fit(parts: Parts, resume: bool) -> None:
+    trainer, last = parts.trainer, parts.folder / "checkpoints" / LAST
+    try:
+        trainer.fit(
+            parts.learner, datamodule=parts.data, ckpt_path=last if resume else None, weights_only=True
+        )
+    except SIGTERMException as left:
+        raise Terminated from left
+    except SystemExit as left:
+        raise KeyboardInterrupt from left
+    finally:  # Lightning does so only after a training that ended well
+        parts.data.teardown("fit")
+    if parts.learner.cases_epoch != trainer.current_epoch - 1:
+        trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
+        if trainer.is_global_zero and last.is_file():
+            _keep_best(parts)
+    if not parts.data.measures_all:
+        parts.data.measure_all()
+        trainer.validate(parts.learner, datamodule=parts.data, verbose=False)
 
 
 def _keep_best(parts: Parts) -> None:

@@ -29,9 +29,10 @@ from rwseg.losses import (
 )
 from rwseg.maps import RectifiedMap
 from rwseg.metrics import MissedPolicy
+from rwseg.models.inference.metrics_pool import MetricsPool
 from rwseg.models.inference.reliability import counted_labels, no_counts, reliability_of
 from rwseg.models.inference.sliding_window import predict_slices, to_native
-from rwseg.models.inference.whole_volumes import WINDOW_BATCH, Row, case_rows, case_table, validation_metrics
+from rwseg.models.inference.whole_volumes import WINDOW_BATCH, case_table, validation_metrics
 from rwseg.models.own_network import OwnNetwork
 from rwseg.models.unet import UNet
 from rwseg.training.callbacks.map_weights import batch_weights
@@ -53,7 +54,8 @@ class Learner(pl.LightningModule):
     slices of each validation volume, with the map of training. Loggers get these from the table of epochs,
     which has each of them once. Pixels labelled `ignore` do not train. `cases` holds the rows of the last
     validation, `reliability` its bins of confidence, `cases_epoch` its epoch. Warns of a class that
-    `patience` validations in a row found in the reference and nowhere in the predictions. Where several
+    `patience` validations in a row found in the reference and nowhere in the predictions.
+    `metrics_processes` measure volumes while the network predicts the next (`MetricsPool`). Where several
     processes train it together, each has its share of a batch and of the volumes, and all of them log the
     same.
     """
@@ -72,6 +74,7 @@ class Learner(pl.LightningModule):
         measure_every: int,
         patience: int,
         ignore: int | None,
+        metrics_processes: int = 0,
     ) -> None:
         super().__init__()
         self.network = network
@@ -87,7 +90,7 @@ class Learner(pl.LightningModule):
         self.ignore = ignore
         self.measurements: list[dict[str, Tensor]] = []
         self.watch = CollapseWatch(self.classes[1:], patience)
-        self.rows: list[Row] = []
+        self.metrics_pool = MetricsPool(metrics_processes)
         self.validation_losses: list[tuple[float, float]] = []
         self.counts = no_counts(torch.device("cpu"))
         self.cases: pd.DataFrame | None = None
@@ -189,7 +192,8 @@ class Learner(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the validation before."""
-        self.rows, self.validation_losses, self.counts = [], [], no_counts(self.device)
+        self.metrics_pool.rows()  # of one that was left
+        self.validation_losses, self.counts = [], no_counts(self.device)
 
     def validation_step(self, volumes: Sequence[ValidationVolume], batch_idx: int) -> None:
         """Predict whole volumes, whose slices have one size, and measure them."""
@@ -205,7 +209,7 @@ class Learner(pl.LightningModule):
             _keeping(slices, volume.target.slices, kept), entry.native_shape, entry.crop, entry.padding
         )
         prediction = counted_labels(native, volume.reference, self.counts)
-        self.rows += case_rows(prediction, volume.reference, entry, self.classes, self.missed)
+        self.metrics_pool.add(prediction, volume.reference, entry, self.classes, self.missed)
         self.validation_losses.append(self._validation_loss(torch.stack(kept), volume))
 
     def _validation_loss(self, probabilities: Tensor, volume: ValidationVolume) -> tuple[float, float]:
@@ -220,7 +224,7 @@ class Learner(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the means over cases."""
-        self.cases = case_table(self._of_all(self.rows))
+        self.cases = case_table(self._of_all(self.metrics_pool.rows()))
         self.cases_epoch = self.current_epoch
         self.reliability = reliability_of(self._of_all([self.counts.cpu()]))
         loss, gap = torch.tensor(self._of_all(self.validation_losses), dtype=torch.float64).mean(0).float()

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from rwseg.data.parallel import Workers, raise_faults
 def double(number: int) -> tuple[int, int]:
     if number % 5 == 3:
         raise DataError(f"{number} is faulty")
+    return 2 * number, os.getpid()
+
+
+def slowly_double(number: int) -> tuple[int, int]:
+    time.sleep(0.06)
     return 2 * number, os.getpid()
 
 
@@ -45,6 +51,18 @@ def test_results_come_in_order_and_faults_together(number: int) -> None:
     processes = {process for _, process in results}
     assert ({os.getpid()} == processes) == (number == 1)
     assert {process for _, process in again} <= processes, "the processes stay for the next work"
+
+
+def test_what_takes_little_time_is_done_here_and_the_rest_by_processes() -> None:
+    with Workers(2, seconds_here=60) as workers:
+        results, faults = workers.each(double, range(5), "doubling")
+    assert ({process for _, process in results}, faults) == ({os.getpid()}, ["3 is faulty"])
+    with Workers(2, seconds_here=0.1) as workers:
+        results, _ = workers.each(slowly_double, range(6), "doubling slowly")
+    assert [result for result, _ in results] == [2 * n for n in range(6)]
+    here = [process == os.getpid() for _, process in results]
+    assert here == sorted(here, reverse=True), "first here"
+    assert {True, False} == set(here)
 
 
 def test_a_process_has_one_thread_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:

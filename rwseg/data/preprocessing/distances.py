@@ -22,7 +22,7 @@ from rwseg.core.errors import DataError
 from rwseg.core.files import save_array
 from rwseg.core.journal import Journal, take_over
 from rwseg.data.case import IGNORE
-from rwseg.data.parallel import Workers
+from rwseg.data.parallel import SECONDS_TO_START, Workers
 from rwseg.data.preprocessing.each_once import Noted, each_once
 from rwseg.data.preprocessing.prepared import Entry, Prepared
 from rwseg.data.preprocessing.tables import LARGEST, largest_by_class, write_table
@@ -34,13 +34,17 @@ KIND_OF_MAP = {"rrw": "inside", "boundary": "signed"}
 
 
 def ensure_distances(
-    prepared: Prepared, map_name: str | None, workers: int = 1, setting: str = BESIDE
+    prepared: Prepared,
+    map_name: str | None,
+    workers: int = 1,
+    setting: str = BESIDE,
+    seconds_here: float = SECONDS_TO_START,
 ) -> None:
     """Compute the distances that `map_name` needs for all labelled volumes, unless they are there.
 
-    A map that is not in `KIND_OF_MAP` needs none. `workers` processes share the volumes. Raises `DataError`
-    for a label array that cannot be read and where nothing can be written; `setting` is what names a folder
-    where it can.
+    A map that is not in `KIND_OF_MAP` needs none. `workers` processes share the volumes that are left
+    after `seconds_here` in this one. Raises `DataError` for a label array that cannot be read and where
+    nothing can be written; `setting` is what names a folder where it can.
     """
     kind = KIND_OF_MAP.get(map_name or "")
     if kind is None or (prepared.folder / kind).is_dir():
@@ -51,7 +55,7 @@ def ensure_distances(
         work = partial(_compute, replace(prepared, entries=()), kind, folder)
         what = f"distances of {prepared.name} ({kind})"
         journal = Journal(folder)
-        with Workers(workers) as processes:
+        with Workers(workers, seconds_here) as processes:
             made, faults = each_once(journal, processes, work, labelled, what, _noted, _known)
         if faults:
             raise DataError("\n".join(faults))

@@ -64,7 +64,7 @@ def test_what_nobody_labelled_stands_as_background(tmp_path: Path, sources: list
 
 def test_several_processes_make_the_same_distances(small: Prepared) -> None:
     for workers, kept in ((1, "alone"), (2, "together")):
-        ensure_distances(small, "rrw", workers)
+        ensure_distances(small, "rrw", workers, seconds_here=0)
         (small.folder / "inside").rename(small.folder / kept)
     for entry in small.entries:
         np.testing.assert_array_equal(small.distance("together", entry), small.distance("alone", entry))
