@@ -1,10 +1,11 @@
-"""The precision of a run: what is asked for, or what its device computes."""
+"""What a run takes of its device: the precision that is asked for or computed, processes for metrics."""
 
 import pytest
 import torch
 
 from rwseg.experiments import device
-from rwseg.experiments.device import precision
+from rwseg.experiments.device import metrics_processes, precision
+from rwseg.models.inference.metrics_pool import MOST
 
 
 @pytest.mark.parametrize("has_bf16", [True, False])
@@ -17,3 +18,12 @@ def test_auto_is_what_the_device_computes(has_bf16: bool, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("asked", ["32-true", "bf16-mixed", "16-mixed"])
 def test_what_is_asked_for_is_taken(asked: str) -> None:
     assert precision(asked, "cpu") == precision(asked, "Fast GPU") == asked
+
+
+def test_a_run_on_one_cpu_thread_keeps_to_one_core() -> None:
+    assert [metrics_processes("cpu", threads=1, workers=number) for number in (1, 2, 64)] == [0, 0, 0]
+
+
+def test_beside_a_gpu_metrics_have_up_to_so_many_workers() -> None:
+    found = [metrics_processes("Fast GPU", threads=1, workers=number) for number in (1, 2, 3, 64)]
+    assert found == [0, 2, 3, MOST]
