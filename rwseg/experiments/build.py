@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytorch_lightning as pl
 import torch
+from joblib import cpu_count
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from rwseg.core.distributed import ALONE, World
@@ -13,9 +14,9 @@ from rwseg.data.case import IGNORE, Source
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.preprocessing.local_copy import local_copy
 from rwseg.data.preprocessing.prepared import Prepared
-from rwseg.experiments.config.schema import Model
-from rwseg.experiments.map_weights import prepared_pixels
+from rwseg.experiments.config.schema import Model, TrainConfig
 from rwseg.experiments.device import device_name, metrics_processes
+from rwseg.experiments.map_weights import prepared_pixels
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
 from rwseg.experiments.own_parts import own_augmentation, own_network
 from rwseg.experiments.prepared_run import PreparedRun, pair, workers
@@ -87,7 +88,6 @@ def build_data(
 def build_learner(run: PreparedRun, world: World = ALONE) -> Learner:
     """The Lightning module of a run."""
     cfg, data = run.cfg, run.data
-    share = max(1, workers(cfg) // world.local_size)
     return Learner(
         build_network(cfg.model, len(data.channels), len(data.classes), run.patch_size),
         build_loss(cfg),
@@ -101,8 +101,15 @@ def build_learner(run: PreparedRun, world: World = ALONE) -> Learner:
         measure_every=cfg.stability.every,
         patience=cfg.stability.patience,
         ignore=IGNORE if data.has_ignored else None,
-        metrics_processes=metrics_processes(device_name(cfg.trainer.accelerator), cfg.trainer.threads, share),
+        metrics_processes=_metrics_processes(cfg, world),
     )
+
+
+def _metrics_processes(cfg: TrainConfig, world: World) -> int:
+    """Those of each of the processes that share a machine."""
+    workers_, cores = (max(1, number // world.local_size) for number in (workers(cfg), cpu_count()))
+    name = device_name(cfg.trainer.accelerator)
+    return metrics_processes(name, cfg.trainer.threads, workers_, cores)
 
 
 def spec_of(run: PreparedRun, source: Source) -> InferenceSpec:

@@ -33,14 +33,17 @@ def precision(asked: str, device: str) -> str:
     return "bf16-mixed" if has_bf16(torch.device("cpu")) else "32-true"
 
 
-def metrics_processes(device: str, threads: int, workers: int) -> int:
-    """Processes that measure predicted cases beside the network, of `workers` that a process may start.
+def metrics_processes(device: str, threads: int, workers: int, cores: int) -> int:
+    """Processes that measure predicted cases beside the network: `workers` and `cores` are those of a run.
 
-    A run that computes on one CPU thread keeps to one core, as those that are packed one to a core must.
+    Where the network itself computes on the CPU, one, and only if its threads leave a core free. A run of one
+    thread keeps to one core, as those that are packed one to a core must.
     """
-    if workers == 1 or (device == "cpu" and threads == 1):
+    if workers == 1:
         return 0
-    return 1 if device == "cpu" else min(workers, MOST)
+    if device == "cpu":
+        return int(1 < threads < cores)
+    return min(workers, MOST)
 
 
 def has_bf16(device: torch.device) -> bool:

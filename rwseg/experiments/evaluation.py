@@ -149,7 +149,7 @@ def _predict(
 def _metrics_pool(cfg: EvaluateConfig) -> MetricsPool:
     """What measures the cases, beside the network where that leaves it cores."""
     name = device_name(cfg.trainer.accelerator)
-    return MetricsPool(metrics_processes(name, cfg.trainer.threads, cpu_count()))
+    return MetricsPool(metrics_processes(name, cfg.trainer.threads, cpu_count(), cpu_count()))
 
 
 def _add(digest: "hashlib.blake2b", case: Case, loaded: LoadedCase) -> None:

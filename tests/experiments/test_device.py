@@ -21,9 +21,14 @@ def test_what_is_asked_for_is_taken(asked: str) -> None:
 
 
 def test_a_run_on_one_cpu_thread_keeps_to_one_core() -> None:
-    assert [metrics_processes("cpu", threads=1, workers=number) for number in (1, 2, 64)] == [0, 0, 0]
+    assert [metrics_processes("cpu", 1, workers=number, cores=64) for number in (1, 2, 64)] == [0, 0, 0]
+
+
+def test_a_network_on_the_cpu_has_metrics_beside_it_where_a_core_is_free() -> None:
+    assert [metrics_processes("cpu", 2, workers=8, cores=number) for number in (1, 2, 3, 8)] == [0, 0, 1, 1]
+    assert metrics_processes("cpu", 2, workers=1, cores=8) == 0
 
 
 def test_beside_a_gpu_metrics_have_up_to_so_many_workers() -> None:
-    found = [metrics_processes("Fast GPU", threads=1, workers=number) for number in (1, 2, 3, 64)]
+    found = [metrics_processes("Fast GPU", 1, workers=number, cores=number) for number in (1, 2, 3, 64)]
     assert found == [0, 2, 3, MOST]
