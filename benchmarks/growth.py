@@ -4,9 +4,9 @@ python -m benchmarks.growth [--rounds 1] [--json FILE] [PART ...]
 
 Each measurement is a fresh process, whose memory is its own. Seconds are of the processor, with those of
 processes that read for a training: a busy machine does not change them. `clock` is what the clock said
-beside them, whatever else ran. `of line` is the time over the straight line through those of all sizes:
-1 where time is linear. Data are generated: phantoms, pictures of 512 x 512 in three channels (steps), and
-copies of two trained runs under other seeds (report).
+beside them, whatever else ran. `of line` is the time over the straight line that is nearest to those of all
+sizes, in relative terms: 1 where time is linear. Data are generated: phantoms, pictures of 512 x 512 in
+three channels (steps), and copies of two trained runs under other seeds (report).
 """
 
 import json
@@ -125,7 +125,9 @@ def table(part: Part, samples: Mapping[int, Sequence[Mapping[str, float]]]) -> l
         {key: statistics.median(sample[key] for sample in samples[size]) for key in samples[size][0]}
         for size in part.sizes
     ]
-    line = np.polyval(np.polyfit(part.sizes, [row["seconds"] for row in rows], 1), part.sizes).tolist()
+    seconds = np.array([row["seconds"] for row in rows])
+    # Relative distances count: by absolute ones the largest would decide alone, and the smallest be below 0.
+    line = np.polyval(np.polyfit(part.sizes, seconds, 1, w=1 / seconds), part.sizes).tolist()
     return [
         {
             "name": f"{size // part.sizes[0]}x",
