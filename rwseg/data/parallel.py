@@ -26,14 +26,14 @@ R = TypeVar("R")
 SECONDS_BETWEEN_LOOKS = 0.2
 
 SECONDS_TO_START = 3.0
-"""What a process takes, on a busy machine, to import what it needs: shorter work is done without it."""
+"""Of the processor: what a process takes to import what it needs. Shorter work is done without it."""
 
 
 class Workers:
     """Processes that share work, each holding one item at a time; with 1, everything runs in this process.
 
     A context manager: the processes start with the first work, or with what is left of it after
-    `seconds_here` in this process, and end with the block.
+    `seconds_here` of the processor in this one, and end with the block.
     """
 
     def __init__(self, number: int, seconds_here: float = 0.0) -> None:
@@ -88,8 +88,8 @@ class Workers:
         if min(self.number, len(items)) <= 1:
             yield from map(work, items)
             return
-        begun, done = time.monotonic(), 0
-        while done < len(items) and time.monotonic() < begun + self.seconds_here:
+        begun, done = time.thread_time(), 0
+        while done < len(items) and time.thread_time() < begun + self.seconds_here:
             yield work(items[done])
             done += 1
         if done < len(items):

@@ -30,8 +30,8 @@ class MetricsPool:
     """Rows of `cases.csv` in the order of the cases; with 0 `processes`, each is measured before the next.
 
     Processes and not threads, for the distance transform keeps Python's lock: the network would stand still.
-    They start after `seconds_here` of metrics, which few cases never take, and end with `close`. Their rows
-    are those that this process would find, to the bit.
+    They start after `seconds_here` (of the processor) of metrics, which few cases never take, and end with
+    `close`. Their rows are those that this process would find, to the bit.
     """
 
     def __init__(self, processes: int, seconds_here: float = SECONDS_TO_START) -> None:
@@ -54,9 +54,9 @@ class MetricsPool:
         Waits where `CASES_EACH` of each process are not measured yet.
         """
         if not self.processes or self._seconds_left > 0:
-            begun = time.perf_counter()
+            begun = time.thread_time()
             self._found += case_rows(prediction, reference, case, classes, missed)
-            self._seconds_left -= time.perf_counter() - begun
+            self._seconds_left -= time.thread_time() - begun
             return
         while len(self._begun) >= CASES_EACH * self.processes:
             self._take()
