@@ -64,6 +64,7 @@ def build_data(
 ) -> SliceDataModule:
     """The data module of a run, with the files by which one of its callbacks weighs pixels."""
     cfg, data, loss = run.cfg, served_data(run), build_loss(run.cfg)
+    pixels = prepared_pixels(cfg, data, callbacks)
     return SliceDataModule(
         data,
         map_name=loss.map_name,
@@ -77,10 +78,10 @@ def build_data(
         seed=cfg.seed,
         validate_on="train" if cfg.dataset.fold == "all" else "val",  # as nnU-Net, where nothing is left
         world=world,
-        own_augmentation=own_augmentation(cfg, loss.map_name, len(data.classes)),
+        own_augmentation=own_augmentation(cfg, loss.map_name, len(data.classes), pixels is not None),
         residency=cfg.data.residency,
         curve_cases=cfg.evaluation.cases,
-        pixels=prepared_pixels(cfg, data, callbacks),
+        pixels=pixels,
         workers=workers(cfg),
     )
 

@@ -31,6 +31,11 @@ def check_map_weights(cfg: TrainConfig, dataset: Dataset, callbacks: Sequence[pl
         raise ConfigError(f"callbacks: {names[0]} weighs region maps: {error}") from error
 
 
+def weighs_pixels(callbacks: Sequence[pl.Callback]) -> bool:
+    """Whether a callback has files by pixel."""
+    return any(one.folder is not None for one in _own(callbacks))
+
+
 def prepared_pixels(cfg: TrainConfig, data: Prepared, callbacks: Sequence[pl.Callback]) -> str | None:
     """Prepare the pixel files of the callbacks in `data`, from which `cfg` trains; None where there are none.
 

@@ -39,27 +39,30 @@ def own_network(model: dict[str, Any], num_channels: int, num_classes: int, patc
     return network
 
 
-def own_augmentation(cfg: TrainConfig, map_name: str | None, num_classes: int) -> OwnAugmentation | None:
+def own_augmentation(
+    cfg: TrainConfig, map_name: str | None, num_classes: int, with_pixels: bool = False
+) -> OwnAugmentation | None:
     """The augmentation of the user's, if it is one; `ConfigError` where it is not there or does not fit.
 
-    A function is called for each batch; of a class an instance is made, and called. `map_name` is the loss's.
+    A function is called for each batch; of a class an instance is made, and called. `map_name` is the loss's,
+    and `with_pixels` says that its map is weighed by pixel.
     """
     if not isinstance(cfg.augment, dict):
         return None
     name, maps_are_cached = cfg.augment["_target_"], cfg.map.source == "cached" and map_name in KIND_OF_MAP
     is_function = inspect.isroutine(located("augment", cfg.augment))
     make = callable_of("augment", cfg.augment, {})
-    return OwnAugmentation(make if is_function else make(), name, num_classes, maps_are_cached)
+    return OwnAugmentation(make if is_function else make(), name, num_classes, maps_are_cached or with_pixels)
 
 
-def check_own_code(cfg: TrainConfig) -> None:
+def check_own_code(cfg: TrainConfig, with_pixels: bool = False) -> None:
     """Raise `ConfigError` for classes of the user's that are not there or do not take their arguments.
 
     That costs nothing, where preparing the data that they are for may take hours.
     """
     optimizer_of(cfg)
     lr_schedule_of(cfg)
-    own_augmentation(cfg, build_loss(cfg).map_name, 2)
+    own_augmentation(cfg, build_loss(cfg).map_name, 2, with_pixels)
     if isinstance(cfg.model, dict):
         located("model", cfg.model)
 

@@ -23,7 +23,7 @@ from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import plain
 from rwseg.experiments.device import device_name, precision, training_device
 from rwseg.experiments.loggers import tracked
-from rwseg.experiments.map_weights import check_map_weights, prepared_pixels
+from rwseg.experiments.map_weights import check_map_weights, prepared_pixels, weighs_pixels
 from rwseg.experiments.own_parts import check_own_code, check_own_network
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of
 from rwseg.experiments.run_claim import claimed, clear, gone_unless_begun
@@ -74,7 +74,7 @@ def _lead(cfg: TrainConfig, identity: Identity, peers: Peers) -> None:
     dataset = dataset_of(cfg)
     try_loss(cfg, dataset)
     check_map_weights(cfg, dataset, callbacks)
-    check_own_code(cfg)
+    check_own_code(cfg, weighs_pixels(callbacks))
     # Before the run directory is touched: faulty data leave none, and clear none.
     run = prepare_run(cfg, dataset)
     _check_share(run.cfg, peers.world, device)

@@ -109,6 +109,11 @@ def test_what_does_not_fit_is_said_before_anything_is_made(
 ) -> None:
     faults: list[tuple[list[str], type[Exception], str]] = [
         ([*PIXELS, "loss=dice"], ConfigError, "DiceLoss takes no region-wise map"),
+        (
+            [*PIXELS, "map.source=online", "augment=custom", "augment._target_=mine.shifted"],
+            ConfigError,
+            "weighed by pixel",
+        ),
         ([*PIXELS, "loss=dpce"], ConfigError, "proportional to its map"),
         (
             [*PIXELS, "callbacks.pixel_weights.folder=nowhere"],

@@ -55,8 +55,9 @@ class OwnAugmentation:
         self.takes_maps = count == 3
         if maps_are_cached and not self.takes_maps:
             raise ConfigError(
-                f"augment: {self.name} takes (images, labels), but the loss's maps are cached and must move "
-                "with the labels; let it take and return (images, labels, maps), or give map.source=online"
+                f"augment: {self.name} takes (images, labels), but the loss's maps are cached, or weighed "
+                "by pixel, and must move with the labels; let it take and return (images, labels, maps), or "
+                "give map.source=online without weights by pixel"
             )
         self.is_checked = False
 

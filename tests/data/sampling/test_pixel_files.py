@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import mine
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from small_dataset import PLAIN, Scan, write_dataset
 from rwseg.core.errors import DataError
 from rwseg.data.augmentation.batches import warped_batch
 from rwseg.data.augmentation.draws import Warps
+from rwseg.data.augmentation.own import NOTHING, OwnAugmentation
 from rwseg.data.augmentation.spatial import transforms_of
 from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.io.nifti import write_volume
@@ -168,6 +170,28 @@ def test_cases_are_those_that_the_samples_show(tmp_path: Path) -> None:
             assert torch.equal(pixels, torch.full_like(pixels, number))
             seen.add(number)
     assert seen == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    ("map_name", "rectified", "source"),
+    [("rrw", True, "cached"), ("boundary", False, "cached"), ("rrw", True, "online")],
+)
+def test_an_augmentation_of_the_users_moves_the_numbers(
+    small: Prepared, map_name: str, rectified: bool, source: str
+) -> None:
+    write_files(small, random_volume)
+    settings = {"map_name": map_name, "rectified": rectified, "source": source, "augment": NOTHING}
+    own = OwnAugmentation(mine.Flip(), "mine.Flip", len(small.classes), maps_are_cached=True)
+    plain, moved = (
+        module(small, ready(small), own_augmentation=one, **settings).training_batch(0, CPU)
+        for one in (None, own)
+    )
+    assert plain.pixels is not None
+    assert moved.pixels is not None
+    assert torch.equal(moved.pixels, plain.pixels.flip(-1))
+    assert torch.equal(moved.labels, plain.labels.flip(-1))
+    assert (moved.region_map is None) == (source == "online")
+    np.testing.assert_array_equal(moved.cases, plain.cases)
 
 
 @pytest.mark.parametrize("interpolation", ["area", "spline"])
