@@ -17,7 +17,6 @@ from typing import NamedTuple
 import hydra.utils
 from omegaconf import OmegaConf
 
-from rwseg.commands.gallery_maps import maps_section, percent
 from rwseg.core.files import write_text
 from rwseg.core.paths import user_path
 from rwseg.experiments.config.conf import CONF
@@ -32,6 +31,7 @@ from rwseg.losses import (
     region_wise,
 )
 from rwseg.report.figures.loss_gallery import draw_example, draw_gradient, example, gradient
+from rwseg.report.gallery_maps import maps_section, percent
 
 BRANCHES: dict[str, ModuleType] = {
     "region-wise": region_wise,

@@ -97,7 +97,10 @@ class Calibration:
     def p(self, statistic: float) -> float:
         """Return the two-sided p-value of the mean over its standard error."""
         nominal = float(stdtr(self.freedom, -abs(statistic)))
-        return float(2 * ndtr(stdtrit(self._freedoms, nominal) * self._errors).mean()) if nominal else 0.0
+        if not nominal:
+            return 0.0
+        quantiles = -np.abs(stdtrit(self._freedoms, nominal))  # SciPy's is +inf where it is beyond all floats
+        return float(2 * ndtr(quantiles * self._errors).mean())
 
     def limit(self, level: float) -> float:
         """Return what the statistic stays below, in size, with probability `level`."""

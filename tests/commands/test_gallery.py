@@ -13,11 +13,11 @@ from omegaconf import OmegaConf
 from registered import LOSSES
 
 from rwseg.commands.gallery import BRANCHES, REWARDS, main, read_entry
-from rwseg.commands.gallery_maps import COMPOSED
 from rwseg.experiments.config.overrides import override_of
 from rwseg.losses import CrossEntropyLoss, RegionWiseLoss, RRWLoss, SegmentationLoss
 from rwseg.maps import Composition, boundary_map, rrw_map
 from rwseg.report.figures.loss_gallery import ENLARGED, SHAPE, Scene, draw_gradient, example, gradient
+from rwseg.report.gallery_maps import COMPOSED
 
 DOCS = Path(__file__).parents[2] / "docs"
 LARGEST_PICTURE = 12_000  # bytes

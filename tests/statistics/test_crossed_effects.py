@@ -78,6 +78,12 @@ def test_p_falls_from_one_and_the_limit_is_where_it_is_the_level() -> None:
         assert calibration.p(-calibration.limit(level)) == pytest.approx(1 - level, rel=1e-5)
 
 
+def test_p_of_a_difference_beyond_all_doubt_is_none() -> None:
+    """At 1e6 standard errors Student's tail is 1e-300, of which SciPy finds no quantile."""
+    calibration = Calibration(np.array([1.0, 1.0, 1.0]), Design(4, 15))
+    assert all(0 <= calibration.p(statistic) < 1e-9 for statistic in np.geomspace(1e3, 1e9, 60))
+
+
 def test_many_tables_are_analysed_as_each_alone() -> None:
     design, rng = Design(4, 6), np.random.default_rng(2)
     each = [mean_squares(table(design, (0.3, 0.3, 1.0), rng)) for _ in range(30)]

@@ -190,5 +190,5 @@ def test_every_command_takes_paths_at_home(home: Path, capsys: pytest.CaptureFix
         report(["~no_such_user", "-o", "~/out"])
     assert "argument DIR: invalid user_path value: '~no_such_user'" in capsys.readouterr().err
     files = list((CONF.parent / "rwseg").rglob("*.py"))
-    assert sum(file.read_text().count("type=user_path") for file in files) == 20
+    assert sum(file.read_text().count("type=user_path") for file in files) == 21
     assert not [file for file in files if "type=Path" in file.read_text()]
