@@ -43,6 +43,7 @@ BODY = """
 """.strip()
 
 
+@pytest.mark.slow
 def test_jobs_of_a_lost_node_are_done_by_the_other_one(nodes: tuple[str, Any], tmp_path: Path) -> None:
     address, lose = nodes
     sweep = start(quick(tmp_path, BODY), tmp_path, address, "seed=range(6)", "force=true")
