@@ -55,6 +55,7 @@ def test_results_come_in_order_and_faults_together(number: int) -> None:
     assert {process for _, process in again} <= processes, "the processes stay for the next work"
 
 
+@pytest.mark.slow
 def test_what_takes_little_time_is_done_here_and_the_rest_by_processes() -> None:
     with Workers(2, seconds_here=60) as workers:
         results, faults = workers.each(double, range(5), "doubling")

@@ -145,6 +145,7 @@ def picture_onnx(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return as_onnx(pictures, tmp_path_factory.mktemp("picture_onnx"))
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("onnx")
 @pytest.mark.parametrize(("kind", "file"), [("volumes", "onnx"), ("pictures", "picture_onnx")])
 def test_an_onnx_file_predicts_what_the_run_predicts(

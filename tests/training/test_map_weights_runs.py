@@ -58,6 +58,7 @@ def weighed(tiny: list[str], phantom_root: Path, tmp_path: Path) -> list[str]:
     return own
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [["loss=rrw"], ["loss=rw_boundary", "map.source=online"], ["loss=rw_ac", "strategy=gradual_dice"]],
@@ -71,6 +72,7 @@ def test_weights_of_one_are_no_weights(weighed: list[str], settings: list[str]) 
         assert same_training(plain, other)
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_goes_on_as_if_it_had_not(
     tiny: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

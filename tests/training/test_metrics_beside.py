@@ -71,6 +71,7 @@ def same_tables(one: Path, other: Path) -> None:
     pd.testing.assert_frame_equal(epochs, other_epochs, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_training_writes_the_same_tables_and_ends_the_processes(
     tiny: list[str], tmp_path: Path, beside: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

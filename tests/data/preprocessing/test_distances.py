@@ -62,6 +62,7 @@ def test_what_nobody_labelled_stands_as_background(tmp_path: Path, sources: list
     assert (prepared.label(entry) == IGNORE).any(), "the stored label still says so"
 
 
+@pytest.mark.slow
 def test_several_processes_make_the_same_distances(small: Prepared) -> None:
     for workers, kept in ((1, "alone"), (2, "together")):
         ensure_distances(small, "rrw", workers, seconds_here=0)

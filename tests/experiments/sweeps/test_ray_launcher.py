@@ -168,6 +168,7 @@ def test_an_interrupted_sweep_leaves_no_process(number: signal.Signals, tmp_path
     assert not [pid for pid in everything if exists(pid)]
 
 
+@pytest.mark.slow
 def test_runs_end_with_a_sweep_that_is_killed(address: str, tmp_path: Path) -> None:
     sweep = start(quick(tmp_path, "time.sleep(99)"), tmp_path, address, "seed=0,1")
     wait(lambda: len(notes(tmp_path, "begin")) == 2, sweep)

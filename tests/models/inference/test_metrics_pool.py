@@ -69,6 +69,7 @@ def same(one: list[Row], other: list[Row]) -> bool:
     return repr(one) == repr(other)  # every bit of a float, and NaN is itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [0, 2])
 def test_rows_are_those_of_each_case_in_their_order(processes: int) -> None:
     expected = [

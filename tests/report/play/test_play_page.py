@@ -129,6 +129,7 @@ def test_the_eraser_paints_background_and_the_picker_paints_nothing(tab: Browser
     before = tab.run(LABELS)
     click(tab, "#tools label:nth-child(3)")
     drag(tab, at(tab, 24, 14))
+    tab.run(SETTLED)
     np.testing.assert_array_equal(tab.run(LABELS), before)
     assert tab.run("element('pixel-said').textContent").startswith("Row 25, column 15 (class 1)")
     click(tab, "#tools label:nth-child(2)")
