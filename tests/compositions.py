@@ -47,7 +47,13 @@ def compositions(draw: st.DrawFn, depth: int = 1) -> list[Any]:
             st.sampled_from([0.25, 0.5]),
         )
         modifiers = st.one_of(plain_modifiers, mix)
-    return [*parts, *draw(st.lists(modifiers, max_size=3))]
+    return [*parts, *_with_one_power(draw(st.lists(modifiers, max_size=3)))]
+
+
+def _with_one_power(parts: list[Any]) -> list[Any]:
+    """The parts without a second power: of several, float32 leaves nothing or infinity."""
+    powers = [number for number, part in enumerate(parts) if "power" in part]
+    return [part for number, part in enumerate(parts) if number not in powers[1:]]
 
 
 def scene(name: str, seed: int = 0) -> Tensor:

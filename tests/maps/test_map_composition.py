@@ -31,7 +31,7 @@ def wrong_entries_differ(z: Tensor, labels: Tensor) -> bool:
     return bool((z.scatter(1, own, -torch.inf).amax(1) > z.scatter(1, own, torch.inf).amin(1) + 1e-6).any())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(compositions(), random_scenes)
 def test_a_composition_is_rectified_exactly_where_it_says_so(
     parts: list[Any], place: tuple[str, int]
@@ -48,7 +48,7 @@ def test_a_composition_is_rectified_exactly_where_it_says_so(
     assert wrong_entries_differ(z, labels) != composition.is_rectified
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(compositions(), random_scenes)
 def test_value_and_gradient_are_those_of_the_dense_formula(parts: list[Any], place: tuple[str, int]) -> None:
     labels, spacing = scene(*place), SCENES[place[0]][1]
@@ -62,7 +62,7 @@ def test_value_and_gradient_are_those_of_the_dense_formula(parts: list[Any], pla
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(compositions(), random_scenes)
 def test_batch_equals_items_and_the_list_its_text(parts: list[Any], place: tuple[str, int]) -> None:
     labels, spacing = scene(*place), SCENES[place[0]][1]
@@ -74,7 +74,7 @@ def test_batch_equals_items_and_the_list_its_text(parts: list[Any], place: tuple
         torch.testing.assert_close(alone, expected, rtol=1e-6, atol=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(compositions(), random_scenes)
 def test_modifiers_of_a_given_base_make_the_same_map(parts: list[Any], place: tuple[str, int]) -> None:
     """As the data module serves it: the base alone, compact where that is all that is needed."""
