@@ -12,7 +12,7 @@ from scipy.stats import chi2, qmc
 from rwseg.statistics.paired_samples import Floats
 
 QUANTILE = 0.2
-"""Of F: what a ratio of mean squares is taken to have been drawn at (`Calibration`)."""
+"""Of F: what a ratio of mean squares is taken to have been drawn at (`CalibratedT`)."""
 DRAWS = 256
 
 
@@ -74,14 +74,14 @@ def degrees_of_freedom(
     return np.where(total > 0, between, np.multiply(seeds, subjects) - 1)
 
 
-class Calibration:
+class CalibratedT:
     """How often Student's t of the mean exceeds a value by chance, for variances like those estimated.
 
-    Student's distribution with interpolated degrees of freedom is off by up to half of its 5 %. A p-value of
-    it is therefore replaced by the probability of one as small (prepivoting, Beran 1988), over tables drawn
-    with the ratios that the mean squares show. A ratio is taken at the upper end of what F allows, as if its
-    lower quantile `QUANTILE` had been drawn: with three seeds the estimate itself is often 0, and a test
-    calibrated there rejects too often. The draws are the same each time. `squares` must not all be 0.
+    A p-value of Student's distribution with interpolated degrees of freedom is replaced by the probability of
+    one as small (prepivoting, Beran 1988), over tables drawn with the ratios that the mean squares show. A
+    ratio is taken at the upper end of what F allows, as if its lower quantile `QUANTILE` had been drawn: with
+    three seeds the estimate itself is often 0, and a test calibrated there rejects too often. The draws are
+    the same each time. `squares` are those of `mean_squares`, of which not all may be 0.
     """
 
     def __init__(self, squares: Floats, design: Design) -> None:

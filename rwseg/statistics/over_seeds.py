@@ -11,7 +11,7 @@ from scipy.stats import ncf
 from scipy.stats import t as student
 
 from rwseg.statistics.crossed_effects import (
-    Calibration,
+    CalibratedT,
     Design,
     degrees_of_freedom,
     excesses,
@@ -174,7 +174,7 @@ def _analysed(cells: Floats, mean: float, level: float) -> _Analysis:
     components = _components(squares, design)
     if not squares.any():
         return _along_one(components, mean, 0.0, cells.size - 1, level)
-    t = Calibration(squares, design)
+    t = CalibratedT(squares, design)
     return _Analysis(components, t.error * t.limit(level), t.p(mean / t.error), t.freedom)
 
 

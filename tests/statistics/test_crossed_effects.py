@@ -6,7 +6,7 @@ from scipy import stats
 
 from rwseg.statistics.crossed_effects import (
     QUANTILE,
-    Calibration,
+    CalibratedT,
     Design,
     mean_squares,
     variance_of_mean,
@@ -49,7 +49,7 @@ def test_the_mean_squares_are_those_of_a_fit_by_least_squares(design: Design) ->
 def test_p_is_the_share_of_drawn_tables_with_one_as_small(
     design: Design, squares: tuple[float, float, float]
 ) -> None:
-    calibration = Calibration(np.array(squares), design)
+    calibration = CalibratedT(np.array(squares), design)
     lower = [stats.f.ppf(QUANTILE, freedom, design.freedoms[2]) for freedom in design.freedoms[:2]]
     expected = [max(square / low, squares[2]) for square, low in zip(squares[:2], lower, strict=True)]
     expected.append(squares[2])
@@ -68,7 +68,7 @@ def test_p_is_the_share_of_drawn_tables_with_one_as_small(
 
 
 def test_p_falls_from_one_and_the_limit_is_where_it_is_the_level() -> None:
-    calibration = Calibration(np.array([3.0, 2.0, 1.0]), Design(3, 10))
+    calibration = CalibratedT(np.array([3.0, 2.0, 1.0]), Design(3, 10))
     falling = [calibration.p(statistic) for statistic in np.geomspace(1e-3, 1e6, 40)]
     assert calibration.p(0.0) == pytest.approx(1)
     assert falling == sorted(falling, reverse=True)
@@ -80,7 +80,7 @@ def test_p_falls_from_one_and_the_limit_is_where_it_is_the_level() -> None:
 
 def test_p_of_a_difference_beyond_all_doubt_is_none() -> None:
     """At 1e6 standard errors Student's tail is 1e-300, of which SciPy finds no quantile."""
-    calibration = Calibration(np.array([1.0, 1.0, 1.0]), Design(4, 15))
+    calibration = CalibratedT(np.array([1.0, 1.0, 1.0]), Design(4, 15))
     assert all(0 <= calibration.p(statistic) < 1e-9 for statistic in np.geomspace(1e3, 1e9, 60))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 from markupsafe import Markup
 
 from rwseg.core.files import write_text
@@ -20,6 +19,7 @@ from rwseg.report.html.case_pictures import gallery
 from rwseg.report.html.same_case_pictures import Rows, same_case_rows
 from rwseg.report.html.svg import inline_svg
 from rwseg.report.html.tables import page_tables
+from rwseg.report.page_templates import page_templates
 from rwseg.report.tables import counts_text
 
 HERE = Path(__file__).parent
@@ -47,13 +47,7 @@ def write_page(
     those of cases come from the run directories (`case_pictures`). The page asks no host, and its
     bytes depend on the numbers and pictures alone.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
+    environment = page_templates(HERE)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     text = environment.get_template("page.html.j2").render(
         comparison=comparison,

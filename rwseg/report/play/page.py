@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import jinja2
 from markupsafe import Markup
 
 import rwseg
 from rwseg.core.files import write_bytes
+from rwseg.report.page_templates import page_templates
 from rwseg.report.play.labels import Drawing, as_text
 
 HERE = Path(__file__).parent
@@ -24,21 +24,18 @@ def write_play_page(path: Path, drawing: Drawing | None = None) -> Path:
     The page asks no host, and its bytes depend on the arguments alone. Raises `DataError` where it cannot be
     written.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
     given = {} if drawing is None else {"drawing": as_text(drawing), "names": drawing.names}
-    text = environment.get_template("play.html.j2").render(
-        title=TITLE,
-        note=None if drawing is None else drawing.note,
-        given=given,
-        version=rwseg.__version__,
-        style=Markup((HERE / "play.css").read_text(encoding="utf-8")),
-        script=Markup(script(*CORE, *VIEW)),
+    text = (
+        page_templates(HERE)
+        .get_template("play.html.j2")
+        .render(
+            title=TITLE,
+            note=None if drawing is None else drawing.note,
+            given=given,
+            version=rwseg.__version__,
+            style=Markup((HERE / "play.css").read_text(encoding="utf-8")),
+            script=Markup(script(*CORE, *VIEW)),
+        )
     )
     write_bytes(path, text.encode())
     return path
