@@ -15,7 +15,7 @@ from rwseg.data.datamodule import SliceDataModule
 from rwseg.data.preprocessing.local_copy import local_copy
 from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.config.schema import Model, TrainConfig
-from rwseg.experiments.device import device_name, metrics_processes
+from rwseg.experiments.device import cpu_threads, device_name, metrics_processes
 from rwseg.experiments.map_weights import prepared_pixels
 from rwseg.experiments.optimisation import lr_schedule_of, optimizer_of
 from rwseg.experiments.own_parts import own_augmentation, own_network
@@ -110,7 +110,8 @@ def _metrics_processes(cfg: TrainConfig, world: World) -> int:
     """Those of each of the processes that share a machine."""
     workers_, cores = (max(1, number // world.local_size) for number in (workers(cfg), cpu_count()))
     name = device_name(cfg.trainer.accelerator)
-    return metrics_processes(name, cfg.trainer.threads, workers_, cores)
+    threads = cpu_threads(cfg.trainer.threads, world.local_size)
+    return metrics_processes(name, threads, workers_, cores)
 
 
 def spec_of(run: PreparedRun, source: Source) -> InferenceSpec:

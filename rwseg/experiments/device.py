@@ -1,6 +1,9 @@
 """The device that a configuration asks for, and the precision it computes in."""
 
+import os
+
 import torch
+from joblib import cpu_count
 
 from rwseg.core.errors import ConfigError
 from rwseg.models.inference.metrics_pool import MOST
@@ -31,6 +34,20 @@ def precision(asked: str, device: str) -> str:
     if device != "cpu":
         return "16-mixed"
     return "bf16-mixed" if has_bf16(torch.device("cpu")) else "32-true"
+
+
+def cpu_threads(asked: int | str, processes: int = 1) -> int:
+    """CPU threads of each of the `processes` of a run on this machine.
+
+    `auto` is for a run that has the machine to itself: what `OMP_NUM_THREADS` says, else the physical cores,
+    but no more than the process may use. Launchers that pack jobs set the variable to each job's share.
+    """
+    if asked != "auto":
+        return int(asked)
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if given.isdecimal() and int(given) > 0:
+        return min(int(given), cpu_count())
+    return max(1, cpu_count(only_physical_cores=True) // processes)
 
 
 def metrics_processes(device: str, threads: int, workers: int, cores: int) -> int:

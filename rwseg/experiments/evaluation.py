@@ -22,7 +22,7 @@ from rwseg.data.display import is_coloured
 from rwseg.data.io.cases import label_ending, native_image, read_case, write_labels
 from rwseg.data.oddities import remark_lines
 from rwseg.experiments.config.schema import EvaluateConfig, PredictConfig
-from rwseg.experiments.device import device_name, metrics_processes, precision
+from rwseg.experiments.device import cpu_threads, device_name, metrics_processes, precision
 from rwseg.experiments.evaluation_cases import cases_to_evaluate
 from rwseg.experiments.load_run import load_ensemble
 from rwseg.metrics import MissedPolicy
@@ -55,7 +55,7 @@ def loaded(cfg: EvaluateConfig | PredictConfig) -> Iterator[list[Predictor]]:
 
     Raises as `evaluate_run`.
     """
-    torch.set_num_threads(cfg.trainer.threads)
+    torch.set_num_threads(cpu_threads(cfg.trainer.threads))
     name = device_name(cfg.trainer.accelerator)
     device = torch.device("cpu" if name == "cpu" else "cuda")
     several = isinstance(cfg.run_dir, list)
@@ -149,7 +149,8 @@ def _predict(
 def _metrics_pool(cfg: EvaluateConfig) -> MetricsPool:
     """What measures the cases, beside the network where that leaves it cores."""
     name = device_name(cfg.trainer.accelerator)
-    return MetricsPool(metrics_processes(name, cfg.trainer.threads, cpu_count(), cpu_count()))
+    threads = cpu_threads(cfg.trainer.threads)
+    return MetricsPool(metrics_processes(name, threads, cpu_count(), cpu_count()))
 
 
 def _add(digest: "hashlib.blake2b", case: Case, loaded: LoadedCase) -> None:

@@ -21,7 +21,7 @@ from rwseg.experiments.build import served_data, spec_of
 from rwseg.experiments.config.schema import Choices, TrainConfig
 from rwseg.experiments.config.targets import displayed
 from rwseg.experiments.config.validation import plain
-from rwseg.experiments.device import device_name, precision, training_device
+from rwseg.experiments.device import cpu_threads, device_name, precision, training_device
 from rwseg.experiments.loggers import tracked
 from rwseg.experiments.map_weights import check_map_weights, prepared_pixels, weighs_pixels
 from rwseg.experiments.own_parts import check_own_code, check_own_network
@@ -52,8 +52,8 @@ def train_run(cfg: TrainConfig, choices: Choices) -> Path:
     root, prepared_root = Path(cfg.dataset.root).absolute(), Path(cfg.prepared_root).absolute()
     dataset = replace(cfg.dataset, root=str(root))
     cfg = replace(cfg, dataset=dataset, prepared_root=str(prepared_root))
-    torch.set_num_threads(cfg.trainer.threads)
     device, world = training_device(cfg.trainer.accelerator), find_world()
+    torch.set_num_threads(cpu_threads(cfg.trainer.threads, world.local_size))
     identity = Identity(run_path(cfg, choices), displayed(cfg, choices), cfg.seed)
     check_world(world, cfg.trainer.devices, cfg.trainer.num_nodes)
     with joined(world, device) as peers:

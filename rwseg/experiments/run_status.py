@@ -146,11 +146,14 @@ def recorded(
 
 def environment(device: str) -> dict[str, Any]:
     """What a result depends on besides configuration and data."""
+    import torch  # seconds that a finished run need not wait
+
     packages = ("torch", "pytorch-lightning", "monai", "numpy", "scipy", "edt", "hydra-core", "pandas")
     return {
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "device": device,
+        "threads": torch.get_num_threads(),
         "processor": _processor(),
         "git_commit": code_version(),
         "versions": {

@@ -135,7 +135,7 @@ def test_a_fault_of_many_jobs_is_told_once_with_the_first_of_them() -> None:
     with pytest.raises(ConfigError) as caught:
         cli.preflight("train", line.split())
     of_all, of_some = str(caught.value).splitlines()
-    assert of_all == "trainer.threads: expected greater than 0, got 0"
+    assert of_all == "trainer.threads: expected auto, or 1 or more, got 0"
     assert of_some.startswith(
         "loss=ce strategy=equal_ce seed=0 and 1 more: strategy.mode=equal: expected two"
     )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rwseg.experiments import device
-from rwseg.experiments.device import metrics_processes, precision
+from rwseg.experiments.device import cpu_threads, metrics_processes, precision
 from rwseg.models.inference.metrics_pool import MOST
 
 
@@ -32,3 +32,35 @@ def test_a_network_on_the_cpu_has_metrics_beside_it_where_a_core_is_free() -> No
 def test_beside_a_gpu_metrics_have_up_to_so_many_workers() -> None:
     found = [metrics_processes("Fast GPU", 1, workers=number, cores=number) for number in (1, 2, 3, 64)]
     assert found == [0, 2, 3, MOST]
+
+
+@pytest.mark.parametrize(
+    ("variable", "processes", "expected"),
+    [
+        (None, 1, 6),
+        (None, 2, 3),
+        (None, 4, 1),
+        (None, 64, 1),
+        ("4", 1, 4),
+        ("4", 2, 4),
+        ("3,2", 1, 3),
+        ("99", 1, 12),
+    ],
+)
+def test_auto_threads_are_physical_cores_or_what_the_shell_says(
+    variable: str | None, processes: int, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        device, "cpu_count", lambda only_physical_cores=False: 6 if only_physical_cores else 12
+    )
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert cpu_threads("auto", processes) == expected
+    assert cpu_threads(5, processes) == 5
+
+
+@pytest.mark.parametrize("variable", ["", "many", "0"])
+def test_what_is_no_number_of_threads_says_nothing(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert cpu_threads("auto") == device.cpu_count(only_physical_cores=True)

@@ -150,7 +150,7 @@ class TrainerConfig:
 
     accelerator: Annotated[Choice, one_of("auto", "cpu", "gpu")]
     precision: Annotated[Choice, one_of("auto", "32-true", "16-mixed", "bf16-mixed")]
-    threads: Count
+    threads: AutoOrCount
     devices: AutoOrCount = "auto"
     num_nodes: AutoOrCount = "auto"
     strategy: Any = "auto"

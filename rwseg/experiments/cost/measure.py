@@ -8,6 +8,7 @@ import torch
 
 from rwseg.experiments.cost.estimate import Method, RunTimes
 from rwseg.experiments.cost.step_time import time_run
+from rwseg.experiments.device import cpu_threads
 from rwseg.experiments.prepared_run import prepare_run
 
 
@@ -16,7 +17,7 @@ def measure(method: Method, steps: int, seconds: float) -> RunTimes:
 
     Raises `RwsegError` where there is no data, or no device as asked.
     """
-    torch.set_num_threads(method.settings.trainer.threads)
+    torch.set_num_threads(cpu_threads(method.settings.trainer.threads))
     run = prepare_run(method.settings)
     times, prepared = time_run(run, steps, seconds), run.data
     return RunTimes(

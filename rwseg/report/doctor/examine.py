@@ -17,6 +17,7 @@ from rwseg.data.preprocessing.prepared import Prepared
 from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.cost.estimate import volumes_predicted
 from rwseg.experiments.cost.step_time import time_run
+from rwseg.experiments.device import cpu_threads
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of, workers
 from rwseg.report.doctor.findings import Finding, print_findings, print_table
 from rwseg.report.doctor.sheet import contact_sheet
@@ -91,13 +92,14 @@ def _cut(prepared: Prepared, console: Console) -> list[Finding]:
 
 def _timing(run: PreparedRun, console: Console) -> list[Finding]:
     cfg, schedule = run.cfg, run.cfg.schedule
-    torch.set_num_threads(cfg.trainer.threads)
+    threads = cpu_threads(cfg.trainer.threads)
+    torch.set_num_threads(threads)
     times = time_run(run, steps=20, seconds=30)
     steps = schedule.epochs * schedule.batches_per_epoch
     volumes = volumes_predicted(cfg, times.volumes)
     training, validation = steps * times.step, volumes * times.volume
     text = (
-        f"{times.device}, {cfg.trainer.threads} threads: {times.step:.3g} s per batch of {times.batch_shape} "
+        f"{times.device}, {threads} threads: {times.step:.3g} s per batch of {times.batch_shape} "
         f"({100 * times.data_share:.1f} % of it data), {times.volume:.3g} s per validation volume; "
         f"{schedule.epochs} epochs of {schedule.batches_per_epoch} batches take about {duration(training)}, "
         f"the {volumes} volumes of all validations {duration(validation)}"

@@ -120,7 +120,7 @@ def composed(command: str, overrides: list[str]) -> DictConfig:
         (["seed=-1"], "seed: expected greater than or equal to 0, got -1"),
         (["seed=4294967296"], "seed: expected less than 4294967296, got 4294967296"),
         (["trainer.accelerator=tpu"], "trainer.accelerator: expected one of auto, cpu, gpu, got tpu"),
-        (["trainer.threads=0"], "trainer.threads: expected greater than 0, got 0"),
+        (["trainer.threads=0"], "trainer.threads: expected auto, or 1 or more, got 0"),
         (["trainer.precision=16"], "trainer.precision: expected one of auto, 32-true, 16-mixed, bf16-mixed"),
         (["trainer=cpu", "trainer.precision=16-mixed"], "precision 16-mixed needs a GPU"),
         (
@@ -166,7 +166,7 @@ def test_broken_rules_of_training(overrides: list[str], message: str) -> None:
         (["name=.."], "name: expected a plain folder name"),
         (["name=a/b"], "name: expected a plain folder name"),
         (["trainer.accelerator=tpu"], "trainer.accelerator: expected one of auto, cpu, gpu, got tpu"),
-        (["trainer.threads=0"], "trainer.threads: expected greater than 0, got 0"),
+        (["trainer.threads=0"], "trainer.threads: expected auto, or 1 or more, got 0"),
         (["trainer=cpu", "trainer.precision=16-mixed"], "precision 16-mixed needs a GPU"),
     ],
 )
