@@ -46,8 +46,8 @@ def cpu_threads(asked: int | str, processes: int = 1) -> int:
         return int(asked)
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if given.isdecimal() and int(given) > 0:
-        return min(int(given), cpu_count())
-    return max(1, cpu_count(only_physical_cores=True) // processes)
+        return min(int(given), int(cpu_count()))
+    return max(1, int(cpu_count(only_physical_cores=True)) // processes)
 
 
 def metrics_processes(device: str, threads: int, workers: int, cores: int) -> int:
