@@ -13,6 +13,7 @@ from rwseg.core.errors import RunError
 from rwseg.training.callbacks.epoch_table import EpochTable
 
 
+@pytest.mark.slow
 def test_the_figure_compares_runs_by_what_they_measured(
     tiny: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

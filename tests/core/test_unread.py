@@ -17,9 +17,9 @@ COMMAND = "import runpy, sys; sys.argv[0] = 'rwseg'; runpy.run_module('rwseg.com
 @pytest.mark.parametrize(
     "words",
     [
-        ["-c", COMMAND, "train", "--help"],
+        pytest.param(["-c", COMMAND, "train", "--help"], marks=pytest.mark.slow),
         ["-c", COMMAND, "--help"],
-        [str(ROOT / "train.py"), "--cfg", "job"],
+        pytest.param([str(ROOT / "train.py"), "--cfg", "job"], marks=pytest.mark.slow),
     ],
     ids=["hydra's help", "our help", "a configuration"],
 )

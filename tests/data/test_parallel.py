@@ -68,6 +68,7 @@ def test_what_takes_little_time_is_done_here_and_the_rest_by_processes() -> None
     assert {True, False} == set(here)
 
 
+@pytest.mark.slow
 def test_a_process_has_one_thread_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with Workers(2) as workers:

@@ -167,6 +167,7 @@ def test_an_onnx_file_predicts_what_the_run_predicts(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("onnx")
 def test_other_programs_are_told_what_they_must_know(onnx: Path) -> None:
     told = json.loads(graph.sidecar(onnx).read_text())
@@ -177,6 +178,7 @@ def test_other_programs_are_told_what_they_must_know(onnx: Path) -> None:
     assert from_json(FittedPreprocessing, told["data"]["preprocessing"]) == IN_MM
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("onnx")
 def test_a_damaged_onnx_file_is_a_sentence(onnx: Path, tmp_path: Path) -> None:
     cut = tmp_path / "cut.onnx"

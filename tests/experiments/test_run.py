@@ -121,7 +121,13 @@ def test_every_loss_trains_with_its_cached_map(tiny: list[str], loss: str) -> No
     assert epochs["train/loss_gap"].iloc[0] > 0
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        one if one in ("alone", "gradual_ce") else pytest.param(one, marks=pytest.mark.slow)
+        for one in STRATEGIES
+    ],
+)
 def test_every_strategy_trains(tiny: list[str], strategy: str) -> None:
     folder = run([*tiny, f"strategy={strategy}", "loss=rw_boundary", "schedule.epochs=2"])
     alpha = pd.read_csv(folder / "metrics" / "epochs.csv")["alpha"]

@@ -87,6 +87,7 @@ overrides = st.fixed_dictionaries(
 change = st.sampled_from([(key, value) for key, values in OPTIONS.items() for value in values])
 
 
+@pytest.mark.slow
 @given(overrides, change, change)
 @settings(
     max_examples=6,

@@ -59,6 +59,7 @@ def terminate(arguments: list[str], folder: Path, when: Callable[[], bool]) -> s
     return output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("residency", ["device", pytest.param("disk", marks=pytest.mark.slow)])
 def test_a_run_that_a_scheduler_ends_goes_on_and_ends_as_one_left_alone(
     tiny: list[str], tmp_path: Path, residency: str

@@ -166,6 +166,7 @@ def test_installed_commands_find_options_plugins_and_no_checkout(installed: Path
     assert {"RayLauncher", "Slurm"} <= set(shown.replace("'>", "").replace(".", " ").split())
 
 
+@pytest.mark.slow
 def test_two_batches_and_a_report(installed: Path, phantom_root: Path, tmp_path: Path) -> None:
     run(installed, tmp_path, "rwseg", "train", *SMALL, f"dataset.root={phantom_root}", "workers=1")
     (record,) = tmp_path.glob("outputs/default/phantom/rrw/alone/*/seed0/run.json")

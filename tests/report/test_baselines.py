@@ -97,6 +97,7 @@ def test_nothing_to_report_is_a_usage_error(capsys: pytest.CaptureFixture[str]) 
     assert "the following arguments are required: DIR" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_every_study_that_comes_with_rwseg_can_be_read() -> None:
     folders = sorted(path.parent for path in baselines.BASELINES.glob("*/runs.csv.gz"))
     assert folders

@@ -6,6 +6,7 @@ import pytest
 from synthetic import write_run
 
 from benchmarks import map_effects
+from benchmarks.claims import filled
 from rwseg.losses.theory import AnnealedShares
 from rwseg.report.comparison.compare import compare
 from rwseg.report.comparison.comparison import Comparison
@@ -47,3 +48,11 @@ def test_annealing_goes_by_t_with_what_the_shares_foretell(found: Comparison) ->
     assert rows[1][3:] == ["5.0 %", "20.0 %", "30.0 %"]
     without = cells(map_effects.annealing(found, {}))
     assert [len(row) for row in without] == [3, 3]
+
+
+@pytest.mark.slow
+def test_the_document_holds_what_the_stored_runs_of_maps_say() -> None:
+    document = map_effects.DOCUMENT.read_text(encoding="utf-8")
+    effects = map_effects.tables()["effects"]
+    again = filled(document, {"effects": effects}, "benchmarks.map_effects")
+    assert again == document, "python -m benchmarks.map_effects --write dataset.root=..."

@@ -9,6 +9,7 @@ import pytest
 from synthetic import write_run
 
 from benchmarks import map_weights
+from benchmarks.claims import filled
 from rwseg.report.comparison.runs import find_runs
 from rwseg.report.pack import pack
 from rwseg.statistics import compare_over_seeds
@@ -59,3 +60,13 @@ def test_arms_and_differences_by_hand(tmp_path: Path, packed: bool) -> None:
         assert line.startswith(f"| {names[after]} | {names[before]} |")
         numbers = [float(number) for number in re.findall(r"[+-]0\.\d+", line)]
         np.testing.assert_allclose(numbers, [found.difference, found.low, found.high], atol=6e-4)
+
+
+@pytest.mark.slow
+def test_the_documents_hold_what_the_stored_runs_of_weights_say() -> None:
+    found = map_weights.stored()
+    for path in map_weights.DOCUMENTS:
+        document = path.read_text(encoding="utf-8")
+        assert filled(document, found, "benchmarks.map_weights") == document, (
+            "python -m benchmarks.map_weights --write"
+        )

@@ -117,6 +117,7 @@ def test_weights_that_are_validated_after_training_may_be_the_best(tiny: list[st
     assert (folder / "checkpoints" / BEST).read_bytes() == (folder / "checkpoints" / LAST).read_bytes()
 
 
+@pytest.mark.slow
 def test_the_curve_is_of_some_cases_and_the_last_weights_are_measured_on_all(
     tiny: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:

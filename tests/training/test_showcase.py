@@ -141,6 +141,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         load_showcase(path)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("with_figures")
 def test_runs_of_the_same_data_show_the_same_slices_and_what_they_predict(
     tiny: list[str], phantom_root: Path

@@ -107,6 +107,7 @@ def test_real_kidneys_with_simulated_images(tmp_path: Path) -> None:
     assert cases["reference_voxels"].sum() > 0
 
 
+@pytest.mark.slow
 def test_a_planned_run_takes_what_is_not_given_from_its_plan(
     tmp_path: Path, read_only: Callable[[Path], None]
 ) -> None:

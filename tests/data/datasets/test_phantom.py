@@ -70,6 +70,7 @@ def test_writing_twice_gives_the_same_bytes_whatever_the_number_of_subjects(
     assert all(contents(phantom_root)[name] == data for name, data in fewer.items())
 
 
+@pytest.mark.slow
 def test_processes_that_start_together_end_with_one_phantom(tmp_path: Path, phantom_root: Path) -> None:
     root = tmp_path / "phantom"
     program = (

@@ -189,6 +189,7 @@ def test_the_native_grid_is_what_a_conversion_returns(small: Prepared, sources: 
         np.testing.assert_array_equal(prepared.reference(entry), scan.label[1:])
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_makes_the_same_arrays(tmp_path: Path, sources: list[Scan]) -> None:
     plain = write_dataset(tmp_path / "data", sources)
     dataset = replace(plain, load=lambda root: replace(plain.load(root), convert=without_first_slice))

@@ -125,7 +125,12 @@ def test_what_hydra_writes_by_itself_goes_home_too() -> None:
 GRAMMAR = ["/a#1", "/é", "/a (2)", "/a[1]", "/a=b", "/a{b}", "/a&b", "/a'b", '/a"b', "/a,b", "~/a,b"]
 
 
-@pytest.mark.parametrize("value", GRAMMAR)
+FEW = ["/a#1", "/a (2)", "/a'b"]
+
+
+@pytest.mark.parametrize(
+    "value", [*FEW, *(pytest.param(value, marks=pytest.mark.slow) for value in GRAMMAR if value not in FEW)]
+)
 def test_the_quoting_that_a_message_shows_is_right(value: str, home: Path) -> None:
     with pytest.raises(ConfigError, match="write ") as caught:
         cli.preflight("train", [f"dataset.root={value}"])

@@ -113,6 +113,7 @@ def test_faulty_jobs_are_noted_and_jobs_are_counted_as_hydra_does(
     assert set(plan.failed.values()) == {"no data"}
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_ended_says_how_much_is_left(
     sweep: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

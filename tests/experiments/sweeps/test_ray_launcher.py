@@ -39,6 +39,7 @@ def address() -> Iterator[str]:
         yield f"hydra.launcher.address={found.address}"
 
 
+@pytest.mark.slow
 def test_eight_runs_share_two_gpus_four_at_a_time(address: str, tmp_path: Path) -> None:
     program = quick(tmp_path, "time.sleep(2)")
     sweep = start(program, tmp_path, address, "hydra.launcher.num_gpus=0.5", "seed=range(8)", MARK="mine")

@@ -134,6 +134,7 @@ def test_regions_and_folds_trained_differently_are_refused(tmp_path: Path) -> No
     assert "num_epochs: expected folds that were trained alike, got 2 in fold_0 and 9" in only(other).reason
 
 
+@pytest.mark.slow
 def test_losses_of_nnunet_and_ours_are_compared_over_folders_of_results(tmp_path: Path) -> None:
     for place in ("first", "second", "third"):
         write_model(tmp_path / place / "results", shift=2)

@@ -43,6 +43,7 @@ def test_sound_data_can_start(
         assert min(drawn.size) > 400
 
 
+@pytest.mark.slow
 def test_the_challenge_which_trains_on_every_case_can_start(
     phantom_root: Path, prepared_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

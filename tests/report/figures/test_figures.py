@@ -108,6 +108,7 @@ def test_numbers_in_texts_of_an_svg_are_not_cut(three: Comparison, tmp_path: Pat
     assert "slow below 0.700<" in path.with_suffix(".svg").read_text()
 
 
+@pytest.mark.slow
 def test_a_figure_without_numbers_is_left_out(three: Comparison, tmp_path: Path) -> None:
     assert draw_figures(study.nothing(three), tmp_path / "none") == {}
     assert not (tmp_path / "none").exists()
@@ -192,6 +193,7 @@ def test_without_epochs_there_are_no_training_losses(tmp_path: Path) -> None:
     assert training_figure(comparison) is None
 
 
+@pytest.mark.slow
 def test_many_methods_are_split_over_rows_with_the_reference_in_each(fourteen: Comparison) -> None:
     figure = drawn("curves", fourteen)
     panels = [list(lines(axes)) for axes in figure.axes if axes.get_title(loc="left") == "LV"]
@@ -200,6 +202,7 @@ def test_many_methods_are_split_over_rows_with_the_reference_in_each(fourteen: C
     assert others == [method.name for method in fourteen.methods[1:]]
 
 
+@pytest.mark.slow
 def test_methods_of_a_panel_differ_in_colour_and_in_line(fourteen: Comparison) -> None:
     names = [method.name for method in fourteen.methods]
     found = looks(names, "rrw")

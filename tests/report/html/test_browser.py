@@ -32,8 +32,14 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield opened
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        (1280, False),
+        (390, True),
+        *(pytest.param(*look, marks=pytest.mark.slow) for look in ((1280, True), (390, False))),
+    ],
+)
 @pytest.mark.parametrize("name", ["page_of_three", pytest.param("page_of_fourteen", marks=pytest.mark.slow)])
 def test_it_opens_without_an_error_a_request_or_a_sideways_scroll(
     tab: Browser, name: str, width: int, dark: bool, request: pytest.FixtureRequest, tmp_path: Path
@@ -58,6 +64,7 @@ def test_errors_and_requests_would_be_seen(tab: Browser, tmp_path: Path) -> None
     assert tab.requests == [page.as_uri(), (tmp_path / "missing.png").as_uri()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["curves", "cases", "differences"])
 def test_a_compact_svg_shows_what_matplotlib_drew(
     tab: Browser,
@@ -181,6 +188,7 @@ def test_the_gallery_opens_leads_on_and_closes(tab: Browser, page_of_three: Path
     assert tab.errors == []
 
 
+@pytest.mark.slow
 def test_it_prints(tab: Browser, page_of_three: Path, tmp_path: Path) -> None:
     tab.open(page_of_three, dark=True)
     tab.pdf(tmp_path / "page.pdf")

@@ -71,8 +71,15 @@ def test_the_page_is_small_and_the_same_every_time(page: Path, tmp_path: Path) -
     assert b"https://" not in content
 
 
-@pytest.mark.parametrize("width", [1280, 800, 390])
-@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("width", "dark"),
+    [
+        (1280, False),
+        (390, True),
+        *(pytest.param(*look, marks=pytest.mark.slow) for look in ((1280, True), (390, False))),
+        *(pytest.param(800, dark, marks=pytest.mark.slow) for dark in (False, True)),
+    ],
+)
 def test_it_opens_without_an_error_a_request_or_a_sideways_scroll(
     tab: Browser, page: Path, width: int, dark: bool
 ) -> None:
