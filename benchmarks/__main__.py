@@ -26,7 +26,8 @@ HERE = Path(__file__).resolve().parent
 NO_BENCHMARKS = {
     *("__init__", "__main__", "curves", "document", "targets", "timing", "volumes"),  # what they are made of
     *("preparation", "residency", "training_step", "warped_maps"),  # commands of their own, of no peer
-    *("claims", "coverage", "map_effects", "pictures"),  # of results, of statistics; data
+    *("claims", "coverage", "map_effects", "map_weights"),  # of results, of statistics
+    *("label_noise", "pictures", "transfer"),  # data
     "validation",  # of a run
     *("gpu_check", "gpu_document", "cuda_tests", "study"),  # of `make gpu-check`
 }
