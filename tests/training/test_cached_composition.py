@@ -1,4 +1,4 @@
-"""A composed map in training with `map.source=cached`: its base is of the volume, in mm, all else of the patch."""
+"""Composed maps with `map.source=cached`: the base is of the volume, in mm, all else of the patch."""
 
 import numpy as np
 import pytest

@@ -25,6 +25,7 @@ from rwseg.training.callbacks.map_weights import CaseWeights, MapWeights, PixelW
 
 CASE_WEIGHTS = "rwseg.training.callbacks.map_weights.CaseWeights"
 PIXELS = ["callbacks=pixel_weights"]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def table(*weights: str, others: str = "1") -> list[str]:
@@ -186,3 +187,17 @@ def test_several_callbacks_multiply(weighed: list[str]) -> None:
     own = [*PIXELS, f"+callbacks.two._target_={CASE_WEIGHTS}", "+callbacks.two.weights={NOR:2}"]
     assert same_training(plain, run([*weighed, "schedule.epochs=1", *own]))
     assert PixelWeights("x").folder == "x"
+
+
+@pytest.mark.slow
+def test_the_example_of_the_document_trains(weighed: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Path(weighed[-1].partition("=")[2])
+    (root / "weights").rename(root / "agreement")
+    document = (ROOT / "docs" / "map-weights.md").read_text(encoding="utf-8")
+    example = document.partition("```python\n# mine.py\n")[2].partition("```")[0]
+    (root / "mine.py").write_text(example, encoding="utf-8")
+    monkeypatch.syspath_prepend(root)
+    plain = run([*weighed, "schedule.epochs=1"])
+    assert same_training(
+        plain, run([*weighed, "schedule.epochs=1", "+callbacks.doubtful._target_=mine.Doubtful"])
+    )
