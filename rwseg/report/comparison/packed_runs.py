@@ -22,7 +22,7 @@ CASE_COLUMNS = (
 )  # fmt: skip
 FACT_COLUMNS = ("seconds", "device", "processor", "commit")
 
-PRECISION = "trainer.precision"
+PRECISION, ACCELERATOR = "trainer.precision", "trainer.accelerator"
 
 Flat = dict[str, str]
 Identity = tuple[str, int]
@@ -81,14 +81,15 @@ def settings_of(described: Mapping[str, Any], identity: Identity) -> Flat:
     return {**described["shared"], **described["methods"][name], **single}
 
 
-def with_precision(settings: Flat, device: str, precision: str | None = None) -> Flat:
+def as_computed(settings: Flat, device: str, precision: str | None = None) -> Flat:
     """The settings with the `precision` that a run had in the place of `auto`, which is another elsewhere.
 
-    Runs from before `run.json` had it were in 32 bit on every CPU.
+    Runs from before `run.json` had it were in 32 bit on every CPU. What accelerator was asked for is left
+    out, for the device that a run had is compared.
     """
-    asked = settings.get(PRECISION, '"auto"')
     had = precision or ("32-true" if device == "cpu" else "16-mixed")
-    return {**settings, PRECISION: json.dumps(had)} if asked == '"auto"' else settings
+    own = {key: text for key, text in settings.items() if key != ACCELERATOR}
+    return {**own, PRECISION: json.dumps(had)} if own.get(PRECISION, '"auto"') == '"auto"' else own
 
 
 def _facts(run: Run) -> Flat:
@@ -158,7 +159,7 @@ def _run(
         data_digest=own.get("data", UNKNOWN),
         split_digest=own.get("split", UNKNOWN),
         choices=_below("choices.", own),
-        settings=with_precision(_below("settings.", own), str(row["device"])),
+        settings=as_computed(_below("settings.", own), str(row["device"])),
         cases=cases,
         epochs=epochs,
         study=folder.absolute().name,

@@ -19,7 +19,7 @@ from rwseg.experiments.run_status import read_run
 from rwseg.experiments.sources import digest_of
 from rwseg.report.comparison.comparison import DAMAGED, FINISHED, INTERRUPTED, RUNNING, UNKNOWN, Run
 from rwseg.report.comparison.nnunet_runs import is_fold, nnunet_runs
-from rwseg.report.comparison.packed_runs import CASES, read_packed, with_precision
+from rwseg.report.comparison.packed_runs import CASES, as_computed, read_packed
 from rwseg.report.comparison.run_tables import read_cases, read_epochs
 
 
@@ -74,7 +74,7 @@ def _runs_in(folder: Path) -> list[Run]:
 def _read(folder: Path) -> Run:
     facts = read_run(folder)
     settings = {**_settings(folder / "config.yaml"), **_sources(facts)}
-    settings = with_precision(settings, str(facts.get("device")), facts.get("precision"))
+    settings = as_computed(settings, str(facts.get("device")), facts.get("precision"))
     status, reason = str(facts.get("status") or INTERRUPTED), str(facts.get("reason") or "")
     if status == RUNNING and holder_lives(folder / LOCK) is False:
         status, reason = INTERRUPTED, "its process ended without a word"

@@ -231,5 +231,7 @@ def test_a_run_without_run_json_was_interrupted(tmp_path: Path) -> None:
 def test_the_precision_of_a_run_is_the_one_it_had(
     facts: dict[str, str], asked: str, had: str, tmp_path: Path
 ) -> None:
-    (run,) = find_runs([write_run(tmp_path, facts=facts, settings={"trainer.precision": asked})])
+    settings = {"trainer.precision": asked, "trainer.accelerator": "auto"}
+    (run,) = find_runs([write_run(tmp_path, facts=facts, settings=settings)])
     assert run.settings["trainer.precision"] == f'"{had}"'
+    assert "trainer.accelerator" not in run.settings, "the device is compared, whoever asked for it"
