@@ -22,6 +22,7 @@ from rwseg.losses.theory import AnnealedShares, annealed_shares
 from rwseg.report.baselines import baseline_folder
 from rwseg.report.comparison.compare import compare
 from rwseg.report.comparison.comparison import Comparison, Method, Run
+from rwseg.report.comparison.convergence import lost_classes
 from rwseg.report.comparison.packed_runs import read_packed
 from rwseg.report.comparison.samples import MEAN
 from rwseg.report.comparison.summary import pair_of
@@ -29,7 +30,7 @@ from rwseg.report.comparison.summary import pair_of
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENT = ROOT / "docs" / "maps.md"
 RRW, BOUNDARY = "rrw", "rw_boundary"
-ALLOWED = ["commit", "trainer.accelerator"]
+ALLOWED = ["commit"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,10 +50,20 @@ def tables(overrides: Sequence[str] = ()) -> dict[str, str]:
     """The tables by the name that their place in the document has."""
     runs = read_packed(ROOT / "docs" / "results" / "maps")
     stored = [run for run in read_packed(baseline_folder("acdc-small")) if _is_plain(run)]
-    seeds = {run.seed for run in runs}
-    alike = compare([*runs, *(run for run in stored if run.seed in seeds)], RRW, allowed=ALLOWED)
-    every = compare([*runs, *stored], RRW, allowed=ALLOWED)
-    return {"effects": effects(alike), "annealing": annealing(every, predicted(overrides))}
+    seeds = _of_all(runs)
+    own = [run for run in runs if run.seed in seeds]
+    alike = compare([*own, *(run for run in stored if run.seed in seeds)], RRW, allowed=ALLOWED)
+    every = compare([*own, *stored], RRW, allowed=ALLOWED)
+    lost = seeds_lost(compare([*runs, *stored], RRW, allowed=ALLOWED))
+    return {"effects": effects(alike), "annealing": annealing(every, predicted(overrides), lost)}
+
+
+def _of_all(runs: Sequence[Run]) -> set[int]:
+    """The seeds that every map was trained with."""
+    seeds: dict[str, set[int]] = {}
+    for run in runs:
+        seeds.setdefault(run.settings["loss.map"], set()).add(run.seed)
+    return set.intersection(*seeds.values())
 
 
 def _is_plain(run: Run) -> bool:
@@ -74,10 +85,28 @@ def effects(found: Comparison) -> str:
     return markdown(["map", "seeds", *classes, "mean", "lost a class", f"mean - {RRW}"], rows)
 
 
-def annealing(found: Comparison, shares: Mapping[float, AnnealedShares]) -> str:
-    """A row per `t`: what it came to, and what the shares at the uniform prediction foretell."""
+def seeds_lost(found: Comparison) -> dict[float, tuple[int, int]]:
+    """By `t`: how many runs lose a class, and of how many: those whose seed loses one at t = 0."""
+    steps = {step: method for method in found.methods if (step := _step(method)) is not None}
+    lost = lost_classes(found.per_run)
+    difficult = {seed for name, seed in lost if name == BOUNDARY}
+    both = {step: difficult & {run.seed for run in method.runs} for step, method in steps.items()}
+    return {
+        step: (sum((steps[step].name, seed) in lost for seed in seeds), len(seeds))
+        for step, seeds in both.items()
+    }
+
+
+def annealing(
+    found: Comparison, shares: Mapping[float, AnnealedShares], lost: Mapping[float, tuple[int, int]]
+) -> str:
+    """A row per `t`: what it came to, and what the shares at the uniform prediction foretell.
+
+    `lost` is that of `seeds_lost`.
+    """
     steps = {_step(method): method.name for method in found.methods}
-    columns = ["t", "final Dice", "lost a class", "wrong signs", "of the foreground", "gradient in it"]
+    columns = ["t", "final Dice", "lost a class", f"of seeds that do with {BOUNDARY}"]
+    columns += ["wrong signs", "of the foreground", "gradient in it"]
     rows = []
     for t in sorted(step for step in steps if step is not None):
         final = found.convergence.set_index("method").loc[steps[t]]
@@ -87,6 +116,7 @@ def annealing(found: Comparison, shares: Mapping[float, AnnealedShares]) -> str:
                 f"{t:g}",
                 f"{final['dice']:.3f} ± {final['std']:.3f}",
                 _lost(found, steps[t]),
+                "{} of {}".format(*lost[t]) if lost.get(t, (0, 0))[1] else "",
                 *(f"{100 * value:.1f} %" for value in (foretold[1:] if foretold else ())),
             ]
         )

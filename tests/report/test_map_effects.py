@@ -42,12 +42,14 @@ def test_a_row_per_map_beside_rrw(found: Comparison) -> None:
 
 def test_annealing_goes_by_t_with_what_the_shares_foretell(found: Comparison) -> None:
     shares = {t: AnnealedShares(t, 0.1 - t / 10, 0.3 - t / 5, 0.2 + t / 5) for t in (0.0, 0.5)}
-    rows = cells(map_effects.annealing(found, shares))
+    rows = cells(map_effects.annealing(found, shares, map_effects.seeds_lost(found)))
     assert [row[0] for row in rows] == ["0", "0.5"]
     assert rows[0][2].startswith("2 of 3 ")
-    assert rows[1][3:] == ["5.0 %", "20.0 %", "30.0 %"]
-    without = cells(map_effects.annealing(found, {}))
-    assert [len(row) for row in without] == [3, 3]
+    assert [row[3] for row in rows] == ["2 of 2", "0 of 2"]
+    assert rows[1][4:] == ["5.0 %", "20.0 %", "30.0 %"]
+    without = cells(map_effects.annealing(found, {}, {0.0: (0, 0)}))
+    assert [len(row) for row in without] == [4, 4]
+    assert [row[3] for row in without] == ["", ""]
 
 
 @pytest.mark.slow
