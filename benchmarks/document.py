@@ -88,6 +88,7 @@ def _rows(results: Results, target: Target) -> set[str]:
 
 def growth(results: Results) -> list[dict[str, Any]]:
     """A line per part: how far its times are from a straight line, and what memory does."""
+    tables = results["growth"]["tables"] if "growth" in results else {}
     return [
         {
             "part": part,
@@ -95,14 +96,8 @@ def growth(results: Results) -> list[dict[str, Any]]:
             "off": max(abs(row["of_line"] - 1) for row in rows),
             "memory": rows[-1]["peak_mib"] / rows[0]["peak_mib"],
         }
-        for part, rows in growth_tables(results).items()
+        for part, rows in tables.items()
     ]
-
-
-def growth_tables(results: Results) -> dict[str, list[dict[str, Any]]]:
-    """The tables of all parts; `growth-PART.json` has those that were measured alone."""
-    files = sorted(name for name in results if name.partition("-")[0] == "growth")
-    return {part: rows for name in files for part, rows in results[name]["tables"].items()}
 
 
 def table_lines(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -163,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     results = read(asked.results)
     write_text(asked.out, page(results))
-    tables = growth_tables(results)
+    tables = results["growth"]["tables"] if "growth" in results else {}
     if "steps, disk" in tables:
         from benchmarks.curves import growth_curves  # matplotlib takes a second to import
 
