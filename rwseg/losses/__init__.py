@@ -4,7 +4,7 @@ One class per loss, and what combines them. Neither configuration nor training l
 knows the first. The weights of region-wise losses are `rwseg.maps`.
 """
 
-from rwseg.losses.base import RegionMap, SegmentationLoss
+from rwseg.losses.base import FinalMap, RegionMap, SegmentationLoss
 from rwseg.losses.boundary import ActiveContourLoss, HausdorffDTLoss, LogHausdorffDTLoss
 from rwseg.losses.build import build_loss
 from rwseg.losses.combined import CombinedLoss
@@ -57,6 +57,7 @@ __all__ = [
     "DiceTopKLoss",
     "DistancePenalizedCrossEntropyLoss",
     "ExponentialLogarithmicLoss",
+    "FinalMap",
     "FocalLoss",
     "FocalTverskyLoss",
     "ForeignLoss",

@@ -1,6 +1,6 @@
 """What every loss shares: the contract of its calls, and what it costs a pixel to miss its class."""
 
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,20 @@ NO_LABEL = -(2**62)
 """What cross entropy may pass over: its default, -100, would count a pixel of that label as right."""
 
 
+class FinalMap(NamedTuple):
+    """A region map as softmax is multiplied by it: a composition modifies it no more."""
+
+    region_map: RegionMap
+
+
 @runtime_checkable
 class SegmentationLoss(Protocol):
     """A loss of softmax logits.
 
     `map_name` is the region-wise map the loss weighs pixels with (None: it needs none), and `rectified`
     says that it takes the compact `RectifiedMap`. A call takes logits `(B, K, *S)`, integer
-    labels `(B, *S)` and, optionally, the map of these labels, and returns a scalar.
+    labels `(B, *S)` and, optionally, the map of these labels, and returns a scalar. A `FinalMap` is for
+    compositions alone (`rwseg.losses.map_weights`).
     """
 
     @property
@@ -29,7 +36,9 @@ class SegmentationLoss(Protocol):
     def rectified(self) -> bool:
         """Whether the loss takes the compact form of the map."""
 
-    def __call__(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+    def __call__(
+        self, logits: Tensor, labels: Tensor, region_map: RegionMap | FinalMap | None = None
+    ) -> Tensor:
         """Return the loss, the mean over the items of the batch."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, final, get_args
 
 from torch import Tensor, nn
 
-from rwseg.losses.base import RegionMap
+from rwseg.losses.base import FinalMap, RegionMap
 from rwseg.losses.foreign import as_segmentation_loss
 
 Mode = Literal["alone", "equal", "gradual"]
@@ -64,14 +64,18 @@ class CombinedLoss(nn.Module):
         """The partner's weight at the present epoch under the gradual strategy."""
         return max(1 - self.alpha_step * self.epoch, self.alpha_floor)
 
-    def terms(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> dict[str, Tensor]:
+    def terms(
+        self, logits: Tensor, labels: Tensor, region_map: RegionMap | FinalMap | None = None
+    ) -> dict[str, Tensor]:
         """Return the unweighted terms: `main` and, unless the mode is alone, `partner`."""
         terms = {"main": self.main(logits, labels, region_map)}
         if self.partner is not None:
             terms["partner"] = self.partner(logits, labels)
         return terms
 
-    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, labels: Tensor, region_map: RegionMap | FinalMap | None = None
+    ) -> Tensor:
         """Return the weighted sum of the terms, a scalar; logits `(B, K, *S)`, labels `(B, *S)`."""
         terms = self.terms(logits, labels, region_map)
         if self.mode == "alone":

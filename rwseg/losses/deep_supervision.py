@@ -85,8 +85,10 @@ def supervised_loss(
             logits, target = without_ignored(logits, target, ignore)
         if map_weights is not None:
             own = map_weights if map_weights.ndim == 1 else subsample(map_weights, strides)
-            coarse_map = weighted_map(loss, target, logits.shape[1], coarse_map, own)
-        values.append(weight * loss(logits, target, coarse_map))
+            weighted = weighted_map(loss, target, logits.shape[1], coarse_map, own)
+            values.append(weight * loss(logits, target, weighted))
+        else:
+            values.append(weight * loss(logits, target, coarse_map))
     return torch.stack(values).sum()
 
 

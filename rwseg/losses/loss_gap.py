@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rwseg.losses.base import RegionMap
+from rwseg.losses.base import FinalMap, RegionMap
 from rwseg.losses.foreign import ForeignLoss, as_segmentation_loss
 
 CERTAINTIES = (2.0, 4.0, 8.0, 16.0, 32.0)
@@ -28,7 +28,10 @@ def perfect_logits(labels: Tensor, num_classes: int, certainty: float = CERTAIN)
 
 @torch.no_grad()
 def loss_at_perfect(
-    loss: Callable[..., Any], labels: Tensor, num_classes: int, region_map: RegionMap | None = None
+    loss: Callable[..., Any],
+    labels: Tensor,
+    num_classes: int,
+    region_map: RegionMap | FinalMap | None = None,
 ) -> Tensor:
     """Return the value of `loss` where the prediction equals the labels.
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rwseg.losses.base import RegionMap
+from rwseg.losses.base import FinalMap, RegionMap
 from rwseg.losses.combined import CombinedLoss
+from rwseg.losses.region_wise import ComposedMapLoss
 from rwseg.maps import RectifiedMap, rectified_region_map
 from rwseg.maps import region_map as named_region_map
 
@@ -33,28 +34,31 @@ def weighted_map(
     num_classes: int,
     region_map: RegionMap | None,
     weights: Tensor,
-) -> RegionMap:
+) -> RegionMap | FinalMap:
     """Return the map of a call of `loss`, scaled: the given one or, without one, that of labels `(B, *S)`.
 
-    The loss, of a `CombinedLoss` the main one, says by `map_name`, `rectified` and `spacing` (None where it
-    has none) which map is its own; `check_weighable` finds out whether that is true.
+    A composition's map is scaled after all that modifies it, for its loss is linear in what comes of that.
+    Another loss, of a `CombinedLoss` the main one, says by `map_name`, `rectified` and `spacing` (None where
+    it has none) which map is its own; `check_weighable` finds out whether that is true.
     """
+    main: Any = loss.main if isinstance(loss, CombinedLoss) else loss
+    composed = getattr(main, "composed", main)
+    if isinstance(composed, ComposedMapLoss):
+        return FinalMap(scaled_map(composed.final_map(labels, num_classes, region_map), weights))
     if region_map is None:
-        main: Any = loss.main if isinstance(loss, CombinedLoss) else loss
         make = rectified_region_map if main.rectified else named_region_map
-        spacing = getattr(getattr(main, "composed", main), "spacing", None)
-        region_map = make(main.map_name, labels, num_classes, spacing)
+        region_map = make(main.map_name, labels, num_classes, getattr(main, "spacing", None))
     return scaled_map(region_map, weights)
 
 
 @torch.no_grad()
 def check_weighable(loss: CombinedLoss, name: str, num_classes: int) -> None:
-    """Raise `ValueError` unless the main loss, called `name`, is proportional to the map that it names.
+    """Raise `ValueError` unless the main loss, called `name`, is proportional to its map.
 
     It is tried on made-up labels: with its own map, the same map passed in, and a quarter of that.
     """
     main, k = loss.main, num_classes
-    if main.map_name is None:
+    if main.map_name is None and not isinstance(main, ComposedMapLoss):
         raise ValueError(
             f"{name} takes no region-wise map that weights could scale; take a region-wise loss such as "
             "loss=rrw or loss=rw_boundary (with a partner, if you want one), or leave the weights out"

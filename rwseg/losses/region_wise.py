@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from rwseg.core.validation import check_spacing, class_indices
-from rwseg.losses.base import RegionMap, full_precision
+from rwseg.losses.base import FinalMap, RegionMap, full_precision
 from rwseg.maps import (
     RECTIFIED_MAP_NAMES,
     Composition,
@@ -113,22 +113,29 @@ class ComposedMapLoss(nn.Module):
         self.rectified = self.composition.base_is_compact
         self.spacing = None if spacing is None else check_spacing(spacing, len(spacing))
 
-    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, labels: Tensor, region_map: RegionMap | FinalMap | None = None
+    ) -> Tensor:
         """Return the loss of logits `(B, K, *S)` and integer labels `(B, *S)`.
 
-        `region_map` is the base map, dense `(B, K, *S)` or compact; without one it is computed from the
-        labels on their device. Raises `ValueError` for shapes that do not fit and, where a map is computed,
-        for labels outside `[0, K)` and a spacing of another number of axes.
+        `region_map` is the base map, dense `(B, K, *S)` or compact, or a `FinalMap`, which is not modified;
+        without one it is computed from the labels on their device. Raises `ValueError` for shapes that do not
+        fit and, where a map is computed, for labels outside `[0, K)` and a spacing of another number of axes.
         """
         labels = class_indices(logits, labels)
-        given = (labels, logits.shape[1], self.spacing)
-        if region_map is None:
-            region_map = composed_map(self.composition, *given)
+        if isinstance(region_map, FinalMap):
+            final_map = region_map.region_map
         else:
-            region_map = modified_map(self.composition, region_map, *given)
-        if isinstance(region_map, RectifiedMap):
-            return rectified_loss(logits, labels, region_map)
-        return region_wise_loss(logits, region_map)
+            final_map = self.final_map(labels, logits.shape[1], region_map)
+        if isinstance(final_map, RectifiedMap):
+            return rectified_loss(logits, labels, final_map)
+        return region_wise_loss(logits, final_map)
+
+    def final_map(self, labels: Tensor, num_classes: int, base_map: RegionMap | None = None) -> RegionMap:
+        """Return the composition's map of integer labels `(B, *S)`, of its base map where that is given."""
+        if base_map is None:
+            return composed_map(self.composition, labels, num_classes, self.spacing)
+        return modified_map(self.composition, base_map, labels, num_classes, self.spacing)
 
 
 @final
@@ -152,7 +159,9 @@ class RegionWiseLoss(nn.Module):
         self.map_name = region_map
         self.rectified = self.composed.rectified
 
-    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, labels: Tensor, region_map: RegionMap | FinalMap | None = None
+    ) -> Tensor:
         """Return the loss; arguments and errors as in `ComposedMapLoss.forward`."""
         loss: Tensor = self.composed(logits, labels, region_map)
         return loss
@@ -198,7 +207,9 @@ class RRWLoss(nn.Module):
         super().__init__()
         self.composed = ComposedMapLoss(["rrw"], spacing)
 
-    def forward(self, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None) -> Tensor:
+    def forward(
+        self, logits: Tensor, labels: Tensor, region_map: RegionMap | FinalMap | None = None
+    ) -> Tensor:
         """Return the loss; arguments and errors as in `ComposedMapLoss.forward`."""
         loss: Tensor = self.composed(logits, labels, region_map)
         return loss

@@ -177,9 +177,10 @@ class Learner(pl.LightningModule):
             region_map = self._whole(region_map)
         if self.ignore is not None:
             logits, labels = without_ignored(logits, labels, self.ignore)
-        if of_map is not None:
-            region_map = weighted_map(self.loss, labels, logits.shape[1], region_map, self._whole(of_map))
-        return measure(self.loss, logits, labels, region_map, self.classes)
+        if of_map is None:
+            return measure(self.loss, logits, labels, region_map, self.classes)
+        weighted = weighted_map(self.loss, labels, logits.shape[1], region_map, self._whole(of_map))
+        return measure(self.loss, logits, labels, weighted, self.classes)
 
     def _whole(self, share: Tensor) -> Tensor:
         """The shares `(B / processes, ...)` of all processes, in the order of the batch: `(B, ...)`."""

@@ -14,25 +14,37 @@ from rwseg.losses import (
     ConstantMapLoss,
     DiceLoss,
     DistancePenalizedCrossEntropyLoss,
+    FinalMap,
     OneSidedHausdorffLoss,
     RegionWiseLoss,
     RRWCrossEntropyLoss,
     RRWLoss,
     check_weighable,
     head_weights,
+    region_wise_loss,
     scaled_map,
     supervised_loss,
     weighted_map,
 )
-from rwseg.maps import RectifiedMap, boundary_map, rectified_rrw_map, rrw_map
+from rwseg.maps import RectifiedMap, boundary_map, rectified_region_map, rectified_rrw_map, rrw_map
 
 B, K, SHAPE = 3, 4, (8, 12)
+
+
+def rectified_contour_map(labels: Tensor, num_classes: int) -> RectifiedMap:
+    return rectified_region_map("active_contour", labels, num_classes)
+
+
 LOSSES: dict[str, Callable[[], Any]] = {
     "rrw": RRWLoss,
     "boundary": lambda: RegionWiseLoss("boundary"),
     "boundary_rectified": lambda: RegionWiseLoss("boundary", rectify=True),
     "active_contour": lambda: RegionWiseLoss("active_contour"),
+    "normalised": lambda: ComposedMapLoss(["boundary", {"normalise": "per_item"}, {"clip": 0.5}]),
+    "mixed": lambda: ComposedMapLoss(["rrw", {"mix": {"map": [{"edge_emphasis": 3}], "weight": 0.25}}]),
+    "edges": lambda: ComposedMapLoss([{"edge_emphasis": 3}, {"power": 2}]),
 }
+BASES = {"rrw": rectified_rrw_map, "mixed": rectified_rrw_map, "active_contour": rectified_contour_map}
 
 
 @pytest.fixture
@@ -84,9 +96,9 @@ def test_batch_equals_items_and_a_map_that_is_made_here_equals_one_that_is_given
         for b, w in enumerate(weights)
     ]
     assert float(whole) == pytest.approx(float(torch.stack(items).mean()), rel=1e-6)
-    own = weighted_map(loss, labels, K, None, torch.ones(B))
-    given = loss(logits, labels, weighted_map(loss, labels, K, own, weights))
-    assert torch.equal(given, whole)
+    if name != "edges":
+        base = BASES.get(name, boundary_map)(labels, K)
+        assert torch.equal(loss(logits, labels, weighted_map(loss, labels, K, base, weights)), whole)
 
 
 @pytest.mark.parametrize("served", [True, False])
@@ -95,7 +107,7 @@ def test_weights_of_one_change_no_bit_over_heads(name: str, served: bool) -> Non
     generator = torch.Generator().manual_seed(1)
     labels = torch.randint(0, K, (B, 16, 8), generator=generator)
     loss = LOSSES[name]()
-    given = weighted_map(loss, labels, K, None, torch.ones(B)) if served else None
+    given = BASES.get(name, boundary_map)(labels, K) if served and name != "edges" else None
     for weights in (torch.ones(B), torch.ones(B, 16, 8)):
         gradients = []
         for own in (None, weights):
@@ -183,6 +195,7 @@ class OwnLoss(nn.Module):
         RRWLoss(spacing=(1.0, 3.0)),
         RegionWiseLoss("boundary", spacing=(1.0, 3.0)),
         ComposedMapLoss(["boundary", "rectify"], spacing=(1.0, 3.0)),
+        ComposedMapLoss([{"edge_emphasis": 3}], spacing=(1.0, 3.0)),
         *(make() for make in LOSSES.values()),
         RRWCrossEntropyLoss(),
         OneSidedHausdorffLoss(),
@@ -200,8 +213,6 @@ def test_losses_that_are_proportional_to_their_map_can_be_weighed(loss: nn.Modul
     [
         (DiceLoss(), "takes no region-wise map"),
         (ConstantMapLoss(), "takes no region-wise map"),
-        (ComposedMapLoss([{"edge_emphasis": 3}]), "takes no region-wise map"),
-        (ComposedMapLoss(["boundary", {"normalise": "per_class"}]), "proportional"),
         (DistancePenalizedCrossEntropyLoss(), "proportional"),
         (OwnLoss(power=2), "proportional"),
         (OwnLoss(shift=1.0), "proportional"),
@@ -211,6 +222,33 @@ def test_losses_that_are_proportional_to_their_map_can_be_weighed(loss: nn.Modul
 def test_other_losses_are_refused(loss: nn.Module, said: str) -> None:
     with pytest.raises(ValueError, match=f"loss=x.*{said}"):
         check_weighable(CombinedLoss(loss), "loss=x", 3)
+
+
+@pytest.mark.parametrize("kind", ["item", "pixel"])
+@pytest.mark.parametrize("served", [True, False])
+def test_a_composition_is_weighed_after_all_that_modifies_it(
+    scene: tuple[Tensor, Tensor], kind: str, served: bool
+) -> None:
+    """Clipped at 2, distances are weighed by 3 as a map of at most 6; weighed before, they would end at 2."""
+    logits, labels = scene
+    weights = 3 * weights_of(kind)
+    loss = ComposedMapLoss(["boundary", {"clip": 2}, {"class_weights": [1, 2, 3, 4]}])
+    base = boundary_map(labels, K)
+    z, own = base.clamp(-2, 2), labels[:, None]
+    z = (z * (labels + 1)[:, None]).scatter(1, own, z.gather(1, own))
+    value = loss(logits, labels, weighted_map(loss, labels, K, base if served else None, weights))
+    assert float(value) == pytest.approx(by_hand(logits, z, weights), rel=1e-6)
+
+
+def test_a_map_that_is_final_is_not_modified(scene: tuple[Tensor, Tensor]) -> None:
+    logits, labels = scene
+    z = boundary_map(labels, K)
+    for loss in (
+        ComposedMapLoss(["boundary", "rectify", {"power": 2}]),
+        RRWLoss(),
+        RegionWiseLoss("boundary"),
+    ):
+        assert torch.equal(loss(logits, labels, FinalMap(z)), region_wise_loss(logits, z))
 
 
 def test_compact_and_dense_maps_keep_their_form() -> None:

@@ -62,7 +62,12 @@ def weighed(tiny: list[str], phantom_root: Path, tmp_path: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
-    [["loss=rrw"], ["loss=rw_boundary", "map.source=online"], ["loss=rw_ac", "strategy=gradual_dice"]],
+    [
+        ["loss=rrw"],
+        ["loss=rw_boundary", "map.source=online"],
+        ["loss=rw_ac", "strategy=gradual_dice"],
+        ["loss=rw", "loss.map=[{edge_emphasis: 2},{mix: {map: [rrw], weight: 0.5}}]"],
+    ],
 )
 def test_weights_of_one_are_no_weights(weighed: list[str], settings: list[str]) -> None:
     short = [*weighed, *settings, "schedule.epochs=2"]
@@ -195,9 +200,9 @@ def test_the_example_of_the_document_trains(weighed: list[str], monkeypatch: pyt
     (root / "weights").rename(root / "agreement")
     document = (ROOT / "docs" / "map-weights.md").read_text(encoding="utf-8")
     example = document.partition("```python\n# mine.py\n")[2].partition("```")[0]
-    (root / "mine.py").write_text(example, encoding="utf-8")
+    (root / "of_the_document.py").write_text(example, encoding="utf-8")  # tests have a module `mine`
     monkeypatch.syspath_prepend(root)
     plain = run([*weighed, "schedule.epochs=1"])
     assert same_training(
-        plain, run([*weighed, "schedule.epochs=1", "+callbacks.doubtful._target_=mine.Doubtful"])
+        plain, run([*weighed, "schedule.epochs=1", "+callbacks.doubtful._target_=of_the_document.Doubtful"])
     )

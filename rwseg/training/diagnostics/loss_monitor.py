@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from rwseg.losses import CombinedLoss, RegionMap, loss_at_perfect
+from rwseg.losses import CombinedLoss, FinalMap, RegionMap, loss_at_perfect
 from rwseg.training.diagnostics.stability import gradient_wrong_signs, loss_terms
 
 WRONG_SIGN = "train/wrong_sign"
@@ -15,7 +15,7 @@ def measure(
     loss: CombinedLoss,
     logits: Tensor,
     labels: Tensor,
-    region_map: RegionMap | None,
+    region_map: RegionMap | FinalMap | None,
     classes: Sequence[str],
 ) -> dict[str, Tensor]:
     """Measure a batch at the full-resolution head: logits `(B, K, *S)`, labels `(B, *S)`; scalars.

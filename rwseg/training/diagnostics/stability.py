@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rwseg.losses import CombinedLoss, RegionMap, SegmentationLoss
+from rwseg.losses import CombinedLoss, FinalMap, RegionMap, SegmentationLoss
 from rwseg.losses.base import full_precision
 from rwseg.losses.theory.signs import TOLERANCE, class_mask, wrong_sign_pixels
 
@@ -43,7 +43,7 @@ def gradient_wrong_signs(
     loss: SegmentationLoss,
     logits: Tensor,
     labels: Tensor,
-    region_map: RegionMap | None = None,
+    region_map: RegionMap | FinalMap | None = None,
     tolerance: float = TOLERANCE,
 ) -> Tensor:
     """Return `wrong_signs` of the gradient of `loss(logits, labels, region_map)`; arguments as of the loss.
@@ -58,7 +58,7 @@ def gradient_wrong_signs(
 
 
 def loss_terms(
-    loss: CombinedLoss, logits: Tensor, labels: Tensor, region_map: RegionMap | None = None
+    loss: CombinedLoss, logits: Tensor, labels: Tensor, region_map: RegionMap | FinalMap | None = None
 ) -> dict[str, Term]:
     """Return value and gradient norm of each of `loss.terms`, before the strategy weighs them."""
     leaf = _leaf(logits)
