@@ -45,17 +45,22 @@ function numberOf(control, usual) {
 function showValues(form) {
   for (const slider of form.querySelectorAll("input[type=range]")) {
     const output = form.querySelector(`output[for="${slider.id}"]`);
-    if (output) output.textContent = said(Number(slider.value));
+    const value = Number(slider.value);
+    if (output) output.textContent = (value === 0 && slider.dataset.zero) || said(value);
   }
 }
 
 /**
- * Show only the controls that the map has: data-for="boundary" of that base, data-linear unless softmax is
- * squared.
+ * Show only the controls that the map has: data-for="boundary" of that base, with data-or-mixed also of
+ * one that is mixed in, data-mixing where one is, data-linear unless softmax is squared.
  */
 function showOptions(form, map) {
-  for (const field of form.querySelectorAll("[data-for]"))
-    field.hidden = !field.dataset.for.split(" ").includes(map.base);
+  const mixed = isSquared(map) ? "none" : map.mix;
+  for (const field of form.querySelectorAll("[data-for]")) {
+    const bases = field.dataset.for.split(" ");
+    field.hidden = !bases.includes(map.base) && !("orMixed" in field.dataset && bases.includes(mixed));
+  }
+  for (const field of form.querySelectorAll("[data-mixing]")) field.hidden = mixed === "none";
   for (const field of form.querySelectorAll("[data-linear]")) field.hidden = isSquared(map);
 }
 

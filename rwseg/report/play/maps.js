@@ -74,19 +74,15 @@ const BASES = {
       (i, k) => outside[k * size + i] ** alpha,
     );
   },
-  /**
-   * -exp(-d / width) at the true class, 1 elsewhere; an image of one class has no border, and 0 (after
-   * Caliva).
-   */
-  edge_emphasis(drawing, width) {
-    const inside = insideDistance(drawing);
-    const none = isOneClass(drawing);
+  /** alpha at the true class, -beta elsewhere (Eq. 29). */
+  constant(drawing, { alpha, beta }) {
     return mapOf(
       drawing,
-      (i) => (none ? 0 : -Math.exp(-inside[i] / width)),
-      () => 1,
+      () => alpha,
+      () => -beta,
     );
   },
+  ...EMPHASIS,
 };
 
 /** The largest of values (N) over the pixels of each class, an array of K; 1 where all are 0. */
@@ -154,6 +150,10 @@ const MODIFIERS = {
       (z, i) => z * weights[drawing.labels[i]],
     );
   },
+  /** No weight beyond `largest` on either side of 0. */
+  clip(map, drawing, largest) {
+    return map.map((z) => Math.max(-largest, Math.min(largest, z)));
+  },
   /** |z|^exponent with the sign of z. */
   power(map, drawing, exponent) {
     return map.map((z) => Math.sign(z) * Math.abs(z) ** exponent);
@@ -172,6 +172,11 @@ const MODIFIERS = {
       (_, i) => -depth[i] / largest[labels[i]] ** t,
       (z) => Math.max(0, z) ** (1 - t),
     );
+  },
+  /** (1 - weight) z + weight z', the other map given by its list. */
+  mix(map, drawing, { map: parts, weight }) {
+    const other = composeMap(drawing, parts);
+    return map.map((z, i) => (1 - weight) * z + weight * other[i]);
   },
 };
 

@@ -49,6 +49,15 @@ const PRESETS = [
     },
   },
   {
+    id: "neighbours",
+    label: "Near neighbours",
+    classes: 3,
+    classOf: (x, y) => {
+      if (inEllipse(x, y, -0.42, -0.25, 0.38, 0.42) || inEllipse(x, y, 0.42, -0.25, 0.38, 0.42)) return 1;
+      return inEllipse(x, y, 0, 0.52, 0.5, 0.28) ? 2 : 0;
+    },
+  },
+  {
     id: "absent",
     label: "Absent class",
     classes: 3,

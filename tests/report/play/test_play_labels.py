@@ -95,6 +95,15 @@ def test_a_name_of_a_file_is_text_on_the_page(tmp_path: Path) -> None:
         ({"base": "rrw", "anneal": 0.25}, ["rrw"]),
         ({"base": "edge_emphasis", "width": 4.5}, [{"edge_emphasis": 4.5}]),
         ({"base": "hausdorff", "square": False, "alpha": 1.5}, [{"hausdorff": 1.5}]),
+        ({"base": "constant", "inside": -0.5}, [{"constant": {"alpha": -0.5, "beta": -1}}]),
+        (
+            {"base": "border_between_instances", "sigma": 2, "clip": 4},
+            [{"border_between_instances": {"w0": 10, "sigma": 2}}, {"clip": 4}],
+        ),
+        (
+            {"base": "rrw", "mix": "edge_emphasis", "share": 0.25, "rectify": True},
+            ["rrw", {"mix": {"map": [{"edge_emphasis": 3}], "weight": 0.25}}, "rectify"],
+        ),
         (
             {"power": 0.5, "normalise": "per_class", "weights": [1, 2, 0.5, 7]},
             ["boundary", {"power": 0.5}, {"normalise": "per_class"}, {"class_weights": [1, 2, 0.5]}],

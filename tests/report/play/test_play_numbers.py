@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import torch
 from engines import Evaluate
+from scipy import ndimage
+from skimage import measure
+from skimage.morphology import skeletonize
 from torch import Tensor
 
 from rwseg.losses import region_wise_loss
@@ -15,9 +18,6 @@ from rwseg.losses.theory import right_for_every_softmax, wrong_sign_pixels, wron
 from rwseg.maps import BASES, MODIFIERS, Composition, RectifiedMap, composed_map, expand
 
 pytestmark = pytest.mark.xdist_group("play")
-
-LEFT_OUT = {"border_between_instances", "constant", "skeleton", "clip", "mix"}
-"""Maps and modifiers that the page does not have; a new one is written in its `maps.js`, or named here."""
 
 
 class Scene(NamedTuple):
@@ -78,6 +78,11 @@ COMPOSITIONS: tuple[list[Any], ...] = (
     ["boundary", "rectify", {"normalise": "per_class"}],
     ["boundary", {"power": 0.5}, {"normalise": "per_class"}, {"class_weights": "weights"}, "rectify"],
     [{"edge_emphasis": 4}, {"class_weights": "weights"}, {"power": 2}],
+    [{"constant": {"alpha": -0.5, "beta": -2}}],
+    ["skeleton"],
+    ["border_between_instances"],
+    [{"border_between_instances": {"w0": 4, "sigma": 1.5}}, {"clip": 3}],
+    ["boundary", {"clip": 2.5}, {"mix": {"map": ["skeleton", {"power": 2}], "weight": 0.3}}],
 )
 
 
@@ -103,8 +108,35 @@ def test_maps_are_those_of_rwseg(name: str, evaluate: Evaluate) -> None:
 
 
 def test_the_page_has_the_maps_and_modifiers_of_rwseg(evaluate: Evaluate) -> None:
-    assert {*evaluate("Object.keys({...BASES, ...MODIFIERS})")} == {*BASES, *MODIFIERS} - LEFT_OUT
-    assert {*BASES, *MODIFIERS} >= LEFT_OUT
+    assert {*evaluate("Object.keys({...BASES, ...MODIFIERS})")} == {*BASES, *MODIFIERS}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_centrelines_are_those_of_any_drawing(seed: int, evaluate: Evaluate) -> None:
+    """Blocks, and pixels strewn as densely as makes holes, loops, squares and single pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    strewn = (torch.rand(1, 23, 31, generator=generator) < 0.2 * (seed + 1)).long()
+    for labels in (scattered(seed, 2, 34, 23), strewn):
+        scene = Scene(labels, 2, (1.0, 1.7))
+        mask = labels[0].numpy() == 1
+        lines = np.array(evaluate(f"centrelines({scene.plain})")).reshape(mask.shape) == 1
+        thin = skeletonize(mask, method="lee") > 0
+        components = measure.label(mask, connectivity=2)
+        np.testing.assert_array_equal(lines, thin | (mask & ~np.isin(components, components[thin])))
+        found = evaluate(f"composeMap({scene.plain}, ['skeleton'])")
+        np.testing.assert_allclose(found, dense(["skeleton"], scene).ravel(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("corners", [False, True])
+def test_components_are_those_of_scipy(corners: bool, evaluate: Evaluate) -> None:
+    mask = torch.rand(1, 17, 26, generator=torch.Generator().manual_seed(1)) < 0.45
+    drawing = Scene(mask.long(), 2).plain
+    found = evaluate(
+        f"(({{labels, ...size}}) => componentsOf(labels, size, {json.dumps(corners)}))({drawing})"
+    )
+    expected, count = ndimage.label(mask[0].numpy(), np.ones((3, 3)) if corners else None)
+    assert found["count"] == count
+    np.testing.assert_array_equal(found["numbers"], expected.ravel())
 
 
 @pytest.mark.parametrize("squared", [False, True])
