@@ -12,7 +12,8 @@ from rwseg.report.play.labels import Drawing, as_text
 HERE = Path(__file__).parent
 TITLE = "Region-wise losses to play with"
 
-CORE = ("distance", "shapes", "emphasis", "maps", "gradient", "prediction", "settings", "presets", "state", "simplex")
+MAPS = ("distance", "shapes", "emphasis", "maps")
+CORE = (*MAPS, "gradient", "prediction", "settings", "presets", "state", "simplex")
 """Scripts that compute, without a page."""
 
 VIEW = ("colours", "panels", "editor", "simplex_view", "form", "tables", "main", "render", "start")
