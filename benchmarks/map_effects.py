@@ -1,8 +1,9 @@
 """What composed maps do to a training: python -m benchmarks.map_effects [--write] [override ...]
 
-Tables of docs/maps.md, from the packed runs in docs/results/maps and those of rrw and rw_boundary of the
-stored study beside them. Overrides such as `dataset.root=FOLDER` say where the labels are, from whose
-training slices the shares of wrong signs and of gradient are computed; without them those are left out.
+Tables of docs/maps.md, from the packed runs in docs/results/maps and maps-phantom and those of rrw and
+rw_boundary, rectified or not, of the stored studies beside them. Overrides such as `dataset.root=FOLDER` say
+where the labels are, from whose training slices the shares of wrong signs and of gradient are computed;
+without them those are left out.
 """
 
 import argparse
@@ -48,14 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def tables(overrides: Sequence[str] = ()) -> dict[str, str]:
     """The tables by the name that their place in the document has."""
-    runs = read_packed(ROOT / "docs" / "results" / "maps")
-    stored = [run for run in read_packed(baseline_folder("acdc-small")) if _is_plain(run)]
+    runs, stored = _runs("maps", "acdc-small")
     seeds = _of_all(runs)
     own = [run for run in runs if run.seed in seeds]
-    alike = compare([*own, *(run for run in stored if run.seed in seeds)], RRW, allowed=ALLOWED)
     every = compare([*own, *stored], RRW, allowed=ALLOWED)
     lost = seeds_lost(compare([*runs, *stored], RRW, allowed=ALLOWED))
-    return {"effects": effects(alike), "annealing": annealing(every, predicted(overrides), lost)}
+    return {
+        "effects": effects(_alike(runs, stored)),
+        "phantom": effects(_alike(*_runs("maps-phantom", "phantom-convergence"))),
+        "annealing": annealing(every, predicted(overrides), lost),
+    }
+
+
+def _runs(folder: str, study: str) -> tuple[list[Run], list[Run]]:
+    """The runs of composed maps, and those of the study whose losses stand beside them."""
+    stored = [run for run in read_packed(baseline_folder(study)) if _is_plain(run)]
+    return read_packed(ROOT / "docs" / "results" / folder), stored
+
+
+def _alike(runs: Sequence[Run], stored: Sequence[Run]) -> Comparison:
+    """All by the seeds that every map was trained with."""
+    seeds = _of_all(runs)
+    return compare([run for run in (*runs, *stored) if run.seed in seeds], RRW, allowed=ALLOWED)
 
 
 def _of_all(runs: Sequence[Run]) -> set[int]:
@@ -67,9 +82,8 @@ def _of_all(runs: Sequence[Run]) -> set[int]:
 
 
 def _is_plain(run: Run) -> bool:
-    """Whether it is of the RRW or the boundary map alone, not rectified."""
-    alone = run.choices["loss"] in (RRW, BOUNDARY) and run.choices["strategy"] == "alone"
-    return alone and run.settings.get("loss.rectify") != "true"
+    """Whether it is of the RRW or the boundary map alone, rectified or not."""
+    return run.choices["loss"] in (RRW, BOUNDARY) and run.choices["strategy"] == "alone"
 
 
 def effects(found: Comparison) -> str:

@@ -15,6 +15,7 @@ first of the validation split unless named; of a volume the slice with most fore
 """
 
 import argparse
+import math
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
-from rwseg.core.errors import RunError, RwsegError
+from rwseg.core.errors import ConfigError, RunError, RwsegError
 from rwseg.core.files import replacing, write_text
 from rwseg.core.paths import user_path
 from rwseg.data.datasets.acdc import CLASSES
@@ -42,7 +43,8 @@ from rwseg.experiments.config.schema import TrainConfig
 from rwseg.experiments.named_loss import named_loss
 from rwseg.experiments.prepared_run import prepare_run
 from rwseg.experiments.run_directory import config_digest, load_config
-from rwseg.losses import SegmentationLoss
+from rwseg.experiments.trial import check_composed_maps
+from rwseg.losses import CombinedLoss, SegmentationLoss
 from rwseg.models.inference.sliding_window import predict_volume
 from rwseg.models.inference.whole_volumes import WINDOW_BATCH
 from rwseg.report.figures.theory_labels import labels_figure
@@ -183,8 +185,22 @@ def own_labels(path: Path, losses: Mapping[str, Sequence[str]]) -> OwnLabels:
     names = [f"label {value}" if value else "background" for value in found.values]
     stages = [Stage(name, _made_up(labels, len(names), value)) for name, value in CONFIDENCES.items()]
     built = {name: named_loss(words).build() for name, words in losses.items()}
+    for name, loss in built.items():
+        _check_loss(name, loss, labels, stages[0])
     height, width = found.spacing
     return OwnLabels(f"{path.name}, slice {found.number + 1}", labels, names, built, stages, height / width)
+
+
+def _check_loss(name: str, loss: SegmentationLoss, labels: Tensor, stage: Stage) -> None:
+    """Raise `ConfigError` for a loss that does not fit the classes or overflows on the labels `(H, W)`."""
+    softmax = stage.softmax[None]
+    check_composed_maps(CombinedLoss(loss), softmax.shape[1])
+    value = float(loss(softmax.log(), labels[None]))
+    if not math.isfinite(value):
+        raise ConfigError(
+            f"{name}: expected a finite loss of these labels, got {value}; its weights are too large to be "
+            "numbers in 32 bits, so take smaller exponents"
+        )
 
 
 def own_labels_figure(seen: OwnLabels) -> Figure:

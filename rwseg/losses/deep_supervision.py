@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rwseg.core.validation import without_channel
-from rwseg.losses.base import RegionMap
+from rwseg.losses.base import FinalMap, RegionMap
 from rwseg.losses.foreign import as_segmentation_loss
 from rwseg.losses.ignored import without_ignored
 from rwseg.losses.map_weights import weighted_map
@@ -63,10 +63,10 @@ def supervised_loss(
     `loss` is any callable `(logits, labels) -> scalar`; `outputs` are logits `(B, K, *S_i)`, full resolution
     first; labels `(B, *S)` or `(B, 1, *S)` and the map, dense or compact, are subsampled to each head's grid.
     Without a map each scale computes its own from its own labels, as the published code does. Heads of weight
-    0 are not computed. `map_weights`, `(B,)` or `(B, *S)`, scale the map (`rwseg.losses.map_weights`), and
-    so not the partner of a `CombinedLoss`. Pixels labelled `ignore` count as predicted perfectly: see
-    `rwseg.losses.ignored`. Raises `ValueError` for a number of weights other than that of the outputs, for
-    weights that are all 0 and for a head whose grid does not divide that of the labels.
+    0 are not computed. `map_weights`, `(B,)` or `(B, *S)`, scale the map (`rwseg.losses.map_weights`), so not
+    the partner of a `CombinedLoss`. Pixels labelled `ignore` count as predicted perfectly. Raises
+    `ValueError` for weights that are not one per output, or all 0, and for a head whose grid does not divide
+    that of the labels.
     """
     if len(outputs) != len(weights) or not any(weights):
         raise ValueError(
@@ -79,16 +79,15 @@ def supervised_loss(
         if weight == 0:
             continue
         strides = _strides(labels, logits)
-        coarse_map = None if region_map is None else subsample(region_map, strides)
+        coarse = None if region_map is None else subsample(region_map, strides)
         target = subsample(labels, strides)
         if ignore is not None:
             logits, target = without_ignored(logits, target, ignore)
+        given: RegionMap | FinalMap | None = coarse
         if map_weights is not None:
             own = map_weights if map_weights.ndim == 1 else subsample(map_weights, strides)
-            weighted = weighted_map(loss, target, logits.shape[1], coarse_map, own)
-            values.append(weight * loss(logits, target, weighted))
-        else:
-            values.append(weight * loss(logits, target, coarse_map))
+            given = weighted_map(loss, target, logits.shape[1], coarse, own)
+        values.append(weight * loss(logits, target, given))
     return torch.stack(values).sum()
 
 

@@ -1,6 +1,5 @@
 """The maps by their names, and what each needs to know: the one registry of functions labels -> map."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -31,17 +30,27 @@ class Argument(NamedTuple):
     needed: bool = True
 
 
+LARGEST, SMALLEST = 1e6, 1e-6
+"""Of numbers in a composition: their products with distances are numbers in 32 bits."""
+
+HIGHEST = 8
+"""Of exponents: 10,000 mm to this power is."""
+
+
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether it is a number of at most `LARGEST`, on either side of 0."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def is_positive(value: Any) -> bool:
-    """Whether it is a finite number above 0."""
-    return is_number(value) and value > 0
+    """Whether it is a number from `SMALLEST` to `LARGEST`."""
+    return is_number(value) and value >= SMALLEST
 
 
-POSITIVE = Argument(is_positive, "a number above 0")
+POSITIVE = Argument(is_positive, f"a number above 0, from {SMALLEST:g} to {LARGEST:g}")
+EXPONENT = Argument(
+    lambda value: is_positive(value) and value <= HIGHEST, f"a number above 0, at most {HIGHEST}"
+)
 
 
 class Base(NamedTuple):
@@ -65,8 +74,13 @@ def _constant(
 
 
 OPTIONAL = POSITIVE._replace(needed=False)
-NEGATIVE = Argument(lambda value: is_number(value) and value < 0, "a number below 0, so that errors cost")
-NOT_POSITIVE = Argument(lambda value: is_number(value) and value <= 0, "a number of 0 or less")
+NEGATIVE = Argument(
+    lambda value: is_number(value) and value < 0,
+    f"a number below 0, so that errors cost, not below -{LARGEST:g}",
+)
+NOT_POSITIVE = Argument(
+    lambda value: is_number(value) and value <= 0, f"a number of 0 or less, not below -{LARGEST:g}"
+)
 
 BASES: Mapping[str, Base] = {
     "active_contour": Base(_constant, True),
@@ -75,7 +89,7 @@ BASES: Mapping[str, Base] = {
     "boundary_kervadec": Base(boundary_kervadec_map, False),
     "constant": Base(_constant, True, {"alpha": NOT_POSITIVE, "beta": NEGATIVE}),
     "edge_emphasis": Base(edge_emphasis, True, {"width": POSITIVE}),
-    "hausdorff": Base(hausdorff_map, False, {"alpha": OPTIONAL}),
+    "hausdorff": Base(hausdorff_map, False, {"alpha": EXPONENT._replace(needed=False)}),
     "rrw": Base(rectified_rrw_map, True),
     "skeleton": Base(skeleton, True),
 }

@@ -18,11 +18,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rwseg.maps import modifiers
-from rwseg.maps.bases import BASES, MAP_NAMES, POSITIVE, Argument, Base, is_number, is_positive
+from rwseg.maps.bases import BASES, EXPONENT, MAP_NAMES, POSITIVE, Argument, Base, is_number, is_positive
 from rwseg.maps.region_wise import RegionMap
 
 DISTANCES = ("boundary", "boundary_kervadec")
 """The bases whose entries are distances: what `anneal` needs."""
+
+OF_VOLUMES = ("boundary", "rrw")
+"""The bases that a data module makes of whole volumes: they are 0 in a pixel only where nothing is known."""
 
 
 class Modifier(NamedTuple):
@@ -54,10 +57,10 @@ MODIFIERS: Mapping[str, Modifier] = {
     ),
     "class_weights": Modifier(
         modifiers.class_weights,
-        {"weights": Argument(_are_weights, "a list of numbers above 0, one per class")},
+        {"weights": Argument(_are_weights, "a list of numbers above 0, one per class with the background")},
     ),
     "clip": Modifier(modifiers.clip, {"largest": POSITIVE}),
-    "power": Modifier(modifiers.power, {"exponent": POSITIVE}),
+    "power": Modifier(modifiers.power, {"exponent": EXPONENT}),
     "anneal": Modifier(
         modifiers.anneal,
         {"t": Argument(_is_share, "a number from 0 (the boundary map) to 1 (the RRW map)")},
@@ -101,7 +104,8 @@ class Composition:
     """A checked composition; `of` and `of_text` make one.
 
     `text` is the list that makes it, as JSON. `is_rectified` says that the K - 1 wrong classes of every pixel
-    weigh the same; then the map is made in compact form. Both are there once and for all, because
+    weigh the same; then the map is made in compact form. `lifts_zero` says that a pixel of which the base
+    map knows nothing would have weights after the modifiers. They are there once and for all, because
     `torch.compile` cannot look into what finds them.
     """
 
@@ -109,6 +113,7 @@ class Composition:
     modifiers: tuple[Part, ...]
     text: str
     is_rectified: bool
+    lifts_zero: bool
 
     @classmethod
     def of(cls, parts: Sequence[Any]) -> "Composition":
@@ -125,7 +130,9 @@ class Composition:
                 )
             before.append(part.name)
         text = json.dumps([part.plain for part in (base, *others)], separators=(",", ":"), sort_keys=True)
-        return cls(base, tuple(others), text, _is_rectified(base, others))
+        lifts = any(name == "mix" or arguments.get("t") == 1 for name, arguments in others)
+        lifts = lifts and base.name in OF_VOLUMES
+        return cls(base, tuple(others), text, _is_rectified(base, others), lifts)
 
     @classmethod
     def of_text(cls, text: str) -> "Composition":
@@ -136,6 +143,14 @@ class Composition:
     def plain(self) -> list[Any]:
         """The list that makes it."""
         return [part.plain for part in (self.base, *self.modifiers)]
+
+    def check_classes(self, num_classes: int) -> None:
+        """Raise `ValueError` for class weights of another number of classes, also in what is mixed in."""
+        for name, arguments in self.modifiers:
+            if name == "mix":
+                arguments["map"].check_classes(num_classes)
+            elif name == "class_weights":
+                modifiers.check_class_weights(arguments["weights"], num_classes)
 
     @property
     def base_name(self) -> str | None:

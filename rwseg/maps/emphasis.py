@@ -4,7 +4,7 @@ All take integer labels `(B, *S)` and `spacing` as `rwseg.maps.region_wise` does
 the compact form. What the loss feels in a pixel is the difference of its two weights.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -65,15 +65,15 @@ def border_between_instances(
     `d1` and `d2` are the distances to the nearest and the second nearest instance, 0 in an instance itself:
     the pixel weight of Ronneberger et al., "U-Net", MICCAI 2015, Eq. 2, with 1 for its class weight.
     Instances are the connected components (sharing a face) of each class but the background, 0; an item with
-    fewer than two has no such border. Components are found on the CPU; a distance transform is spent on each.
+    fewer than two has no such border. Components are found on the CPU.
     Raises `ValueError` unless `w0` and `sigma` (in the unit of the spacing) are positive and finite.
     """
     check_labels(labels, num_classes)
     check_spacing(spacing, labels.ndim - 1)  # also where there is no instance to measure to
     check_positive("w0", w0)
     check_positive("sigma", sigma)
-    reach = torch.stack([_to_two_instances(item, num_classes, spacing) for item in labels])
-    outside = reach.square_().div_(-2 * sigma**2).exp_().mul_(w0).add_(1.0)
+    reach = torch.stack([_to_two_instances(item, num_classes, spacing) for item in labels]).div_(sigma)
+    outside = reach.square_().div_(-2.0).exp_().mul_(w0).add_(1.0)
     return RectifiedMap(torch.zeros_like(outside), outside)
 
 
@@ -103,19 +103,28 @@ def _centrelines(labels: NDArray[np.integer], num_classes: int) -> NDArray[np.in
 
 
 def _to_two_instances(item: Tensor, num_classes: int, spacing: Sequence[float] | None) -> Tensor:
-    """The sum of the distances to the two nearest instances, `(*S)`; infinite where there are none."""
-    nearest = torch.full(item.shape, torch.inf, device=item.device)
-    second = nearest.clone()
-    for mask in _instances(item, num_classes):
-        distance = inside_distance(mask[None].long(), spacing)[0].masked_fill_(mask, 0.0)
-        second = torch.minimum(second, torch.maximum(nearest, distance))
-        nearest = torch.minimum(nearest, distance)
-    return nearest + second
+    """The sum of the distances to the two nearest instances, `(*S)`; infinite where there are none.
+
+    Instances are numbered, and two numbers differ in a bit: of the distances to those that have the bit and
+    to those that have it not, the smaller is that to the nearest instance, and the larger, for the bit in
+    which it is smallest, that to the second one. So n instances cost 2 log2(n) transforms.
+    """
+    numbers, count = _instances(item, num_classes)
+    if count < 2:
+        return torch.full(item.shape, torch.inf, device=item.device)
+    bits = torch.arange((count - 1).bit_length(), device=item.device).view(-1, *[1] * item.ndim)
+    has = ((numbers - 1) >> bits) & 1  # (bits, *S)
+    masks = torch.cat([(numbers > 0) & (has == value) for value in (0, 1)])  # (2 bits, *S)
+    without, having = inside_distance(masks.long(), spacing).masked_fill_(masks, 0.0).chunk(2)  # (bits, *S)
+    return torch.minimum(without[0], having[0]) + torch.maximum(without, having).amin(0)
 
 
-def _instances(item: Tensor, num_classes: int) -> Iterator[Tensor]:
+def _instances(item: Tensor, num_classes: int) -> tuple[Tensor, int]:
+    """A number from 1 on at the pixels of each instance, 0 at the others; how many there are."""
     values = item.cpu().numpy()
+    numbers, count = np.zeros(values.shape, np.int64), 0
     for k in range(1, num_classes):
-        components, count = ndimage.label(values == k)
-        for number in range(1, count + 1):
-            yield torch.from_numpy(components == number).to(item.device)
+        components, found = ndimage.label(values == k)
+        numbers += np.where(components > 0, components + count, 0)
+        count += found
+    return torch.from_numpy(numbers).to(item.device), count

@@ -47,13 +47,20 @@ def class_weights(
     "High values in z_ik for all i in class m and all k != m" emphasise class m: its pixels cost more wherever
     they are taken for another class. Raises `ValueError` for a number of weights other than that of classes.
     """
+    check_class_weights(weights, num_classes)
+    factor = torch.tensor(weights, dtype=torch.float32, device=labels.device)[labels.long()][
+        :, None
+    ]  # (B, 1, *S)
+    return _entry_by_entry(region_map, labels, lambda z: z, lambda z: z * factor)
+
+
+def check_class_weights(weights: Sequence[float], num_classes: int) -> None:
+    """Raise `ValueError` unless there is a weight per class."""
     if len(weights) != num_classes:
         raise ValueError(
             f"class_weights: expected {num_classes} weights, one per class with the background, got "
             f"{len(weights)}"
         )
-    factor = torch.tensor(weights, device=labels.device)[labels.long()][:, None]  # (B, 1, *S)
-    return _entry_by_entry(region_map, labels, lambda z: z, lambda z: z * factor)
 
 
 def clip(region_map: RegionMap, labels: Tensor, num_classes: int, largest: float) -> RegionMap:
@@ -77,7 +84,9 @@ def anneal(region_map: RegionMap, labels: Tensor, num_classes: int, t: float) ->
         return region_map
     depth = _true_entries(region_map, labels).neg().clamp_(min=0)
     scale = largest_of_class(depth, labels, num_classes).pow(t)[:, None]
-    annealed = _entry_by_entry(region_map, labels, lambda z: z / scale, lambda z: z.clamp(min=0).pow(1 - t))
+    annealed = _entry_by_entry(
+        region_map, labels, lambda z: z.clamp(max=0) / scale, lambda z: z.clamp(min=0).pow(1 - t)
+    )
     return rectified(annealed, labels, num_classes) if t == 1 else annealed
 
 
@@ -91,6 +100,16 @@ def mixed(
         expand(z, labels, num_classes) if isinstance(z, RectifiedMap) else z for z in (region_map, other)
     )
     return torch.lerp(first, second, weight)
+
+
+def known_pixels(base_map: RegionMap) -> Tensor:
+    """Return where a map that was computed before knows anything, `(B, *S)`: what it weighs at all.
+
+    A map of a volume that is cut and turned with its image is 0 beyond the volume (`docs/maps.md`).
+    """
+    if isinstance(base_map, RectifiedMap):
+        return (base_map.inside != 0) | (base_map.outside != 0)
+    return (base_map != 0).any(1)
 
 
 Change = Callable[[Tensor], Tensor]

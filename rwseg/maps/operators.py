@@ -7,7 +7,7 @@ from torch import Tensor
 
 from rwseg.maps.bases import BASES
 from rwseg.maps.composition import MODIFIERS, Composition
-from rwseg.maps.modifiers import mixed
+from rwseg.maps.modifiers import known_pixels, mixed
 from rwseg.maps.region_wise import RectifiedMap, RegionMap
 
 ARGUMENTS = "(Tensor labels, str composition, int num_classes, float[]? spacing)"
@@ -32,7 +32,7 @@ def composed_map(
         return dense
     base = composition.base
     made = BASES[base.name].make(labels, num_classes, spacing=spacing, **base.arguments)
-    return modified_map(composition, made, labels, num_classes, spacing)
+    return _modified(composition, made, labels, num_classes, spacing)
 
 
 def modified_map(
@@ -44,8 +44,20 @@ def modified_map(
 ) -> RegionMap:
     """Return what the modifiers of a composition make of its base map, which is given.
 
-    The maps that it mixes in are computed of `labels`. Arguments and errors as in `composed_map`.
+    The maps that it mixes in are computed of `labels`. Where that of a volume is 0, nothing is known, and
+    the result is 0 too. Arguments and errors as in `composed_map`.
     """
+    made = _modified(composition, base_map, labels, num_classes, spacing)
+    return _kept(made, known_pixels(base_map)) if composition.lifts_zero else made
+
+
+def _modified(
+    composition: Composition,
+    base_map: RegionMap,
+    labels: Tensor,
+    num_classes: int,
+    spacing: Sequence[float] | None,
+) -> RegionMap:
     for name, arguments in composition.modifiers:
         if name == "mix":
             other = composed_map(arguments["map"], labels, num_classes, spacing)
@@ -53,6 +65,13 @@ def modified_map(
         else:
             base_map = MODIFIERS[name].change(base_map, labels, num_classes, **arguments)
     return base_map
+
+
+def _kept(region_map: RegionMap, known: Tensor) -> RegionMap:
+    """The map with 0 elsewhere."""
+    if isinstance(region_map, RectifiedMap):
+        return RectifiedMap(*(part * known for part in region_map))
+    return region_map * known[:, None]
 
 
 def _made(labels: Tensor, composition: str, num_classes: int, spacing: Sequence[float] | None) -> RegionMap:

@@ -1,6 +1,7 @@
 """The Lightning module: a network, a loss, and how they are optimised."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -96,6 +97,7 @@ class Learner(pl.LightningModule):
         self.cases: pd.DataFrame | None = None
         self.reliability: pd.DataFrame | None = None
         self.cases_epoch = -1
+        self.is_told = False  # of a loss that is no number
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimizer, and the schedule of its learning rate."""
@@ -129,6 +131,7 @@ class Learner(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Tell a schedule that waits for a plateau what it monitors, before the checkpoint is written."""
+        self._warn_of_no_number(float(self.trainer.callback_metrics["train/loss"]))
         if self.cases_epoch != self.current_epoch:
             return
         metrics = self.trainer.callback_metrics
@@ -247,6 +250,17 @@ class Learner(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the count over."""
         self.watch.silent = dict(checkpoint["silent_validations"])
+
+    def _warn_of_no_number(self, loss: float) -> None:
+        """Once: nothing is learned from such a batch."""
+        if not math.isfinite(loss) and not self.is_told:
+            self.is_told = True
+            log.warning(
+                "train/loss of epoch %d is %s: expected a finite number in every batch; look at the loss's "
+                "exponents and weights, and at the learning rate",
+                self.current_epoch + 1,
+                loss,
+            )
 
     def _warn_of_lost_classes(self, cases: pd.DataFrame) -> None:
         voxels = cases.groupby("class_name")[["reference_voxels", "predicted_voxels"]].sum()

@@ -240,6 +240,16 @@ def test_shares_are_drawn_per_class_and_prediction(tmp_path: Path) -> None:
         (["--data", "mask.png", "--loss", "rrv"], "did you mean 'rrw'?"),
         (["--data", "mask.png", "--loss", "rrw ce"], "expected one loss"),
         (["--data", "mask.png", "--map", "[rwr]"], "loss.map: expected a base map first"),
+        (["--data", "mask.png", "--map", "[rrw"], "expected every bracket to be closed"),
+        (["--data", "mask.png", "--map", "[rrw,{class_weights: [1]}]"], "a list of numbers above 0"),
+        (
+            ["--data", "mask.png", "--map", "[rrw,{class_weights: [1,2,3]}]"],
+            "loss.map: class_weights: expected 2",
+        ),
+        (
+            ["--data", "mask.png", "--map", "[{hausdorff: 8},{power: 8}]"],
+            "expected a finite loss of these labels",
+        ),
         (["--map", "[rrw]"], "--map: expected together with --data LABELS"),
         (["--loss", "rrw"], "--loss: expected together with --data LABELS"),
         (["--data", "mask.png", "--run", "."], "--data LABELS: expected without --run RUN_DIR"),

@@ -94,6 +94,22 @@ def test_border_between_instances_is_that_of_the_u_net(place: str) -> None:
     assert (z.inside == 0).all()
 
 
+def test_many_instances_are_told_apart_in_few_transforms() -> None:
+    """Strewn pixels of two classes: far more instances than bits in their number."""
+    labels = torch.randint(0, 9, (1, 24, 37), generator=torch.Generator().manual_seed(4)) // 4
+    item, distances = labels[0].numpy(), []
+    for k in (1, 2):
+        components, count = label(item == k)
+        distances += [
+            distance_transform_edt(components != n, sampling=(1.0, 2.5)) for n in range(1, count + 1)
+        ]
+    assert len(distances) > 60
+    first, second = np.sort(distances, axis=0)[:2]
+    expected = 1 + 10 * np.exp(-((first + second) ** 2) / 50)
+    found = border_between_instances(labels, 3, spacing=(1.0, 2.5)).outside[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_a_gap_of_one_pixel_weighs_most_and_far_pixels_one() -> None:
     labels = torch.zeros(1, 5, 60, dtype=torch.long)
     labels[0, :, 3:6] = labels[0, :, 7:10] = 1

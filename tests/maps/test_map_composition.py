@@ -138,9 +138,18 @@ def test_what_may_be_computed_once() -> None:
         (["rectify", "boundary"], "a base map first, .* got 'rectify'"),
         (["boundary", "rrw"], r"modifiers after the base map, one of rectify, .*; two maps are one by \{mix"),
         (["boundary", {"clip": 1, "power": 2}], "expected modifiers after the base map"),
-        (["boundary", {"clip": -1}], "clip, largest: expected a number above 0, got -1"),
-        (["boundary", {"clip": True}], "clip, largest: expected a number above 0, got True"),
-        (["boundary", "power"], r"power: expected \{power: ...\} with exponent: a number above 0, got none"),
+        (["boundary", {"clip": -1}], "clip, largest: expected a number above 0, .* got -1"),
+        (["boundary", {"clip": 10**20}], "clip, largest: .* from 1e-06 to 1e.06, got 1000"),
+        (["boundary", {"clip": 10**400}], "clip, largest: .* got 1000"),
+        (["boundary", {"clip": float("nan")}], "clip, largest: .* got nan"),
+        ([{"border_between_instances": {"sigma": 1e200}}], "sigma: .* got 1e.200"),
+        ([{"hausdorff": 40}], "hausdorff, alpha: expected a number above 0, at most 8, got 40"),
+        ([{"constant": {"alpha": 0, "beta": -1e39}}], "constant, beta: .* got -1e.39"),
+        (["boundary", {"clip": True}], "clip, largest: expected a number above 0, .* got True"),
+        (
+            ["boundary", "power"],
+            r"power: expected \{power: ...\} with exponent: a number above 0, at most 8, got none",
+        ),
         (["boundary", {"rectify": 1}], "rectify: expected .* no argument, got 1"),
         (["boundary", {"normalise": "class"}], "one of per_class, per_item, none, got 'class'"),
         (["boundary", {"class_weights": 2}], "class_weights, weights: expected a list of numbers above 0"),
@@ -151,7 +160,10 @@ def test_what_may_be_computed_once() -> None:
         (["boundary", {"mix": {"map": ["rrw"], "weight": 1}}], "a number between 0 and 1, its share, got 1"),
         (["boundary", {"mix": {"map": ["rwr"], "weight": 0.5}}], "a base map first, .* got 'rwr'"),
         ([{"edge_emphasis": {"with": 2}}], "edge_emphasis: expected .* with width: a number above 0"),
-        ([{"constant": {"alpha": 1, "beta": -1}}], "constant, alpha: expected a number of 0 or less, got 1"),
+        (
+            [{"constant": {"alpha": 1, "beta": -1}}],
+            "constant, alpha: expected a number of 0 or less, .* got 1",
+        ),
     ],
 )
 def test_lists_that_do_not_fit_are_refused(parts: Any, message: str) -> None:
@@ -163,3 +175,37 @@ def test_a_wrong_number_of_class_weights_is_refused_with_labels() -> None:
     composition = Composition.of(["rrw", {"class_weights": [1, 2]}])
     with pytest.raises(ValueError, match=r"class_weights: expected 4 weights, one per class .* got 2"):
         composed_map(composition, scene("2d"), K)
+
+
+def test_weights_of_another_number_of_classes_are_told_before_any_labels() -> None:
+    inner = ["rrw", {"class_weights": [1, 2]}]
+    for parts in (inner, ["boundary", {"mix": {"map": inner, "weight": 0.5}}]):
+        Composition.of(parts).check_classes(2)
+        with pytest.raises(ValueError, match=r"class_weights: expected 4 weights, .* got 2"):
+            Composition.of(parts).check_classes(4)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        ["boundary", {"anneal": 1}],
+        ["boundary", {"anneal": 0.5}, {"normalise": "per_item"}],
+        ["rrw", {"mix": {"map": [{"edge_emphasis": 3}], "weight": 0.5}}, {"power": 0.5}],
+        ["boundary", {"mix": {"map": ["boundary"], "weight": 0.5}}, "rectify"],
+    ],
+)
+def test_where_the_map_of_a_volume_is_0_nothing_is_known_and_nothing_weighed(parts: list[Any]) -> None:
+    labels = torch.randint(0, 3, (2, 9, 14), generator=torch.Generator().manual_seed(0))
+    composition = Composition.of(parts)
+    base = composed_map(Composition.of(parts[:1]), labels, 3)
+    beyond = torch.zeros(labels.shape, dtype=torch.bool)
+    beyond[:, :, 10:] = True
+    cut = (
+        RectifiedMap(*(part.masked_fill(beyond, 0) for part in base))
+        if isinstance(base, RectifiedMap)
+        else base.masked_fill(beyond[:, None], 0)
+    )
+    made = modified_map(composition, cut, labels, 3)
+    dense = expand(made, labels, 3) if isinstance(made, RectifiedMap) else made
+    assert (dense.movedim(1, -1)[beyond] == 0).all()
+    assert (dense.movedim(1, -1)[~beyond] != 0).any(-1).all()

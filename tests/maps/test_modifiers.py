@@ -9,7 +9,15 @@ import torch
 from compositions import SCENES, K, dense_of, scene
 from torch import Tensor
 
-from rwseg.maps import Composition, boundary_map, composed_map, edge_emphasis, expand, modified_map
+from rwseg.maps import (
+    Composition,
+    RectifiedMap,
+    boundary_map,
+    composed_map,
+    edge_emphasis,
+    expand,
+    modified_map,
+)
 
 Pixel = Callable[[np.ndarray, int, dict[int, np.ndarray]], np.ndarray]
 
@@ -116,3 +124,16 @@ def test_interpolated_distances_of_a_wrong_sign_make_nothing_infinite() -> None:
         made = modified_map(Composition.of(["boundary", {"anneal": t}]), warped, labels, 2)
         dense = made if t < 1 else expand(made, labels, 2)
         assert dense.isfinite().all()
+
+
+@pytest.mark.parametrize("t", [0.25, 0.5, 1.0])
+def test_a_class_of_which_interpolation_leaves_slivers_alone_weighs_no_more_than_its_distances(
+    t: float,
+) -> None:
+    """The only pixel of class 1 has a true entry above 0, so there is no distance to divide by."""
+    labels = torch.tensor([[[0, 0, 1, 0]]])
+    warped = torch.tensor([[[[-3.0, -1.0, 0.28, -2.0]], [[3.0, 1.0, 0.28, 2.0]]]])
+    made = modified_map(Composition.of(["boundary", {"anneal": t}]), warped, labels, 2)
+    dense = expand(made, labels, 2) if isinstance(made, RectifiedMap) else made
+    assert dense[0, 1, 0, 2] == 0
+    assert dense.abs().max() <= 3

@@ -18,9 +18,10 @@ from trainings import run
 from rwseg.core.errors import ConfigError, DataError, RunError
 from rwseg.data.io.nifti import write_volume
 from rwseg.data.preprocessing.prepared import Entry
-from rwseg.experiments.composition import compose
+from rwseg.experiments.composition import compose, preflight
 from rwseg.experiments.config.validation import check
 from rwseg.experiments.prepared_run import prepare_run
+from rwseg.experiments.trainer import configured_callbacks
 from rwseg.training.callbacks.map_weights import CaseWeights, MapWeights, PixelWeights, Samples
 
 CASE_WEIGHTS = "rwseg.training.callbacks.map_weights.CaseWeights"
@@ -129,6 +130,21 @@ def test_what_does_not_fit_is_said_before_anything_is_made(
             "nowhere.*file for each training case",
         ),
         (table("patient9:0"), ConfigError, r"weights\.patient9: expected the name.*patient002.*groups: NOR"),
+        (
+            ["callbacks=pixel_weights", "callbacks.pixel_weights.folder=null"],
+            InstantiationException,
+            "folder",
+        ),
+        (
+            ["callbacks=case_weights", "+callbacks.case_weights.weights=[0.5]"],
+            InstantiationException,
+            "a table",
+        ),
+        (
+            table("NOR:true"),
+            InstantiationException,
+            r"weights\.NOR: expected a number of 0 or more.*got True",
+        ),
         (table("NOR:-1"), InstantiationException, r"weights\.NOR: expected a number of 0 or more.*got -1"),
         (table("NOR:[1,2,3]"), InstantiationException, r"weights\.NOR: expected a number"),
         (
@@ -145,6 +161,19 @@ def test_what_does_not_fit_is_said_before_anything_is_made(
         with pytest.raises(kind, match=said):
             run([*weighed, *settings])
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_schedule_for_all_is_a_word_of_the_command_line() -> None:
+    ((cfg, _),) = preflight(
+        "train", ["-m", "callbacks=case_weights", "callbacks.case_weights.others=[1,0.1]"]
+    )
+    (callback,) = (one for one in configured_callbacks(cfg.callbacks or {}) if isinstance(one, CaseWeights))
+    cases = [SimpleNamespace(name="a", subject="b", group="")]
+    values = [
+        callback.weights(Samples(cases, None, epoch, 10, torch.device("cpu"))).item()  # type: ignore[arg-type]
+        for epoch in (0, 9)
+    ]
+    assert values == pytest.approx([1, 0.1])
 
 
 class Wrong(MapWeights):

@@ -79,6 +79,8 @@ def settings_of(
     try:
         (override,) = parser.parse_overrides([line])
     except HydraException as error:
+        if has_open_brackets(line):
+            raise ConfigError(f"'{line}': expected every bracket to be closed, [...] and {{...}}") from error
         quoted = in_quotes(line, sweep)
         why = f"Hydra's grammar takes this value only in quotes; write {quoted}"
         other = "expected KEY=VALUE in Hydra's grammar, https://hydra.cc/docs/advanced/override_grammar/basic"
@@ -109,6 +111,14 @@ def with_home(argument: str) -> str:
     if not is_at_home(value) or "," in value:
         return argument
     return f"{key}={expanduser(value) if key.startswith('-') else quote(value)}"
+
+
+def has_open_brackets(text: str) -> bool:
+    """Whether the value of an override begins as a list or a table, and does not end as one."""
+    value = text.partition("=")[2].strip()
+    return value[:1] in ("[", "{") and any(
+        value.count(first) != value.count(last) for first, last in ("[]", "{}")
+    )
 
 
 def in_quotes(text: str, sweep: bool) -> str | None:

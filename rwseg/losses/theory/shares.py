@@ -36,8 +36,12 @@ def class_shares(gradient: Tensor, labels: Tensor) -> ClassShares:
     """Return the shares of each class in a gradient at the logits `(B, K, *S)`; integer labels `(B, *S)`.
 
     A pixel's part of the gradient is the sum of the absolute values of its K components. What a wrong sign is
-    says `wrong_sign_pixels`, and raises its `ValueError`. Without any gradient its shares are NaN.
+    says `wrong_sign_pixels`, and raises its `ValueError`. Without any gradient its shares are NaN; of one
+    that is not finite all are.
     """
+    if not gradient.abs().amax().isfinite():
+        nothing = torch.full((gradient.shape[1],), torch.nan, dtype=torch.float64)
+        return ClassShares(nothing, nothing)
     wrong = wrong_sign_pixels(gradient, labels).flatten().double()
     size = gradient.abs().sum(1).flatten().double()
     classes, K = labels.flatten().long(), gradient.shape[1]

@@ -50,20 +50,33 @@ const EMPHASIS = {
   },
 };
 
-/** The sum of the distances to the two nearest instances, 0 in an instance itself; infinite without two. */
+/**
+ * The sum of the distances to the two nearest instances, 0 in an instance itself; infinite without two.
+ *
+ * Instances are numbered, and two numbers differ in a bit: of the distances to those that have the bit and to
+ * those that have it not, the larger, for the bit in which it is smallest, is that to the second instance.
+ */
 function toTwoInstances(drawing) {
   const { classes, labels } = drawing;
-  const nearest = new Float64Array(labels.length).fill(Infinity);
-  const second = nearest.slice();
+  const numbers = new Uint16Array(labels.length);
+  let count = 0;
   for (let k = 1; k < classes; k++) {
     const mask = labels.map((label) => (label === k ? 1 : 0));
-    const { numbers, count } = componentsOf(mask, drawing, false);
-    for (let number = 1; number <= count; number++) {
-      const distance = distanceTo({ ...drawing, labels: numbers }, (own) => own === number);
-      distance.forEach((value, i) => {
-        second[i] = Math.min(second[i], Math.max(nearest[i], value));
-        nearest[i] = Math.min(nearest[i], value);
-      });
+    const found = componentsOf(mask, drawing, false);
+    found.numbers.forEach((number, i) => {
+      if (number > 0) numbers[i] = count + number;
+    });
+    count += found.count;
+  }
+  const nearest = new Float64Array(labels.length).fill(Infinity);
+  const second = nearest.slice();
+  for (let bit = 1; bit < count; bit *= 2) {
+    const [without, having] = [0, bit].map((value) =>
+      distanceTo({ ...drawing, labels: numbers }, (number) => number > 0 && ((number - 1) & bit) === value),
+    );
+    for (let i = 0; i < nearest.length; i++) {
+      nearest[i] = Math.min(without[i], having[i]);
+      second[i] = Math.min(second[i], Math.max(without[i], having[i]));
     }
   }
   return nearest.map((value, i) => value + second[i]);

@@ -38,7 +38,7 @@ function render() {
     (isRectified(result.map, drawing)
       ? "The map is rectified: the wrong classes of each pixel weigh the same."
       : "The map is not rectified.");
-  element("map-text").textContent = overridesOf(page.map, drawing.classes);
+  element("map-text").textContent = overridesOf(page.map, drawing);
   renderPixel(result, names);
   for (const { id, values } of PREDICTIONS) {
     const isOn = Object.keys(values).every((key) => values[key] === page.prediction[key]);

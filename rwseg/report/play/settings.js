@@ -60,10 +60,15 @@ function partsOf(settings, classes) {
   return parts;
 }
 
-/** The settings as a training takes them. */
-function overridesOf(settings, classes) {
+const CACHED = ["boundary", "rrw"]; // by default made of the whole volume, as no page can
+
+/** The settings as a training takes them, by which its map is that of the page. */
+function overridesOf(settings, { classes, spacing }) {
+  const where = CACHED.includes(settings.base) ? " map.source=online" : "";
+  const unit = spacing.every((step) => step === 1) ? "" : ` 'loss.spacing=[${spacing.join(", ")}]'`;
   if (isSquared(settings)) {
-    return `loss=rw_hausdorff loss.alpha=${settings.alpha}${settings.rectify ? " loss.rectify=true" : ""}`;
+    const rectify = settings.rectify ? " loss.rectify=true" : "";
+    return `loss=rw_hausdorff loss.alpha=${settings.alpha}${rectify}${unit}`;
   }
   const plain = (value) => {
     if (Array.isArray(value)) return `[${value.map(plain).join(", ")}]`;
@@ -72,5 +77,5 @@ function overridesOf(settings, classes) {
       .map(([key, item]) => `${key}: ${plain(item)}`)
       .join(", ")}}`;
   };
-  return `loss=rw 'loss.map=${plain(partsOf(settings, classes))}'`;
+  return `loss=rw 'loss.map=${plain(partsOf(settings, classes))}'${where}${unit}`;
 }

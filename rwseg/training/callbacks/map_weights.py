@@ -61,13 +61,18 @@ class CaseWeights(MapWeights):
     """Weighs the maps of cases by a table of names of cases, subjects or groups; `others` are not in it.
 
     A weight is a number of 0 or more, or `[first, last]`: linear from the first epoch to the last one. Of a
-    case's name, its subject and its group the first that is in the table counts. Raises `ConfigError` for
-    other weights, and for names that no training case has.
+    case's name, its subject and its group the first that is in the table counts; without `others` they weigh
+    1. Raises `ConfigError` for other weights, and for names that no training case has.
     """
 
-    def __init__(self, weights: Mapping[str, Weight], others: Weight = 1.0) -> None:
-        self.table = {str(name): _span(f"weights.{name}", weight) for name, weight in weights.items()}
-        self.others = _span("others", others)
+    def __init__(self, weights: Mapping[str, Weight] | None = None, others: Weight | None = None) -> None:
+        if not isinstance(weights, Mapping | None):
+            raise ConfigError(
+                "CaseWeights: weights: expected a table such as {patient002: 0.5, DCM: [1, 0]}, got "
+                f"{weights}"
+            )
+        self.table = {str(name): _span(f"weights.{name}", weight) for name, weight in (weights or {}).items()}
+        self.others = _span("others", 1.0 if others is None else others)
 
     def check(self, cases: Sequence[Entry]) -> None:
         """See `MapWeights`."""
@@ -95,6 +100,8 @@ class PixelWeights(MapWeights):
     """Weighs the maps of pixels by a file per training case, `folder/<case>.nii.gz`, in its image's grid."""
 
     def __init__(self, folder: str) -> None:
+        if not isinstance(folder, str) or not folder:
+            raise ConfigError(f"PixelWeights: folder: expected the folder of the files, got {folder!r}")
         self.folder = folder
 
     def weights(self, samples: Samples) -> Tensor:
@@ -147,8 +154,12 @@ def _names(case: Entry) -> tuple[str, str, str]:
 
 def _span(name: str, weight: Weight) -> tuple[float, float]:
     ends = tuple(weight) if isinstance(weight, Sequence) else (weight, weight)
-    if len(ends) != 2 or not all(isinstance(end, int | float) and 0 <= end < math.inf for end in ends):
+    if len(ends) != 2 or not all(_is_weight(end) for end in ends):
         raise ConfigError(
             f"CaseWeights: {name}: expected a number of 0 or more, or two [first, last], got {weight}"
         )
     return float(ends[0]), float(ends[1])
+
+
+def _is_weight(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf

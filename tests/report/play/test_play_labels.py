@@ -1,6 +1,7 @@
 """The user's own labels on the page, and what the page says of its settings."""
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -115,13 +116,17 @@ def test_the_settings_are_a_composition_that_hydra_reads(
 ) -> None:
     given = f"{{...PLAIN_MAP, ...{json.dumps(settings)}}}"
     assert evaluate(f"partsOf({given}, 3)") == expected
-    loss, words = evaluate(f"overridesOf({given}, 3)").split(" ", 1)
-    override = OverridesParser.create().parse_override(words.strip("'"))
-    assert loss == "loss=rw"
-    assert override.key_or_group == "loss.map"
-    assert Composition.of(override.value()) == Composition.of(expected)
+    for spacing in ([1, 1], [0.5, 2]):
+        text = evaluate(f"overridesOf({given}, {{classes: 3, spacing: {spacing}}})")
+        loss, *words = OverridesParser.create().parse_overrides(shlex.split(text))
+        found = {one.key_or_group: one.value() for one in words}
+        assert (loss.key_or_group, loss.value()) == ("loss", "rw")
+        assert Composition.of(found.pop("loss.map")) == Composition.of(expected)
+        assert found.pop("loss.spacing", [1, 1]) == spacing
+        assert found == ({"map.source": "online"} if expected[0] in ("boundary", "rrw") else {})
 
 
 def test_the_squared_softmax_is_a_loss_of_its_own(evaluate: Evaluate) -> None:
-    text = evaluate("overridesOf({...PLAIN_MAP, base: 'hausdorff', rectify: true, power: 2}, 3)")
-    assert text == "loss=rw_hausdorff loss.alpha=2 loss.rectify=true"
+    settings = "{...PLAIN_MAP, base: 'hausdorff', rectify: true, power: 2}"
+    text = evaluate(f"overridesOf({settings}, {{classes: 3, spacing: [1, 2]}})")
+    assert text == "loss=rw_hausdorff loss.alpha=2 loss.rectify=true 'loss.spacing=[1, 2]'"

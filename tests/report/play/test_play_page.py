@@ -194,7 +194,8 @@ def test_the_address_holds_all_of_it(tab: Browser, page: Path) -> None:
     assert tab.run(state) == before
     assert tab.run("element('confidence').value") == "4"
     assert (
-        tab.run("element('map-text').textContent") == "loss=rw 'loss.map=[boundary, {anneal: 0.5}, rectify]'"
+        tab.run("element('map-text').textContent")
+        == "loss=rw 'loss.map=[boundary, {anneal: 0.5}, rectify]' map.source=online 'loss.spacing=[2.5, 1]'"
     )
 
 
