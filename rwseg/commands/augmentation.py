@@ -82,10 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cfg = check(compose("train", asked.overrides)[0])
         prepared = prepared_data(cfg)
         ensure_distances(prepared, "rrw", workers(cfg))
+        print(f"wrote {save(augmentation_figure(prepared), asked.out)}")
     except RwsegError as error:
         print(f"rwseg augmentation: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    print(f"wrote {save(augmentation_figure(prepared), asked.out)}")
 
 
 def augmentation_figure(prepared: Prepared) -> Figure:
@@ -128,7 +128,7 @@ def most_foreground(slice_cache: SliceCache) -> tuple[int, tuple[int, int], int]
     labels = [slices.labels(number) for number in range(len(slice_cache.sizes))]
     number = int(np.argmax([((label > 0) & (label != IGNORE)).sum() for label in labels]))
     plane = labels[number]
-    places = np.argwhere(plane > 0)
+    places = np.argwhere((plane > 0) & (plane != IGNORE))
     low, high = places.min(0), places.max(0)
     side = math.ceil(MARGIN * float((high - low + 1).max()))
     top, left = ((low + high + 1 - side) // 2).tolist()

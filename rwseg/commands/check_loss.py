@@ -44,7 +44,12 @@ def _check(asked: argparse.Namespace, named: NamedLoss) -> int:
     """Print a line per row; they take seconds to import, and come after the words are known to be right."""
     from rwseg.losses.battery import CALLED, ROWS, check_loss
     from rwseg.report.figures.wrong_signs import SIGNS, wrong_signs
+    from rwseg.training.figures import check_ending
 
+    if asked.classes < 2:
+        raise ConfigError(f"--classes: expected 2 or more, with the background, got {asked.classes}")
+    if asked.out is not None:
+        check_ending(asked.out)
     unknown = sorted(set(asked.allow) - {*ROWS, SIGNS})
     if unknown:
         raise ConfigError(f"--allow {unknown[0]}: expected one of {', '.join([*ROWS, SIGNS])}")

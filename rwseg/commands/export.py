@@ -38,10 +38,16 @@ def _export(asked: argparse.Namespace) -> None:
     for path, ending in ((asked.onnx, ".onnx"), (asked.torch_export, ".pt2")):
         if path is not None and path.suffix != ending:
             raise ConfigError(f"{path}: expected a file ending in {ending}")
-    from rwseg.experiments.export.graph import write_onnx, write_program
-    from rwseg.experiments.export.hub_folder import write_hub_folder
+    from rwseg.experiments.export.graph import check_sidecar, write_onnx, write_program
+    from rwseg.experiments.export.hub_folder import is_hub_folder, write_hub_folder
     from rwseg.experiments.load_run import load_run
 
+    if asked.run.is_file() or is_hub_folder(asked.run):
+        raise ConfigError(
+            f"{asked.run}: expected a run directory, got what was exported; export the run itself"
+        )
+    if asked.onnx is not None:
+        check_sidecar(asked.onnx)
     predictor = load_run(asked.run, asked.checkpoint, "cpu")
     if asked.hub is not None:
         folder = write_hub_folder(predictor, asked.checkpoint, asked.hub)

@@ -5,6 +5,7 @@ rwseg stability RUN_DIR [RUN_DIR ...] -o FIGURE.png
 
 import argparse
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from rwseg.core.errors import RunError, RwsegError, table_of_run
 from rwseg.core.paths import user_path
 from rwseg.experiments.run_directory import load_config
 from rwseg.experiments.run_status import read_run
-from rwseg.training.figures import run_colours, save
+from rwseg.training.figures import check_ending, run_colours, save
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,17 +29,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=user_path, required=True, metavar="FIGURE")
     asked = parser.parse_args(arguments)
     try:
-        tables = {name_of(run): epochs_of(run) for run in asked.runs}
+        check_ending(asked.output)
+        tables = dict(zip(names_of(asked.runs), map(epochs_of, asked.runs), strict=True))
+        draw(tables, asked.output)
     except RwsegError as error:
         print(f"rwseg stability: {error}", file=sys.stderr)
         return 2
-    draw(tables, asked.output)
     for name, table in tables.items():
         dice = table["val/dice"].dropna()
+        final = f"final mean Dice {dice.iloc[-1]:.3f}" if len(dice) else "not validated yet"
         wrong = 100 * table["train/wrong_sign"]
         print(
             f"{name}: wrong signs in the first epoch {wrong.iloc[0]:.1f} % of pixels, in the last "
-            f"{wrong.iloc[-1]:.1f} %; final mean Dice {dice.iloc[-1]:.3f}"
+            f"{wrong.iloc[-1]:.1f} %; {final}"
         )
     print(f"wrote {asked.output}")
     return 0
@@ -54,6 +57,17 @@ def name_of(run: Path) -> str:
     if choices.get("strategy", "alone") != "alone":
         words.append(choices["strategy"])
     return f"{' '.join(words)}, seed {cfg.seed}"
+
+
+def names_of(runs: Sequence[Path]) -> list[str]:
+    """A name per run, with the run's folder where several would have the same; `RunError` for a run twice."""
+    twice = [str(run) for run, count in Counter(map(Path.resolve, runs)).items() if count > 1]
+    if twice:
+        raise RunError(f"expected each run once, got {twice[0]} several times")
+    names = [name_of(run) for run in runs]
+    return [
+        f"{name} ({run})" if names.count(name) > 1 else name for name, run in zip(names, runs, strict=True)
+    ]
 
 
 def epochs_of(run: Path) -> pd.DataFrame:

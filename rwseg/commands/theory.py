@@ -31,8 +31,9 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from rwseg.core.errors import ConfigError, RunError, RwsegError
-from rwseg.core.files import replacing, write_text
+from rwseg.core.files import replacing, told_unless_written, write_bytes
 from rwseg.core.paths import user_path
+from rwseg.data.case import IGNORE
 from rwseg.data.datasets.acdc import CLASSES
 from rwseg.data.datasets.phantom import draw_hearts
 from rwseg.data.datasets.phantom_geometry import label_volume
@@ -81,24 +82,30 @@ def main(arguments: list[str] | None = None) -> None:
         if asked.play is not None:
             play(asked.play, asked.data)
             return
-        figures = _figures(asked)
+        for name, figure in _figures(asked).items():
+            for path in save(figure, asked.out, name):
+                print(f"wrote {path}")
     except RwsegError as error:
         print(f"rwseg theory: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    for name, figure in figures.items():
-        for path in save(figure, asked.out, name):
-            print(f"wrote {path}")
 
 
 def _figures(asked: argparse.Namespace) -> dict[str, Figure]:
     if asked.data is not None:
-        words = {text: shlex.split(text) for text in asked.loss or ()}
+        words = {text: _words(text) for text in asked.loss or ()}
         words |= {text: ["rw", f"map={text}"] for text in asked.map or ()}
         seen = own_labels(asked.data, words or {text: shlex.split(text) for text in DEFAULT_LOSSES})
         write_shares(asked.out, seen)
         return {"own_labels": own_labels_figure(seen), "shares": own_shares_figure(seen)}
     third = phantom_figure() if asked.run is None else run_figure(asked.run, asked.case)
     return {"figure2": gradient_signs_figure(), "figure3": third, "figure4": small_gradients_figure()}
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise ConfigError(f"--loss {text}: expected words as a shell has them, got: {error}") from error
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -150,7 +157,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     for path in paths:
         metadata = {"Date": None} if path.suffix == ".svg" else None
         style = matplotlib.rc_context({"savefig.dpi": 100, "svg.hashsalt": name, "hatch.linewidth": 0.6})
-        with replacing(path) as temporary, style:
+        with told_unless_written(path), replacing(path) as temporary, style:
             figure.savefig(temporary, format=path.suffix[1:], metadata=metadata)
     return paths
 
@@ -221,7 +228,7 @@ def own_shares_figure(seen: OwnLabels) -> Figure:
 def write_shares(folder: Path, seen: OwnLabels) -> None:
     """Write what that figure shows to `shares.csv`."""
     table = pd.DataFrame(shares_of(seen.labels, seen.names, seen.losses, seen.stages))
-    write_text(folder / "shares.csv", table.to_csv(index=False))
+    write_bytes(folder / "shares.csv", table.to_csv(index=False).encode())
     print(f"wrote {folder / 'shares.csv'}")
 
 
@@ -235,6 +242,7 @@ def run_figure(run_dir: Path, case: str | None) -> Figure:
     cfg, data = run.cfg, run.data
     entry = _entry(data, case)
     volume = np.array(data.label(entry))
+    volume[volume == IGNORE] = 0  # nobody labelled it: drawn as background
     index = int((volume > 0).sum((1, 2)).argmax())
     image = torch.from_numpy(data.image(entry, slice(index, index + 1)))  # (C, 1, H, W)
 

@@ -36,15 +36,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` atomically; `DataError` where it cannot be written."""
+@contextmanager
+def told_unless_written(path: Path) -> Iterator[None]:
+    """Raise `DataError` where what the user asks for cannot be written to `path`."""
     try:
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        yield
     except OSError as error:
         raise DataError(
             f"{path}: cannot be written: {error.strerror}; free space or choose another folder"
         ) from error
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` atomically; `DataError` where it cannot be written."""
+    with told_unless_written(path), replacing(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -60,7 +60,13 @@ def load_run(
 def _from_onnx(path: Path) -> Predictor:
     description = read_description(path.with_suffix(".json"))
     config, data = description.config, description.data
-    network = AnySizeNetwork(OnnxNetwork(path, description.multiple), len(data.channels), data.patch_size)
+    inner = OnnxNetwork(path, description.multiple)
+    if description.graph != inner.digest.numpy().tobytes().hex():
+        raise RunError(
+            f"{path}: expected the network that {path.with_suffix('.json')} describes, got another one; keep "
+            "the two files of an export together"
+        )
+    network = AnySizeNetwork(inner, len(data.channels), data.patch_size)
     return Predictor(path, config, data, network.eval(), config.evaluation.flips)
 
 
@@ -92,7 +98,8 @@ def load_ensemble(run_dirs: Sequence[Path], checkpoint: str, device: torch.devic
     """
     if not run_dirs:
         raise RunError("run_dir: expected at least one run directory, got an empty list")
-    twice = [str(run_dir) for run_dir in run_dirs if list(run_dirs).count(run_dir) > 1]
+    places = [user_path(str(run_dir)).resolve() for run_dir in run_dirs]
+    twice = [str(given) for given, place in zip(run_dirs, places, strict=True) if places.count(place) > 1]
     if twice:
         raise RunError(f"run_dir: expected each run once, got {twice[0]} several times")
     members = [load_run(run_dir, checkpoint, device) for run_dir in run_dirs]

@@ -7,11 +7,13 @@ import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import FigureCanvasBase
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from rwseg.core.files import replacing
+from rwseg.core.errors import ConfigError
+from rwseg.core.files import replacing, told_unless_written
 from rwseg.training.planes import levels, window_of
 
 # Okabe and Ito's colours, told apart by colour-blind readers; one per foreground class, then around again.
@@ -174,7 +176,18 @@ def rgb(label: int) -> NDArray[np.float32]:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a figure atomically in the format of its suffix; returns `path`."""
-    with replacing(path) as temporary, matplotlib.rc_context({"savefig.dpi": 110}):
-        figure.savefig(temporary, format=path.suffix[1:])
+    """Write a figure atomically in the format of its suffix; returns `path`.
+
+    Raises the error of `check_ending`, and `DataError` where it cannot be written.
+    """
+    check_ending(path)
+    style = matplotlib.rc_context({"savefig.dpi": 110})
+    with told_unless_written(path), replacing(path) as temporary, style:
+        figure.savefig(temporary, format=path.suffix[1:].lower())
     return path
+
+
+def check_ending(path: Path) -> None:
+    """Raise `ConfigError` for a file that is not named as a picture."""
+    if path.suffix[1:].lower() not in FigureCanvasBase.get_supported_filetypes():
+        raise ConfigError(f"{path}: expected the ending of a picture, such as .png, .svg or .pdf")

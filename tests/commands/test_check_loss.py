@@ -73,6 +73,8 @@ def test_what_cannot_be_called_fails_at_once(capsys: pytest.CaptureFixture[str])
         (["weight=2"], "expected one loss, such as mine.MyLoss, rrw or loss=mine, got none"),
         (["rrw", "loss=ce"], "expected one loss, such as mine.MyLoss, rrw or loss=mine, got rrw loss=ce"),
         (["loss=rrw,ce"], "expected one loss, got 2"),
+        (["rrw", "--classes", "1"], "--classes: expected 2 or more, with the background, got 1"),
+        (["rrw", "-o", "figure"], "figure: expected the ending of a picture, such as .png"),
         (["rrw", "--allow", "nothing"], "--allow nothing: expected one of finite"),
     ],
 )

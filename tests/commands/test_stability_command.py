@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 import torch
+from made_run import make_run
 from trainings import run
 
 from rwseg.commands.stability import epochs_of, main
@@ -34,6 +35,45 @@ def test_the_figure_compares_runs_by_what_they_measured(
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), "-o", str(tmp_path / "signs.png")]) == 2
     assert "expected a run directory" in capsys.readouterr().err
+
+
+@pytest.fixture
+def alike(tmp_path: Path) -> list[Path]:
+    """Two runs of one name, the second one not validated yet."""
+    folders = [make_run(tmp_path / name / "seed0", ["loss=rrw"]) for name in ("first", "second")]
+    for folder, dice in zip(folders, ("0.5", ""), strict=True):
+        (folder / "metrics").mkdir()
+        table = f"epoch,train/wrong_sign,val/dice\n0,0.25,{dice}\n"
+        (folder / "metrics" / "epochs.csv").write_text(table)
+    return folders
+
+
+def test_runs_of_one_name_are_told_apart(
+    alike: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*map(str, alike), "-o", str(tmp_path / "signs.svg")]) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert f"seed 0 ({alike[0]}): wrong signs in the first epoch 25.0 %" in first
+    assert first.endswith("final mean Dice 0.500")
+    assert f"({alike[1]})" in second
+    assert second.endswith("not validated yet")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["first/seed0", "first/../first/seed0", "-o", "a.png"], "expected each run once, got"),
+        (["first/seed0", "-o", "figure"], "figure: expected the ending of a picture, such as .png"),
+        (["first/seed0", "-o", "first/seed0/config.yaml/a.png"], "a.png: cannot be written: "),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(
+    words: list[str], message: str, alike: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_class_that_is_never_predicted_is_warned_of(

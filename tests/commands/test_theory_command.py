@@ -240,6 +240,7 @@ def test_shares_are_drawn_per_class_and_prediction(tmp_path: Path) -> None:
         (["--data", "mask.png", "--loss", "rrv"], "did you mean 'rrw'?"),
         (["--data", "mask.png", "--loss", "rrw ce"], "expected one loss"),
         (["--data", "mask.png", "--map", "[rwr]"], "loss.map: expected a base map first"),
+        (["--data", "mask.png", "--loss", "rrw 'x"], "expected words as a shell has them, got: No closing"),
         (["--data", "mask.png", "--map", "[rrw"], "expected every bracket to be closed"),
         (["--data", "mask.png", "--map", "[rrw,{class_weights: [1]}]"], "a list of numbers above 0"),
         (

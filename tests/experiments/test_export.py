@@ -95,8 +95,32 @@ def test_the_card_has_the_class_means_of_the_cases(volumes: Path, tmp_path: Path
 def test_a_folder_with_other_files_is_left_alone(volumes: Path, tmp_path: Path, capsys: Captured) -> None:
     (tmp_path / "mine.txt").write_text("precious")
     assert main([str(volumes), "--hub", str(tmp_path)]) == 2
-    assert "expected a new or empty folder, got" in capsys.readouterr().err
+    assert "expected a new or empty folder, or one that" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_files_of_other_people_are_not_replaced(volumes: Path, tmp_path: Path, capsys: Captured) -> None:
+    """Every model of a hub has files of these names, and `model.onnx` is described in `model.json`."""
+    for name in (CONFIG, WEIGHTS, CARD, "model.json"):
+        (tmp_path / name).write_text('{"architectures": ["Bert"]}')
+    assert main([str(volumes), "--hub", str(tmp_path)]) == 2
+    assert main([str(volumes), "--onnx", str(tmp_path / "model.onnx")]) == 2
+    said = capsys.readouterr().err
+    assert "or one that rwseg export wrote, got" in said
+    assert f"described in {tmp_path / 'model.json'}, where another file is" in said
+    assert {path.read_text() for path in tmp_path.iterdir()} == {'{"architectures": ["Bert"]}'}
+
+
+def test_an_export_is_written_again_and_is_no_run_to_export(
+    volumes: Path, tmp_path: Path, capsys: Captured
+) -> None:
+    for _ in range(2):
+        assert main([str(volumes), "--hub", str(tmp_path / "hub")]) == 0
+    (tmp_path / "hub" / CONFIG).unlink()  # broken off
+    assert main([str(volumes), "--hub", str(tmp_path / "hub")]) == 0
+    assert main([str(tmp_path / "hub"), "--hub", str(tmp_path / "again")]) == 2
+    assert "expected a run directory, got what was exported" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
 
 
 @pytest.mark.parametrize(
@@ -188,6 +212,12 @@ def test_a_damaged_onnx_file_is_a_sentence(onnx: Path, tmp_path: Path) -> None:
     shutil.copy(graph.sidecar(onnx), graph.sidecar(cut))
     with pytest.raises(RunError, match=rf"{cut}: expected a network that rwseg export wrote, got: "):
         rwseg.load_run(cut)
+    told = json.loads(graph.sidecar(onnx).read_text())
+    told["graph"]["blake2b"] = 32 * "0"
+    other = shutil.copy(onnx, tmp_path / "other.onnx")
+    graph.sidecar(other).write_text(json.dumps(told))
+    with pytest.raises(RunError, match=r"expected the network that .*other\.json describes, got another one"):
+        rwseg.load_run(other)
 
 
 def test_what_computes_something_else_is_not_kept(

@@ -37,7 +37,8 @@ ORIGIN = (
 class Description:
     """`config` is the run's with nothing left to plan; the weights are those of `checkpoint`.
 
-    `origin` is what `run.json` knew. The network takes sizes that are multiples of `multiple`.
+    `origin` is what `run.json` knew. The network takes sizes that are multiples of `multiple`. `graph` is the
+    hash of the file that an export as a graph describes.
     """
 
     config: TrainConfig
@@ -45,6 +46,7 @@ class Description:
     checkpoint: str
     origin: dict[str, Any]
     multiple: tuple[int, int]
+    graph: str | None
 
 
 def described(predictor: Predictor, checkpoint: str) -> dict[str, Any]:
@@ -61,6 +63,15 @@ def described(predictor: Predictor, checkpoint: str) -> dict[str, Any]:
         "multiple": list(multiple_of(predictor)),
         "origin": {key: run[key] for key in ORIGIN if run.get(key) is not None},
     }
+
+
+def is_description(path: Path) -> bool:
+    """Whether `path` is what an export of some version wrote, and may be replaced by another."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and {"format", "rwseg", "config", "checkpoint"} <= content.keys()
 
 
 def multiple_of(predictor: Predictor) -> tuple[int, int]:
@@ -94,6 +105,7 @@ def read_description(path: Path) -> Description:
             from_json(str, content["checkpoint"]),
             dict(content["origin"]),
             from_json(tuple[int, int], content["multiple"]),
+            content["graph"]["blake2b"] if "graph" in content else None,
         )
     except (*MALFORMED, ConfigError) as error:
         raise RunError(

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.export import Dim
 
-from rwseg.core.errors import ExportError
+from rwseg.core.errors import ConfigError, ExportError
 from rwseg.core.files import replacing, write_bytes, write_json
-from rwseg.experiments.export.description import described, multiple_of
+from rwseg.experiments.export.description import described, is_description, multiple_of
 from rwseg.models.inference.onnx_network import onnx_session
 from rwseg.models.inference.predictor import Predictor
 
@@ -133,6 +133,15 @@ def sidecar(path: Path) -> Path:
     return path.with_suffix(".json")
 
 
+def check_sidecar(path: Path) -> None:
+    """Raise `ConfigError` where the description of an ONNX file would replace a file of somebody else."""
+    beside = sidecar(path)
+    if beside.exists() and not is_description(beside):
+        raise ConfigError(
+            f"--onnx: {path.name} is described in {beside}, where another file is; give another name"
+        )
+
+
 def _attempt(export: Callable[[], Any]) -> Any:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of parts of torchvision
     try:
@@ -143,7 +152,7 @@ def _attempt(export: Callable[[], Any]) -> Any:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        reason = str(cause).strip().splitlines()[0]
+        reason = next(iter(str(cause).strip().splitlines()), "it says no more")
         raise ExportError(f"this network cannot be exported: {type(cause).__name__}: {reason}") from error
 
 

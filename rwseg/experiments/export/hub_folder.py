@@ -9,8 +9,8 @@ from torch import Tensor
 
 from rwseg.core.errors import ConfigError, RunError
 from rwseg.core.files import write_bytes, write_json, write_text
-from rwseg.experiments.export.description import Description, described, read_description
-from rwseg.experiments.export.model_card import model_card
+from rwseg.experiments.export.description import Description, described, is_description, read_description
+from rwseg.experiments.export.model_card import LIBRARY, model_card
 from rwseg.models.inference.predictor import Predictor
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -29,13 +29,14 @@ def is_hub_folder(folder: Path) -> bool:
 
 
 def write_hub_folder(predictor: Predictor, checkpoint: str, folder: Path) -> Path:
-    """Write a loaded run into `folder`, which is new, empty, or a hub folder to write again; returns it.
+    """Write a loaded run into `folder`, which is new, empty, or written here before; returns it.
 
     Raises `ConfigError` for a folder with other files in it, and `DataError` where it cannot be written.
     """
-    if folder.is_dir() and any(folder.iterdir()) and not is_hub_folder(folder):
+    if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
         raise ConfigError(
-            f"--hub: expected a new or empty folder, got {folder} with other files; give another"
+            f"--hub: expected a new or empty folder, or one that rwseg export wrote, got {folder} with other "
+            "files; give another"
         )
     content = described(predictor, checkpoint)
     state = predictor.network.network.state_dict().items()
@@ -44,6 +45,14 @@ def write_hub_folder(predictor: Predictor, checkpoint: str, folder: Path) -> Pat
     write_text(folder / CARD, model_card(predictor, content))
     write_json(folder / CONFIG, content)
     return folder
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether rwseg wrote it, perhaps in part: every model of a hub has files of these names."""
+    card = folder / CARD
+    if (folder / CONFIG).exists():
+        return is_description(folder / CONFIG)
+    return card.is_file() and LIBRARY in card.read_text(encoding="utf-8", errors="replace")
 
 
 def read_hub_folder(folder: Path) -> HubFolder:

@@ -16,8 +16,10 @@ METRICS = {"dice": ".3f", "hausdorff": ".1f", "hausdorff95": ".1f"}
 
 _POLICY = {"nan": "no distance", "diagonal": "the volume's diagonal as distance"}
 
+LIBRARY = "library_name: rwseg"
+
 CARD = """---
-library_name: rwseg
+{library}
 pipeline_tag: image-segmentation
 tags: [medical, region-wise-loss, {loss}]
 ---
@@ -62,6 +64,7 @@ def model_card(predictor: Predictor, content: dict[str, Any]) -> str:
     config, spec, origin = predictor.config, predictor.data, content["origin"]
     choices = origin.get("choices", {})
     return CARD.format(
+        library=LIBRARY,
         loss=choices.get("loss", "custom"),
         strategy=choices.get("strategy", config.strategy.mode),
         dataset=spec.dataset,

@@ -7,11 +7,11 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rwseg.core.errors import MALFORMED, ConfigError, DataError, RunError
 from rwseg.core.faults import listed
-from rwseg.core.files import write_json
+from rwseg.core.files import write_bytes
 from rwseg.core.progress import track
 from rwseg.data.case import Case, LoadedCase, Remark
 from rwseg.data.io.cases import ENDINGS, label_ending, read_case, write_labels
@@ -27,8 +27,11 @@ log = logging.getLogger(__name__)
 RECORD = "predictions.json"
 
 
-Extras = Callable[[Case, LoadedCase, CaseMaps], None]
-"""Writes what else is wanted of a case."""
+class Extras(NamedTuple):
+    """What else is wanted of a case: `write` writes it, to the files that `paths` names."""
+
+    write: Callable[[Case, LoadedCase, CaseMaps], None]
+    paths: Callable[[Case], list[Path]]
 
 
 def predict_folder(
@@ -46,8 +49,7 @@ def predict_folder(
     A case is one file per channel, `<case>_0000`, `<case>_0001`, ... before the ending as in nnU-Net, or with
     the run's own suffixes; the suffix may be absent where a run takes one file per case. Its label map is
     `<case>` with the ending of `rwseg.data.io.cases.label_ending`. Those that are there are kept unless
-    `force`. `extras` is called for each case before its label map is written. `predictions.json` names the
-    runs and the classes.
+    `force`, or where a file of `extras` is missing. `predictions.json` names the runs and the classes.
 
     Raises `DataError` that lists every faulty file, after the others were predicted; `RunError` where
     `output` holds predictions of other runs or the runs cannot predict files as they are, `ConfigError` where
@@ -59,17 +61,17 @@ def predict_folder(
         raise ConfigError(f"output: expected another folder than input, got {output} for both")
     cases = new_cases(images, data)
     record = _record(members, checkpoint)
-    if not force:
-        _check_same_runs(output, record)
-    pending = [case for case in cases if force or not _target(output, case, data).is_file()]
+    targets = {case: [_target(output, case, data), *(extras.paths(case) if extras else ())] for case in cases}
+    _make_room(output, record, [paths[0] for paths in targets.values()], force)
+    pending = [case for case, paths in targets.items() if force or not all(map(Path.is_file, paths))]
     if len(pending) < len(cases):
         kept = len(cases) - len(pending)
         log.info("%s: %d predictions are there and kept (force=true makes them again)", output, kept)
-    write_json(output / RECORD, record)
+    write_bytes(output / RECORD, f"{json.dumps(record, indent=2)}\n".encode())
     faults, remarks = [], []
     for case in track(pending, f"predicting {images.name}"):
         try:
-            remarks.append((case.name, _predict(members, case, _target(output, case, data), extras)))
+            remarks.append((case.name, _predict(members, case, targets[case][0], extras)))
         except DataError as fault:
             faults.append(f"{case.name}: {fault}")
     for line in remark_lines(remarks):
@@ -90,7 +92,7 @@ def _predict(
     else:
         maps = case_maps(members, loaded)
         labels = maps.labels
-        extras(case, loaded, maps)
+        extras.write(case, loaded, maps)
     write_labels(target, labels, case.images[0], data.slice_axis, values=data.written)
     return loaded.remarks
 
@@ -124,7 +126,11 @@ def new_cases(images: Path, data: InferenceSpec) -> list[Case]:
             name, channel = _split_suffix(text, data.files_per_case, set(stems.values()))
         found[name][channel].append(path)
     if one:
-        found = {name: files for name, files in found.items() if [images] in files.values()}
+        found = {
+            name: files for name, files in found.items() if any(images in paths for paths in files.values())
+        }
+        if not found:
+            raise DataError(f"{images}: expected an image ({', '.join(ENDINGS)}); correct the input")
     faults = [fault for name, files in found.items() for fault in _channel_faults(name, files, data)]
     raise_faults(f"{folder}: faults in {len(found)} cases", faults)
     wanted = range(data.files_per_case)
@@ -195,23 +201,40 @@ def _record(members: Sequence[Predictor], checkpoint: str) -> dict[str, Any]:
     }
 
 
-def _check_same_runs(output: Path, record: dict[str, Any]) -> None:
-    """Raise `RunError` where `output` holds predictions by other weights, with which ours would mix."""
-    path = output / RECORD
-    if not path.is_file():
+def _make_room(output: Path, record: dict[str, Any], targets: Sequence[Path], force: bool) -> None:
+    """See that predictions by other weights do not mix with ours: with `force` ours take their place.
+
+    Raises `RunError` without `force`, and where some of theirs are of other images than ours.
+    """
+    known = _runs_of(output / RECORD)
+    if known is None or set(known) == {run["weights"] for run in record["runs"]}:
         return
+    theirs = f"{output}: holds predictions of {', '.join(map(str, known.values()))} with other weights"
+    if not force:
+        raise RunError(f"{theirs}; give another output, or force=true to predict all images again")
+    rest = sorted(
+        {path.name for path in output.iterdir() if is_image(path)} - {path.name for path in targets}
+    )
+    if rest:
+        raise RunError(
+            f"{theirs}, some of images that are not in this input ({rest[0]}, {len(rest)} in all); "
+            "give another output"
+        )
+    for path in targets:
+        path.unlink(missing_ok=True)
+
+
+def _runs_of(path: Path) -> dict[str, str] | None:
+    """The runs in a record by the digest of their weights; None where there is no record."""
+    if not path.is_file():
+        return None
     try:
         runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
-        known = {run["weights"]: run["run_dir"] for run in runs}
+        return {run["weights"]: run["run_dir"] for run in runs}
     except MALFORMED as error:
         raise RunError(
             f"{path}: expected what an evaluation wrote, found {error!r}; give another output"
         ) from error
-    if set(known) != {run["weights"] for run in record["runs"]}:
-        raise RunError(
-            f"{output}: holds predictions of {', '.join(map(str, known.values()))} with other weights; "
-            "give another output, or force=true to predict all images again"
-        )
 
 
 def _digest(member: Predictor) -> str:

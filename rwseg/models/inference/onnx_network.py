@@ -62,7 +62,7 @@ def onnx_session(content: bytes, path: Path | None = None) -> Callable[[NDArray[
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common class but this one
-        reason = str(error).strip().splitlines()[0]
+        reason = next(iter(str(error).strip().splitlines()), "it says no more")
         raise RunError(
             f"{path or 'ONNX'}: expected a network that rwseg export wrote, got: {reason}"
         ) from error

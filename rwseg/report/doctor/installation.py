@@ -72,7 +72,7 @@ def _devices() -> Iterator[Finding]:
 def _disk(purpose: str, folder: Path) -> Finding:
     """Free space where `folder` is, or will be made."""
     place = folder.absolute()
-    while not place.exists():
+    while not os.path.exists(place):  # a folder that may not be looked into has nothing in it, either
         place = place.parent
     if place.is_dir() and not os.access(place, os.W_OK) and purpose == PREPARED:
         return Finding("note", f"{purpose} {folder}: can be read only: what is there is used")

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from PIL import Image
 from scipy.stats import entropy
@@ -16,10 +17,10 @@ from rwseg.commands.predict import as_settings
 from rwseg.data.case import LoadedCase
 from rwseg.data.io.cases import write_share_map
 from rwseg.models.inference.case_maps import case_maps
-from rwseg.models.inference.folder import predict_folder
+from rwseg.models.inference.folder import Extras, predict_folder
 from rwseg.models.inference.predictor import Predictor, predict_case
 
-NAMED = ['run_dir=["A", "B"]', 'input="in put"', 'output="o"']
+NAMED = ['run_dir=["A","B"]', 'input="in put"', 'output="o"']
 
 
 def member(scale: float) -> Predictor:
@@ -85,7 +86,8 @@ def test_extras_are_written_before_the_labels_that_say_a_case_is_done(tmp_path: 
     def extras(case: object, image: LoadedCase, maps: object) -> None:
         seen.append((tmp_path / "out" / "a.nii.gz").exists())
 
-    predict_folder([oracle(ORACLE)], tmp_path, tmp_path / "out", "last", force=False, extras=extras)
+    wanted = Extras(extras, lambda case: [])
+    predict_folder([oracle(ORACLE)], tmp_path, tmp_path / "out", "last", force=False, extras=wanted)
     assert seen == [False]
     assert (tmp_path / "out" / "a.nii.gz").exists()
 
@@ -97,7 +99,7 @@ def test_extras_are_written_before_the_labels_that_say_a_case_is_done(tmp_path: 
         (
             ["A", "B", "in put", "--overlays", "-o", "o", "checkpoint=best", "--force"],
             [
-                'run_dir=["A", "B"]',
+                'run_dir=["A","B"]',
                 'input="in put"',
                 'output="o"',
                 "overlays=true",
@@ -106,6 +108,15 @@ def test_extras_are_written_before_the_labels_that_say_a_case_is_done(tmp_path: 
             ],
         ),
         (["run_dir=A", "input=B", "output=C"], ["run_dir=A", "input=B", "output=C"]),
+        (
+            ["--overlays", "RUN", "in", "--output=out"],
+            ['run_dir="RUN"', 'input="in"', 'output="out"', "overlays=true"],
+        ),
+        (["RUN", "in", "-o", "a=1"], ['run_dir="RUN"', 'input="in"', 'output="a=1"']),
+        (
+            ["RUN", "in", "-o", "o", "--cfg", "job"],
+            ['run_dir="RUN"', 'input="in"', 'output="o"', "--cfg", "job"],
+        ),
         (["--help"], ["--help"]),
         ([], []),
     ],
@@ -114,6 +125,19 @@ def test_paths_without_names_are_settings(words: list[str], settings: list[str])
     found = as_settings(words)
     assert found == settings
     OmegaConf.from_dotlist([word for word in found if "=" in word])
+
+
+@pytest.mark.parametrize("name", ["Zoë/käfer", "a b", 'say "so"', "back\\slash", "${x}", "[a,b]"])
+def test_hydra_reads_any_path_as_it_is(name: str) -> None:
+    found = OverridesParser.create().parse_overrides(as_settings([name, "B", name, "-o", name]))
+    values = {one.key_or_group: one.value() for one in found}
+    assert values == {"run_dir": [name, "B"], "input": name, "output": name}
+
+
+def test_a_path_apart_from_the_others_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        as_settings(["R1", "R2", "-o", "out", "images"])
+    assert "expected RUN [RUN ...] INPUT in a row, got images apart from them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["RUN", "in"], ["RUN", "-o", "out"]])

@@ -17,8 +17,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rwseg.core.errors import ConfigError, DataError, RunError
+from rwseg.data.case import Case
 from rwseg.models.inference.any_size import AnySizeNetwork
-from rwseg.models.inference.folder import new_cases, predict_folder
+from rwseg.models.inference.folder import Extras, new_cases, predict_folder
 from rwseg.models.inference.inference_spec import InferenceSpec
 from rwseg.models.inference.predictor import Predictor
 
@@ -271,11 +272,59 @@ def test_predictions_of_other_weights_never_mix(tmp_path: Path) -> None:
         other.network.network.scale += 0.01  # type: ignore[operator]
     with pytest.raises(RunError, match=r"holds predictions of somewhere with other weights; give another"):
         predict_folder([other], images, out, "last", force=False)
+    write(out / "b.nii.gz", np.zeros((6, 9, 5), np.int16))  # of an image that is not in the input any more
+    before = (out / "a.nii.gz").read_bytes()
+    with pytest.raises(RunError, match=r"some of images that are not in this input \(b\.nii\.gz, 1 in all\)"):
+        predict_folder([other], images, out, "last", force=True)
+    assert (out / "a.nii.gz").read_bytes() == before
+    (out / "b.nii.gz").unlink()
     predict_folder([other], images, out, "last", force=True)
     assert json.loads((out / "predictions.json").read_text())["runs"] != record["runs"]
     (out / "predictions.json").write_text("{}")
     with pytest.raises(RunError, match=r"predictions\.json: expected what an evaluation wrote"):
         predict_folder([other], images, out, "last", force=False)
+
+
+def test_a_forced_run_that_breaks_off_leaves_no_label_map_of_other_weights(tmp_path: Path) -> None:
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    for name in "ab":
+        write(images / f"{name}.nii.gz", blob((6, 9, 5), np.random.default_rng(3)).astype(np.int16))
+    predict_folder([oracle()], images, out, "last", force=False)
+    other = oracle()
+    with torch.no_grad():
+        other.network.network.scale += 0.01  # type: ignore[operator]
+    (images / "a.nii.gz").write_bytes(b"cut")
+    with pytest.raises(DataError):
+        predict_folder([other], images, out, "last", force=True)
+    assert sorted(path.name for path in out.iterdir()) == ["b.nii.gz", "predictions.json"]
+
+
+def test_what_else_is_wanted_of_a_case_and_not_there_is_made(tmp_path: Path) -> None:
+    images, out, made = tmp_path / "in", tmp_path / "out", list[str]()
+    images.mkdir()
+    write(images / "a.nii.gz", blob((6, 9, 5), np.random.default_rng(3)).astype(np.int16))
+    predict_folder([oracle()], images, out, "last", force=False)
+
+    def write_extra(case: Case, *_: object) -> None:
+        made.append(case.name)
+        (out / f"{case.name}.txt").touch()
+
+    for _ in range(2):
+        extras = Extras(write_extra, lambda case: [out / f"{case.name}.txt"])
+        predict_folder([oracle()], images, out, "last", False, extras)
+    assert made == ["a"]
+
+
+def test_a_file_that_is_no_image_or_two_of_one_case_are_told(tmp_path: Path) -> None:
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.new("L", (9, 6)).save(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"notes\.txt: expected an image"):
+        new_cases(tmp_path / "notes.txt", DATA)
+    with pytest.raises(DataError, match=r"a: expected one file of channel 0, found a\.bmp, a\.png"):
+        new_cases(tmp_path / "a.png", DATA)
+    assert [case.name for case in new_cases(tmp_path / "b.png", DATA)] == ["b"]
 
 
 def test_what_cannot_be_predicted_is_refused(tmp_path: Path) -> None:
