@@ -194,6 +194,8 @@ def _classes(predicted: NDArray[np.float32], written: Sequence[int]) -> NDArray[
 def _folder(cfg: EvaluateConfig, members: Sequence[Predictor]) -> Path:
     """Where the results go; a folder that may be replaced, because it is empty or an evaluation."""
     if cfg.output is None:
+        if not members[0].folder.is_dir():
+            raise ConfigError(f"output: expected a folder for the results, for {members[0].folder} is a file")
         return members[0].folder / "evaluation" / _name(cfg, len(members))
     folder = Path(cfg.output)
     older = not folder.exists() or (folder / "evaluation.json").is_file()
