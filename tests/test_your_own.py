@@ -78,6 +78,7 @@ def folder(tmp_path: Path, phantom_root: Path, monkeypatch: pytest.MonkeyPatch) 
     forget()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder", "no_run_figures", "four_names")
 def test_the_page_of_what_is_your_own() -> None:
     blocks = BLOCK.findall((ROOT / "docs" / "your-own.md").read_text())

@@ -110,13 +110,13 @@ def _to_two_instances(item: Tensor, num_classes: int, spacing: Sequence[float] |
     which it is smallest, that to the second one. So n instances cost 2 log2(n) transforms.
     """
     numbers, count = _instances(item, num_classes)
-    if count < 2:
-        return torch.full(item.shape, torch.inf, device=item.device)
-    bits = torch.arange((count - 1).bit_length(), device=item.device).view(-1, *[1] * item.ndim)
-    has = ((numbers - 1) >> bits) & 1  # (bits, *S)
-    masks = torch.cat([(numbers > 0) & (has == value) for value in (0, 1)])  # (2 bits, *S)
-    without, having = inside_distance(masks.long(), spacing).masked_fill_(masks, 0.0).chunk(2)  # (bits, *S)
-    return torch.minimum(without[0], having[0]) + torch.maximum(without, having).amin(0)
+    nearest = second = torch.full(item.shape, torch.inf, device=item.device)
+    for bit in range((count - 1).bit_length()):
+        has = ((numbers - 1) >> bit) & 1
+        masks = torch.stack([(numbers > 0) & (has == value) for value in (0, 1)])  # (2, *S)
+        distances = inside_distance(masks.long(), spacing).masked_fill_(masks, 0.0)
+        nearest, second = distances.amin(0), torch.minimum(second, distances.amax(0))
+    return nearest + second
 
 
 def _instances(item: Tensor, num_classes: int) -> tuple[Tensor, int]:

@@ -104,6 +104,7 @@ def test_the_data_digest_is_that_of_images_and_references(tiny: list[str], tmp_p
     assert digests[0] == digests[1] != digests[2]
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_one_network_twice_is_that_network(tiny: list[str], tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name, tiny, seed=seed) for name, seed in (("a", 0), ("b", 0), ("c", 5))]
     alone = evaluate(runs[0], "overlays=0")

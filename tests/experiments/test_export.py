@@ -220,6 +220,7 @@ def test_a_damaged_onnx_file_is_a_sentence(onnx: Path, tmp_path: Path) -> None:
         rwseg.load_run(other)
 
 
+@pytest.mark.slow
 def test_what_computes_something_else_is_not_kept(
     volumes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

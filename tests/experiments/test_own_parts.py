@@ -56,6 +56,7 @@ def test_a_network_of_monai_is_trained_and_evaluated(tiny: list[str], option: st
     assert (record["status"], record["choices"]["model"]) == ("finished", option.removeprefix("model="))
 
 
+@pytest.mark.slow
 def test_all_parts_of_ones_own_are_trained_and_evaluated_from_their_folder(
     tiny: list[str], tmp_path: Path
 ) -> None:

@@ -102,6 +102,7 @@ def test_a_finished_run_is_left_alone_and_force_starts_it_over(
     )  # same seed, same weights
 
 
+@pytest.mark.slow
 def test_seed_and_loss_change_the_weights(tiny: list[str]) -> None:
     folder = run([*tiny, "schedule.epochs=1"])
     assert not same_weights(folder, run([*tiny, "schedule.epochs=1", "seed=1"]))

@@ -182,6 +182,7 @@ def test_runs_end_with_a_sweep_that_is_killed(address: str, tmp_path: Path) -> N
     assert not any(map(exists, pids))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [

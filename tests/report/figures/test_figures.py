@@ -136,6 +136,7 @@ def test_nothing_is_covered_or_cut_off(name: str, study_name: str, request: pyte
     assert box.y1 < height + 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_names_of_rows_do_not_overlap(name: str, long: Comparison) -> None:
     for axes in drawn(name, long).axes:

@@ -78,6 +78,7 @@ def test_a_failing_run_ends_with_status_1(tmp_path: Path, error: BaseException) 
     assert exit_codes(records(path)) == [1]
 
 
+@pytest.mark.slow
 def test_a_training_that_fails_goes_on_in_the_same_run_with_each_epoch_once(
     tiny: list[str], tmp_path: Path, fails_once: Callable[[int], None]
 ) -> None:
