@@ -5,7 +5,7 @@ import json
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,10 @@ from rwseg.models.inference.predictor import Predictor, predict_case
 log = logging.getLogger(__name__)
 
 RECORD = "predictions.json"
+
+
+EXTRAS = ("overlays", "probabilities", "entropy", "disagreement")
+"""Folders below `output` in which what else is wanted of the cases lies, a file per case and folder."""
 
 
 class Extras(NamedTuple):
@@ -62,7 +66,7 @@ def predict_folder(
     cases = new_cases(images, data)
     record = _record(members, checkpoint)
     targets = {case: [_target(output, case, data), *(extras.paths(case) if extras else ())] for case in cases}
-    _make_room(output, record, [paths[0] for paths in targets.values()], force)
+    _make_room(output, record, {case.name: paths[0] for case, paths in targets.items()}, force)
     pending = [case for case, paths in targets.items() if force or not all(map(Path.is_file, paths))]
     if len(pending) < len(cases):
         kept = len(cases) - len(pending)
@@ -201,10 +205,11 @@ def _record(members: Sequence[Predictor], checkpoint: str) -> dict[str, Any]:
     }
 
 
-def _make_room(output: Path, record: dict[str, Any], targets: Sequence[Path], force: bool) -> None:
+def _make_room(output: Path, record: dict[str, Any], targets: Mapping[str, Path], force: bool) -> None:
     """See that predictions by other weights do not mix with ours: with `force` ours take their place.
 
-    Raises `RunError` without `force`, and where some of theirs are of other images than ours.
+    `targets` are the label maps by the names of their cases. Raises `RunError` without `force`, and where
+    some of theirs are of other images than ours.
     """
     known = _runs_of(output / RECORD)
     if known is None or set(known) == {run["weights"] for run in record["runs"]}:
@@ -212,16 +217,19 @@ def _make_room(output: Path, record: dict[str, Any], targets: Sequence[Path], fo
     theirs = f"{output}: holds predictions of {', '.join(map(str, known.values()))} with other weights"
     if not force:
         raise RunError(f"{theirs}; give another output, or force=true to predict all images again")
-    rest = sorted(
-        {path.name for path in output.iterdir() if is_image(path)} - {path.name for path in targets}
-    )
+    ours = {path.name for path in targets.values()}
+    rest = sorted({path.name for path in output.iterdir() if is_image(path)} - ours)
     if rest:
         raise RunError(
             f"{theirs}, some of images that are not in this input ({rest[0]}, {len(rest)} in all); "
             "give another output"
         )
-    for path in targets:
+    for path in targets.values():
         path.unlink(missing_ok=True)
+    for folder in (output / kind for kind in EXTRAS):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if stem(path.name.removesuffix(".npz")) in targets:
+                path.unlink()
 
 
 def _runs_of(path: Path) -> dict[str, str] | None:

@@ -20,7 +20,7 @@ from rwseg.experiments.cost.step_time import time_run
 from rwseg.experiments.device import cpu_threads
 from rwseg.experiments.prepared_run import PreparedRun, dataset_of, prepare_run, source_of, workers
 from rwseg.report.doctor.findings import Finding, print_findings, print_table
-from rwseg.report.doctor.sheet import contact_sheet
+from rwseg.report.doctor.sheet import Shown, contact_sheet
 from rwseg.report.doctor.survey import Seen, findings, look, shares, spread
 
 CASES_SHOWN = 18
@@ -45,7 +45,10 @@ def examine(cfg: TrainConfig, picture: Path, console: Console) -> list[Finding]:
     )
     print_findings(found, console)
     _print_shares(seen, source, dataset, console)
-    shown = [(_heading(item), read_case(item.case, source, axis)) for item in spread(seen, CASES_SHOWN)]
+    shown = [
+        Shown(_heading(item), len(item.case.images), read_case(item.case, source, axis))
+        for item in spread(seen, CASES_SHOWN)
+    ]
     if shown:
         title = f"{cfg.dataset.name}: {len(shown)} of {len(seen)} cases, the slice with most foreground"
         console.print(f"wrote {contact_sheet(shown, source.classes, title, picture)}", highlight=False)

@@ -295,9 +295,13 @@ def test_a_forced_run_that_breaks_off_leaves_no_label_map_of_other_weights(tmp_p
     with torch.no_grad():
         other.network.network.scale += 0.01  # type: ignore[operator]
     (images / "a.nii.gz").write_bytes(b"cut")
+    (out / "overlays").mkdir()
+    for name in ("a.png", "b.npz", "mine.txt"):
+        (out / "overlays" / name).touch()
     with pytest.raises(DataError):
         predict_folder([other], images, out, "last", force=True)
-    assert sorted(path.name for path in out.iterdir()) == ["b.nii.gz", "predictions.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["b.nii.gz", "overlays", "predictions.json"]
+    assert [path.name for path in (out / "overlays").iterdir()] == ["mine.txt"]
 
 
 def test_what_else_is_wanted_of_a_case_and_not_there_is_made(tmp_path: Path) -> None:
