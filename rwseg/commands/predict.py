@@ -39,7 +39,7 @@ def as_settings(words: Sequence[str]) -> list[str]:
     settings = [word for word, value in zip(words, is_value, strict=False) if _is_setting(word) and not value]
     asked, rest = parser.parse_known_args([word for word in words if word not in settings])
     before = ["", *rest]
-    stray = [word for word, last in zip(rest, before, strict=False) if "-" not in (word[0], last[:1])]
+    stray = [word for word, last in zip(rest, before, strict=False) if "-" not in (word[:1], last[:1])]
     if stray:
         parser.error(f"expected RUN [RUN ...] INPUT in a row, got {stray[0]} apart from them")
     runs = [quote(run) for run in asked.runs]
