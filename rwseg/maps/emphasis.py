@@ -111,7 +111,7 @@ def _to_two_instances(item: Tensor, num_classes: int, spacing: Sequence[float] |
     """
     numbers, count = _instances(item, num_classes)
     nearest = second = torch.full(item.shape, torch.inf, device=item.device)
-    for bit in range((count - 1).bit_length()):
+    for bit in range(max(0, count - 1).bit_length()):
         has = ((numbers - 1) >> bit) & 1
         masks = torch.stack([(numbers > 0) & (has == value) for value in (0, 1)])  # (2, *S)
         distances = inside_distance(masks.long(), spacing).masked_fill_(masks, 0.0)

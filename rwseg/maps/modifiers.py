@@ -48,9 +48,8 @@ def class_weights(
     they are taken for another class. Raises `ValueError` for a number of weights other than that of classes.
     """
     check_class_weights(weights, num_classes)
-    factor = torch.tensor(weights, dtype=torch.float32, device=labels.device)[labels.long()][
-        :, None
-    ]  # (B, 1, *S)
+    factors = torch.tensor(weights, dtype=torch.float32, device=labels.device)  # (K,)
+    factor = factors[labels.long()][:, None]  # (B, 1, *S)
     return _entry_by_entry(region_map, labels, lambda z: z, lambda z: z * factor)
 
 

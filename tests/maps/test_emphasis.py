@@ -94,6 +94,13 @@ def test_border_between_instances_is_that_of_the_u_net(place: str) -> None:
     assert (z.inside == 0).all()
 
 
+@pytest.mark.parametrize("instances", [0, 1])
+def test_fewer_than_two_instances_have_no_border_between_them(instances: int) -> None:
+    labels = torch.zeros(1, 7, 9, dtype=torch.long)
+    labels[0, 2:5, 3:6] = instances
+    assert (border_between_instances(labels, 3).outside == 1).all()
+
+
 def test_many_instances_are_told_apart_in_few_transforms() -> None:
     """Strewn pixels of two classes: far more instances than bits in their number."""
     labels = torch.randint(0, 9, (1, 24, 37), generator=torch.Generator().manual_seed(4)) // 4
